@@ -1,0 +1,184 @@
+package jws
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"kuule/internal/canon"
+)
+
+// MaxSize bounds one compact message in bytes.
+const MaxSize = 512 << 10
+
+var (
+	// ErrMalformed says that a text is not a compact JWS of the wanted type.
+	ErrMalformed = errors.New("malformed signed message")
+	// ErrSignature says that the signature does not hold under the expected key.
+	ErrSignature = errors.New("signature does not verify")
+	// ErrChain says that the signing certificate does not lead to an expected root.
+	ErrChain = errors.New("certificate does not lead to a trusted root")
+)
+
+// Sign signs the canonical form of payload with key (P-256 or Ed25519) under
+// typ. A chain, leaf first, is sent along in x5c.
+func Sign(payload any, typ string, key crypto.Signer, chain ...*x509.Certificate) (string, error) {
+	body, err := canon.Marshal(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	alg, err := algorithm(key.Public())
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	opts := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
+	if len(chain) > 0 {
+		x5c := make([]string, len(chain))
+		for i, c := range chain {
+			x5c[i] = base64.StdEncoding.EncodeToString(c.Raw)
+		}
+		opts = opts.WithHeader("x5c", x5c)
+	}
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: opaque{key, alg}}, opts)
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	obj, err := s.Sign(body)
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", typ, err)
+	}
+	return obj.CompactSerialize()
+}
+
+// Verify checks a message of type typ under key and reads its payload,
+// strictly, into out.
+func Verify(message, typ string, key crypto.PublicKey, out any) error {
+	obj, err := parse(message, typ)
+	if err != nil {
+		return err
+	}
+	return verify(obj, typ, key, out)
+}
+
+// VerifyChain checks a message whose x5c leads to one of roots at the given
+// time, reads its payload into out, and returns the signer's certificate. The
+// caller decides what that certificate may say.
+func VerifyChain(message, typ string, roots *x509.CertPool, at time.Time, out any) (*x509.Certificate, error) {
+	obj, err := parse(message, typ)
+	if err != nil {
+		return nil, err
+	}
+	chains, err := obj.Signatures[0].Protected.Certificates(x509.VerifyOptions{
+		Roots: roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrChain, typ, err)
+	}
+	leaf := chains[0][0]
+	return leaf, verify(obj, typ, leaf.PublicKey, out)
+}
+
+// Peek reads the payload without checking any signature. It exists to find out
+// which key to verify with; nothing read by it may be acted on.
+func Peek(message, typ string, out any) error {
+	obj, err := parse(message, typ)
+	if err != nil {
+		return err
+	}
+	return canon.Unmarshal(obj.UnsafePayloadWithoutVerification(), out)
+}
+
+// Hash is the name of a signed message: SHA-256 over its compact text, in
+// base64url without padding.
+func Hash(message string) string {
+	sum := sha256.Sum256([]byte(message))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func parse(message, typ string) (*jose.JSONWebSignature, error) {
+	if len(message) > MaxSize {
+		return nil, fmt.Errorf("%w: %s is longer than %d bytes", ErrMalformed, typ, MaxSize)
+	}
+	obj, err := jose.ParseSignedCompact(message, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, typ, err)
+	}
+	if got := obj.Signatures[0].Protected.ExtraHeaders[jose.HeaderType]; got != typ {
+		return nil, fmt.Errorf("%w: type is %v, want %s", ErrMalformed, got, typ)
+	}
+	return obj, nil
+}
+
+func verify(obj *jose.JSONWebSignature, typ string, key crypto.PublicKey, out any) error {
+	alg, err := algorithm(key)
+	if err != nil {
+		return err
+	}
+	if obj.Signatures[0].Protected.Algorithm != string(alg) {
+		return fmt.Errorf("%w: %s is signed with %s, the key wants %s", ErrSignature, typ, obj.Signatures[0].Protected.Algorithm, alg)
+	}
+	body, err := obj.Verify(key)
+	if err != nil {
+		return fmt.Errorf("%w: %s", ErrSignature, typ)
+	}
+	if err := canon.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, typ, err)
+	}
+	return nil
+}
+
+func algorithm(key crypto.PublicKey) (jose.SignatureAlgorithm, error) {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return "", errors.New("only P-256 and Ed25519 keys sign here")
+		}
+		return jose.ES256, nil
+	case ed25519.PublicKey:
+		return jose.EdDSA, nil
+	default:
+		return "", fmt.Errorf("only P-256 and Ed25519 keys sign here, not %T", key)
+	}
+}
+
+// opaque lets go-jose sign with any crypto.Signer.
+type opaque struct {
+	key crypto.Signer
+	alg jose.SignatureAlgorithm
+}
+
+func (o opaque) Public() *jose.JSONWebKey { return &jose.JSONWebKey{Key: o.key.Public()} }
+
+func (o opaque) Algs() []jose.SignatureAlgorithm { return []jose.SignatureAlgorithm{o.alg} }
+
+func (o opaque) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	if o.alg == jose.EdDSA {
+		return o.key.Sign(rand.Reader, payload, crypto.Hash(0))
+	}
+	sum := sha256.Sum256(payload)
+	der, err := o.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	// JWS wants r||s of fixed width, signers give ASN.1 (RFC 7518 section 3.4).
+	var rs struct{ R, S *big.Int }
+	if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) != 0 {
+		return nil, errors.New("the signer's answer is not an ECDSA signature")
+	}
+	out := make([]byte, 64)
+	rs.R.FillBytes(out[:32])
+	rs.S.FillBytes(out[32:])
+	return out, nil
+}
