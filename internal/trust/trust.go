@@ -1,0 +1,136 @@
+package trust
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"kuule/internal/canon"
+)
+
+// MaxSize bounds a trust file in bytes.
+const MaxSize = 256 << 10
+
+// ErrMalformed says that a text is not a trust file.
+var ErrMalformed = errors.New("malformed trust file")
+
+// File is an installation's pinned keys. Keys are base64url SPKI (RFC 5280
+// SubjectPublicKeyInfo), certificates PEM.
+type File struct {
+	V             int      `json:"v"`
+	Name          string   `json:"name"`           // the installation, for people
+	Demonstration bool     `json:"demonstration"`  // true: keys made for a demonstration
+	ServerRoots   []string `json:"server_roots"`   // TLS roots of the door
+	DeviceRoots   []string `json:"device_roots"`   // roots of device certificates
+	RecorderRoots []string `json:"recorder_roots"` // roots of recorder certificates
+	StatementKey  string   `json:"statement_key"`  // authority: admissions
+	SealingKey    string   `json:"sealing_key"`    // authority: transcript and evidence
+	OfficeKey     string   `json:"office_key"`     // security office: agreements
+	BundleKey     string   `json:"bundle_key"`     // release: web bundle
+	LogKey        string   `json:"log_key"`        // audit log, note verifier key
+}
+
+// Read reads and checks a trust file from disk.
+func Read(path string) (*File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("trust file: %w", err)
+	}
+	if st.Size() > MaxSize {
+		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrMalformed, path, MaxSize)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("trust file: %w", err)
+	}
+	return Parse(b)
+}
+
+// Parse reads and checks a trust file: every key and certificate must parse.
+func Parse(text []byte) (*File, error) {
+	var f File
+	if len(text) > MaxSize {
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrMalformed, MaxSize)
+	}
+	if err := canon.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if f.V != 1 {
+		return nil, fmt.Errorf("%w: version %d is not known", ErrMalformed, f.V)
+	}
+	for name, key := range map[string]string{"statement_key": f.StatementKey, "sealing_key": f.SealingKey, "office_key": f.OfficeKey, "bundle_key": f.BundleKey} {
+		if _, err := Key(key); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		}
+	}
+	for name, roots := range map[string][]string{"server_roots": f.ServerRoots, "device_roots": f.DeviceRoots, "recorder_roots": f.RecorderRoots} {
+		if _, err := Pool(roots); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		}
+	}
+	if f.LogKey == "" {
+		return nil, fmt.Errorf("%w: log_key is missing", ErrMalformed)
+	}
+	return &f, nil
+}
+
+// Marshal gives the file's text.
+func (f *File) Marshal() ([]byte, error) { return canon.Marshal(f) }
+
+// Key reads a base64url SPKI; P-256 and Ed25519 are accepted.
+func Key(text string) (crypto.PublicKey, error) {
+	der, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("key is not base64url: %w", err)
+	}
+	k, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, err
+	}
+	switch k.(type) {
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return k, nil
+	default:
+		return nil, fmt.Errorf("key type %T is not used here", k)
+	}
+}
+
+// EncodeKey is the inverse of Key.
+func EncodeKey(k crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(k)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(der), nil
+}
+
+// Pool reads PEM certificates, one per entry; at least one is needed.
+func Pool(pems []string) (*x509.CertPool, error) {
+	if len(pems) == 0 {
+		return nil, errors.New("no certificate")
+	}
+	pool := x509.NewCertPool()
+	for i, p := range pems {
+		block, rest := pem.Decode([]byte(p))
+		if block == nil || block.Type != "CERTIFICATE" || len(rest) != 0 {
+			return nil, fmt.Errorf("entry %d is not one PEM certificate", i)
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i, err)
+		}
+		pool.AddCert(c)
+	}
+	return pool, nil
+}
+
+// EncodeCertificate is the PEM form that Pool reads.
+func EncodeCertificate(c *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+}

@@ -1,0 +1,207 @@
+package wire
+
+import (
+	"kuule/interview"
+)
+
+// Join asks to be let in with a device-signed statement. Proof carries what
+// the person's side brings: it is given by the agent, not by the page.
+type Join struct {
+	Hearing   interview.HearingID `json:"hearing"`
+	Statement string              `json:"statement"`
+	Proof     Proof               `json:"proof"`
+}
+
+// Proof is what shows who sits at the device: a sign-in, join tickets, or both
+// (an interpreter signed in beside an applicant who came through the kiosk).
+type Proof struct {
+	IDToken string               `json:"id_token,omitempty"` // of the person signed in
+	Nonce   string               `json:"nonce,omitempty"`    // base64url, what the token's nonce was made of
+	Tickets []interview.TicketID `json:"tickets,omitempty"`  // redeemed by this device
+}
+
+// Welcome says that the join is understood and its maker waits.
+type Welcome struct {
+	Member  interview.MemberID `json:"member"`
+	Seats   []SeatView         `json:"seats"` // this device's seats
+	Phase   PhaseNow           `json:"phase"`
+	Clock   Clock              `json:"clock"`
+	Group   interview.GroupID  `json:"group"`
+	Chair   bool               `json:"chair"`
+	Subject HearingView        `json:"hearing"`
+}
+
+// HearingView is what a page shows of the hearing.
+type HearingView struct {
+	Hearing  interview.HearingID `json:"hearing"`
+	Case     interview.CaseID    `json:"case"`
+	Diary    string              `json:"diary"` // diary number
+	Language string              `json:"language"`
+	Mode     interview.Mode      `json:"mode"`
+}
+
+// SeatView is a seat with the person on it. Salt and Name match the
+// commitment in the admission.
+type SeatView struct {
+	Seat        interview.SeatID        `json:"seat"`
+	Participant interview.ParticipantID `json:"participant"`
+	Role        interview.Role          `json:"role"`
+	Name        string                  `json:"name"`
+	Salt        string                  `json:"salt"` // base64url
+	Place       string                  `json:"place"`
+}
+
+// Knock tells the chair who waits: names, roles, place, device and what was
+// checked. Nobody enters without Admit.
+type Knock struct {
+	Member  interview.MemberID `json:"member"`
+	Device  interview.DeviceID `json:"device"`
+	Label   string             `json:"label"` // the device's name in the register
+	Seats   []SeatView         `json:"seats"`
+	Checks  []interview.Check  `json:"checks"`
+	Rule    string             `json:"rule"`
+	Waiting interview.Micros   `json:"since"`
+}
+
+// KnockGone says that a waiting member left.
+type KnockGone struct {
+	Member interview.MemberID `json:"member"`
+}
+
+// Admit lets a waiting member in. Seats repeats whom the interviewer saw: an
+// admission counts only for exactly those (row D1).
+type Admit struct {
+	Member interview.MemberID `json:"member"`
+	Seats  []interview.SeatID `json:"seats"`
+}
+
+// Decline keeps a waiting member out, with a reason.
+type Decline struct {
+	Member interview.MemberID `json:"member"`
+	Reason string             `json:"reason"`
+}
+
+// Remove takes a member out of the room.
+type Remove struct {
+	Member interview.MemberID `json:"member"`
+	Reason string             `json:"reason"`
+}
+
+// Admitted tells a member that it is in: the admission to check.
+type Admitted struct {
+	Admission string `json:"admission"`
+}
+
+// Members is everyone admitted now, with all that a page needs to check them.
+type Members struct {
+	Members []MemberView `json:"members"`
+}
+
+// MemberView is one member.
+type MemberView struct {
+	Member    interview.MemberID `json:"member"`
+	Kind      string             `json:"kind"`
+	Statement string             `json:"statement"`
+	Admission string             `json:"admission"`
+	Seats     []SeatView         `json:"seats"`
+	Connected bool               `json:"connected"`
+}
+
+// Roster carries a signed roster.
+type Roster struct {
+	Roster string `json:"roster"`
+}
+
+// Wraps carries signed wraps.
+type Wraps struct {
+	Wraps []string `json:"wraps"`
+}
+
+// Origin carries signed origin lists.
+type Origin struct {
+	Lists []string `json:"lists"`
+}
+
+// Offer opens or renews the member's leg: one peer connection, offered by the
+// member, with its own tracks sendonly and slots recvonly for the others'.
+type Offer struct {
+	SDP    string       `json:"sdp"`
+	Tracks []OfferTrack `json:"tracks"`
+}
+
+// OfferTrack is one published track.
+type OfferTrack struct {
+	Track  interview.TrackID `json:"track"`
+	Source interview.Source  `json:"source"`
+	Number int               `json:"number"` // 0..15, unique per member
+	Mid    string            `json:"mid"`
+}
+
+// Answer is the media server's answer.
+type Answer struct {
+	SDP string          `json:"sdp"`
+	Leg interview.LegID `json:"leg"`
+}
+
+// Slots is the whole assignment of a member's receiving mids.
+type Slots struct {
+	Slots []Slot `json:"slots"`
+}
+
+// Slot says whose track comes on a mid.
+type Slot struct {
+	Mid    string             `json:"mid"`
+	Member interview.MemberID `json:"member"`
+	Track  interview.TrackID  `json:"track"`
+	Source interview.Source   `json:"source"`
+	Number int                `json:"number"`
+}
+
+// AskPhase asks for a transition.
+type AskPhase struct {
+	To     interview.Phase `json:"to"`
+	Reason string          `json:"reason"` // who asked and why, in the interviewer's words
+}
+
+// PhaseNow is the phase and why it began.
+type PhaseNow struct {
+	Phase  interview.Phase         `json:"phase"`
+	Cause  interview.Cause         `json:"cause"`
+	Since  interview.Micros        `json:"since"`
+	By     interview.ParticipantID `json:"by"`
+	Reason string                  `json:"reason"`
+}
+
+// Raise asks the interviewer for a break, or to speak.
+type Raise struct {
+	What string `json:"what"` // "break" or "speak"
+}
+
+// Raised tells who asked for what.
+type Raised struct {
+	Member interview.MemberID `json:"member"`
+	What   string             `json:"what"`
+	At     interview.Micros   `json:"at"`
+}
+
+// Heartbeat carries a recorder's signed heartbeat.
+type Heartbeat struct {
+	Heartbeat string `json:"heartbeat"`
+}
+
+// Leave says goodbye.
+type Leave struct {
+	Reason string `json:"reason"`
+}
+
+// Sync asks for the hearing clock.
+type Sync struct {
+	Sent int64 `json:"sent"` // the asker's own clock, returned as it was
+}
+
+// Clock is the hearing clock now.
+type Clock struct {
+	Now  interview.Micros `json:"now"`
+	Wall int64            `json:"wall"` // Unix microseconds at the server
+	Sent int64            `json:"sent"`
+}
