@@ -111,7 +111,7 @@ func TestProblemsTravelAndInnerErrorsStayInside(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	authority, door := w.connect(t, Main(Authority)), w.connect(t, Main(Door))
-	err := Handle(authority, "statement.sign", func(_ context.Context, _ Name, in note) (note, error) {
+	err := Handle(authority, "posture.verify", func(_ context.Context, _ Name, in note) (note, error) {
 		if in.Text == "coded" {
 			return note{}, fmt.Errorf("sign: %w", problem.Refused(problem.CodePremises, "C4.place", "device is elsewhere"))
 		}
@@ -134,7 +134,7 @@ func TestProblemsTravelAndInnerErrorsStayInside(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			err := door.Call(t.Context(), Main(Authority), "statement.sign", c.in, nil)
+			err := door.Call(t.Context(), Main(Authority), "posture.verify", c.in, nil)
 			var got *problem.Error
 			if !errors.As(err, &got) || got.Code != c.want || got.Rule != c.rule {
 				t.Fatalf("got %v, want %s by rule %q", err, c.want, c.rule)
@@ -212,33 +212,33 @@ func TestServerRefusesWhatTheTableDoesNotGrant(t *testing.T) {
 	denied := map[Role]struct{ publish, subscribe []string }{
 		Door: {
 			publish: []string{
-				"rpc.authority.main.door.main.keys.recording.unwrap",
-				"rpc.authority.main.door.main.keys.recording.wrap",
-				"rpc.authority.main.door.main.recorder.certificate",
-				"rpc.authority.main.playback.v1.keys.recording.unwrap", // as playback
+				"rpc.authority.main.door.main.keyring.recording.unwrap",
+				"rpc.authority.main.door.main.keyring.recording.wrap",
+				"rpc.authority.main.door.main.certify",
+				"rpc.authority.main.playback.v1.keyring.recording.unwrap", // as playback
 				"event.sfu.main.leg.closed",                            // as sfu
 				"_INBOX.authority.main.x",
 			},
 			subscribe: []string{">", "rpc.>", "rpc.authority.>", "_INBOX.>", "_INBOX.authority.main.>", "_INBOX.recorder.main.>", "event.supervisor.main.>", "$SYS.>"},
 		},
 		Authority: {
-			publish:   []string{"rpc.sfu.main.authority.main.room.close", "rpc.door.main.authority.main.anything", "event.door.main.revocation.device"},
+			publish:   []string{"rpc.sfu.main.authority.main.leg.close", "rpc.door.main.authority.main.anything", "event.door.main.revocation.device"},
 			subscribe: []string{">", "_INBOX.door.main.>", "rpc.door.>", "rpc.sfu.>", "event.recorder.>", "event.door.main.room.x"},
 		},
 		SFU: {
-			publish:   []string{"rpc.authority.main.sfu.main.audit.append", "rpc.authority.main.sfu.main.keys.records.unwrap", "rpc.recorder.main.sfu.main.room.join", "rpc.sfu.main.door.main.room.close", "event.door.main.revocation.device"},
-			subscribe: []string{">", "rpc.authority.>", "rpc.recorder.>", "_INBOX.recorder.>", "event.recorder.>", "event.authority.>"},
+			publish:   []string{"rpc.authority.main.sfu.main.audit.append", "rpc.authority.main.sfu.main.keyring.records.unwrap", "rpc.recorder.main.sfu.main.room.join", "rpc.sfu.main.door.main.leg.close", "event.door.main.revocation.device"},
+			subscribe: []string{">", "rpc.authority.>", "rpc.recorder.>", "_INBOX.recorder.>", "event.recorder.>", "event.authority.>", "event.door.main.room.x"},
 		},
 		Recorder: {
-			publish:   []string{"rpc.authority.main.recorder.main.keys.recording.unwrap", "rpc.authority.main.recorder.main.keys.records.unwrap", "rpc.authority.main.recorder.main.audit.append", "rpc.sfu.main.recorder.main.room.join", "event.door.main.room.phase"},
+			publish:   []string{"rpc.authority.main.recorder.main.keyring.recording.unwrap", "rpc.authority.main.recorder.main.keyring.records.unwrap", "rpc.authority.main.recorder.main.audit.append", "rpc.sfu.main.recorder.main.room.join", "event.door.main.room.phase"},
 			subscribe: []string{">", "_INBOX.playback.>", "_INBOX.*.*.>", "rpc.playback.>", "rpc.authority.>", "event.sfu.>"},
 		},
 		Playback: {
-			publish:   []string{"rpc.authority.main.playback.main.keys.recording.wrap", "rpc.authority.main.playback.main.keys.records.unwrap", "rpc.authority.main.playback.other.keys.recording.unwrap", "rpc.sfu.main.playback.main.room.join"},
-			subscribe: []string{">", "_INBOX.playback.other.>", "_INBOX.playback.>", "rpc.playback.other.door.main.view.open", "event.door.main.room.x"},
+			publish:   []string{"rpc.authority.main.playback.main.keyring.recording.wrap", "rpc.authority.main.playback.main.keyring.records.unwrap", "rpc.authority.main.playback.other.keyring.recording.unwrap", "rpc.sfu.main.playback.main.room.join"},
+			subscribe: []string{">", "_INBOX.playback.other.>", "_INBOX.playback.>", "rpc.playback.other.door.main.view", "event.door.main.room.x"},
 		},
 		Supervisor: {
-			publish:   []string{"rpc.authority.main.supervisor.main.keys.recording.unwrap", "rpc.authority.main.supervisor.main.statement.sign", "rpc.sfu.main.supervisor.main.room.close"},
+			publish:   []string{"rpc.authority.main.supervisor.main.keyring.recording.unwrap", "rpc.authority.main.supervisor.main.posture.verify", "rpc.sfu.main.supervisor.main.leg.close"},
 			subscribe: []string{">", "_INBOX.door.main.>", "event.recorder.main.room.x", "rpc.authority.>"},
 		},
 	}
@@ -281,14 +281,14 @@ func TestOwnChecksAgreeWithTheServer(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	sfu := w.connect(t, Main(SFU))
-	err := sfu.Call(t.Context(), Main(Authority), "keys.records.unwrap", note{}, nil)
+	err := sfu.Call(t.Context(), Main(Authority), "keyring.records.unwrap", note{}, nil)
 	if !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := Subscribe(sfu, Recorder, "room.x", func(Name, string, note) {}); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
 		t.Fatalf("got %v", err)
 	}
-	if err := Handle(sfu, "keys.records.unwrap", func(context.Context, Name, note) (note, error) { return note{}, nil }); err == nil {
+	if err := Handle(sfu, "keyring.records.unwrap", func(context.Context, Name, note) (note, error) { return note{}, nil }); err == nil {
 		t.Fatal("sfu could offer to unwrap keys")
 	}
 }
@@ -300,7 +300,7 @@ func TestAnswerGoesToTheCallerOnly(t *testing.T) {
 	w := start(t)
 	authority := w.connect(t, Main(Authority))
 	var asked atomic.Int32
-	if err := Handle(authority, "keys.recording.wrap", func(context.Context, Name, note) (note, error) {
+	if err := Handle(authority, "keyring.recording.wrap", func(context.Context, Name, note) (note, error) {
 		asked.Add(1)
 		return note{"forged"}, nil
 	}); err != nil {
@@ -315,11 +315,11 @@ func TestAnswerGoesToTheCallerOnly(t *testing.T) {
 	if err := door.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := connection.PublishRequest("rpc.authority.main.recorder.main.keys.recording.wrap", "event.authority.main.room.x", []byte(`{"text":""}`)); err != nil {
+	if err := connection.PublishRequest("rpc.authority.main.recorder.main.keyring.recording.wrap", "event.authority.main.room.x", []byte(`{"text":""}`)); err != nil {
 		t.Fatal(err)
 	}
 	// An honest request after it is answered, so the forged one was dealt with.
-	if _, err := connection.Request("rpc.authority.main.recorder.main.keys.recording.wrap", []byte(`{"text":""}`), 5*time.Second); err != nil {
+	if _, err := connection.Request("rpc.authority.main.recorder.main.keyring.recording.wrap", []byte(`{"text":""}`), 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if n := asked.Load(); n != 1 {
@@ -431,19 +431,19 @@ func TestBusComesBackAndSoDoTheProcesses(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	authority, recorder := w.connect(t, Main(Authority)), w.connect(t, Main(Recorder))
-	if err := Handle(authority, "trust.read", func(context.Context, Name, note) (note, error) { return note{"ok"}, nil }); err != nil {
+	if err := Handle(authority, "trust", func(context.Context, Name, note) (note, error) { return note{"ok"}, nil }); err != nil {
 		t.Fatal(err)
 	}
 	port := w.server.nats.Addr().(*net.TCPAddr).Port
 	w.server.Close()
-	if err := recorder.Call(t.Context(), Main(Authority), "trust.read", note{}, nil); !errors.Is(err, problem.New(problem.CodeUnavailable, "")) {
+	if err := recorder.Call(t.Context(), Main(Authority), "trust", note{}, nil); !errors.Is(err, problem.New(problem.CodeUnavailable, "")) {
 		t.Fatalf("while the bus is away: got %v", err)
 	}
 	w.serve(t, port)
 	var out note
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		err := recorder.Call(t.Context(), Main(Authority), "trust.read", note{}, &out)
+		err := recorder.Call(t.Context(), Main(Authority), "trust", note{}, &out)
 		if err == nil {
 			break
 		}
@@ -479,7 +479,7 @@ func TestHTTPOverTheBus(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	authority, door := w.connect(t, Main(Authority)), w.connect(t, Main(Door))
-	err := HandleHTTP(authority, "acme.http", http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+	err := HandleHTTP(authority, "enrol", http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		switch request.URL.Path {
 		case "/empty":
@@ -496,7 +496,7 @@ func TestHTTPOverTheBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: door.Transport(Main(Authority), "acme.http")}
+	client := &http.Client{Transport: door.Transport(Main(Authority), "enrol")}
 	post := func(path string, body []byte) (*http.Response, string, error) {
 		response, err := client.Post("https://enrol.example"+path, "application/jose+json", bytes.NewReader(body))
 		if err != nil {

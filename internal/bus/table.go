@@ -56,26 +56,27 @@ var requests = []struct {
 }{
 	// The door speaks to everybody, but asks authority neither for anything
 	// about recording keys nor for a recorder's certificate.
-	{Door, Authority, []string{"acme.>", "attestation.>", "statement.>", "seal.>", "trust.>", "audit.>", "keys.records.>"}},
-	{Door, SFU, []string{"room.>"}},
-	{Door, Recorder, []string{"room.>"}},
-	{Door, Playback, []string{"view.>"}},
-	{Door, Supervisor, []string{"playback.>"}},
+	{Door, Authority, []string{"enrol", "posture.>", "admit", "seal", "revoke", "trust", "audit.>", "keyring.records.>"}},
+	{Door, SFU, []string{"leg.>", "forward"}},
+	{Door, Recorder, []string{"room.>", "recorder.>"}},
+	{Door, Playback, []string{"view"}},
+	{Door, Supervisor, []string{"playback.>", "process.>"}},
 
 	{SFU, Door, []string{"leg.>"}},
 
 	// A recorder can wrap what it records and never unwrap it again.
-	{Recorder, Door, []string{"recorder.>"}},
-	{Recorder, Authority, []string{"recorder.>", "trust.>", "keys.recording.create", "keys.recording.datakey", "keys.recording.wrap"}},
+	{Recorder, Door, []string{"room.>"}},
+	{Recorder, Authority, []string{"certify", "trust", "keyring.recording.create", "keyring.recording.datakey", "keyring.recording.wrap"}},
 
-	{Playback, Authority, []string{"trust.>", "keys.recording.unwrap"}},
+	// A viewing gets the keys of its one recording: authority looks at the
+	// caller's instance, which is the viewing's id.
+	{Playback, Authority, []string{"trust", "keyring.recording.unwrap"}},
 
 	{Supervisor, Door, []string{"process.>"}},
 	{Supervisor, Authority, []string{"process.>"}},
 	{Supervisor, SFU, []string{"process.>"}},
-	{Supervisor, Recorder, []string{"process.>"}},
+	{Supervisor, Recorder, []string{"process.>", "recorder.>"}},
 	{Supervisor, Playback, []string{"process.>"}},
-	{Door, Supervisor, []string{"process.>"}},
 	{Authority, Supervisor, []string{"process.>"}},
 	{SFU, Supervisor, []string{"process.>"}},
 	{Recorder, Supervisor, []string{"process.>"}},
@@ -93,7 +94,7 @@ var hearing = []struct {
 	{Door, Recorder, []string{">"}},
 	{Door, Playback, []string{">"}},
 	{Authority, Door, []string{"revocation.>"}},
-	{SFU, Door, []string{"revocation.>", "room.>"}},
+	{SFU, Door, []string{"revocation.>"}},
 	{Recorder, Door, []string{"revocation.>", "room.>"}},
 	{Playback, Door, []string{"revocation.>"}},
 	{Supervisor, Door, []string{"process.>"}},
