@@ -216,7 +216,7 @@ func TestServerRefusesWhatTheTableDoesNotGrant(t *testing.T) {
 				"rpc.authority.main.door.main.keyring.recording.wrap",
 				"rpc.authority.main.door.main.certify",
 				"rpc.authority.main.playback.v1.keyring.recording.unwrap", // as playback
-				"event.sfu.main.leg.closed",                            // as sfu
+				"event.sfu.main.leg.closed",                               // as sfu
 				"_INBOX.authority.main.x",
 			},
 			subscribe: []string{">", "rpc.>", "rpc.authority.>", "_INBOX.>", "_INBOX.authority.main.>", "_INBOX.recorder.main.>", "event.supervisor.main.>", "$SYS.>"},
