@@ -1,0 +1,82 @@
+package emrtdtest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Transmitter is a chip in this process.
+type Transmitter interface {
+	Transmit(ctx context.Context, apdu []byte) ([]byte, error)
+	Reset()
+}
+
+// ServeCard lets readers in other processes reach a chip. It speaks the frames
+// of vsmartcard's vpcd: two bytes of length, then one byte of control (0 off,
+// 1 on, 2 reset, 4 answer to reset) or an APDU. Only who dials is turned round:
+// the reader does. A silent chip answers with an empty frame. ServeCard returns
+// when the listener closes.
+func ServeCard(l net.Listener, card Transmitter) error {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("serve test chip: %w", err)
+		}
+		serveReader(conn, card) // one reader at a time: there is one chip
+	}
+}
+
+func serveReader(conn net.Conn, card Transmitter) {
+	defer func() { _ = conn.Close() }()
+	card.Reset()
+	for {
+		if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+			return
+		}
+		in, err := readFrame(conn)
+		if err != nil {
+			return
+		}
+		var out []byte
+		switch {
+		case len(in) == 1 && in[0] == 4:
+			out = []byte{0x3B, 0x80, 0x80, 0x01, 0x01}
+		case len(in) == 1:
+			card.Reset()
+			continue
+		default:
+			if out, err = card.Transmit(context.Background(), in); err != nil {
+				out = nil
+			}
+		}
+		if err := writeFrame(conn, out); err != nil {
+			return
+		}
+	}
+}
+
+func readFrame(r io.Reader) ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.BigEndian.Uint16(head[:]))
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+func writeFrame(w io.Writer, b []byte) error {
+	if len(b) > 65535 {
+		return errors.New("answer does not fit a frame")
+	}
+	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
+	return err
+}

@@ -1,0 +1,261 @@
+package emrtdtest
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"sort"
+	"time"
+)
+
+// Scheme is how a state's document signer signs.
+type Scheme int
+
+// Schemes of document signers. The authority itself signs with ECDSA on P-384.
+const (
+	ECDSA  Scheme = iota // P-256 with SHA-256
+	RSAPSS               // 3072 bits with SHA-256
+)
+
+// State is an invented state that issues passports. It is not safe for
+// concurrent use.
+type State struct {
+	Alpha2, Alpha3 string
+
+	now    time.Time
+	scheme Scheme
+	root   *x509.Certificate
+	rootK  *ecdsa.PrivateKey
+}
+
+// NewState makes a state with a fresh authority. The letters are those of its
+// certificates (two) and of its zones (three); UT and UTO are Doc 9303's own
+// invention. Everything is dated around now.
+func NewState(alpha2, alpha3 string, scheme Scheme, now time.Time) (*State, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	now = now.UTC().Truncate(time.Second)
+	t := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{Country: []string{alpha2}, Organization: []string{"Test documents"}, CommonName: "CSCA " + alpha3},
+		NotBefore:             now.AddDate(-6, 0, 0),
+		NotAfter:              now.AddDate(9, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	root, err := issue(t, t, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return &State{Alpha2: alpha2, Alpha3: alpha3, now: now, scheme: scheme, root: root, rootK: key}, nil
+}
+
+// CSCA is the authority's certificate in DER, for a trust list.
+func (s *State) CSCA() []byte { return bytes.Clone(s.root.Raw) }
+
+// CSCAPEM is the same in PEM.
+func (s *State) CSCAPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.root.Raw})
+}
+
+func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, pub, key)
+	if err != nil {
+		return nil, fmt.Errorf("issue %s: %w", t.Subject.CommonName, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// signer is a document signer: certificate, key and the time it claims.
+type signer struct {
+	cert   *x509.Certificate
+	key    crypto.Signer
+	scheme Scheme
+	at     time.Time
+}
+
+func (s *State) newSigner(notBefore, notAfter, at time.Time) (*signer, error) {
+	var key crypto.Signer
+	var err error
+	if s.scheme == RSAPSS {
+		key, err = rsa.GenerateKey(rand.Reader, 3072)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
+	if err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(2)),
+		Subject:      pkix.Name{Country: []string{s.Alpha2}, Organization: []string{"Test documents"}, CommonName: "DS " + s.Alpha3},
+		NotBefore:    notBefore,
+		NotAfter:     notAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+	}
+	cert, err := issue(t, s.root, key.Public(), s.rootK)
+	if err != nil {
+		return nil, err
+	}
+	return &signer{cert, key, s.scheme, at}, nil
+}
+
+// impostor signs under the names and key identifier of s with keys of its own.
+func (s *State) impostor() (*State, error) {
+	other, err := NewState(s.Alpha2, s.Alpha3, s.scheme, s.now)
+	if err != nil {
+		return nil, err
+	}
+	other.root.SubjectKeyId = bytes.Clone(s.root.SubjectKeyId)
+	other.root.RawSubject = bytes.Clone(s.root.RawSubject)
+	return other, nil
+}
+
+var (
+	oidSignedData     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
+	oidSecurityObject = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 1}
+	oidContentType    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
+	oidDigest         = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
+	oidSigningTime    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
+	algSHA256         = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}}
+	algECDSA          = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
+)
+
+type groupHash struct {
+	Number int
+	Hash   []byte
+}
+
+// encoder collects the first error of a run of encodings.
+type encoder struct{ err error }
+
+func (e *encoder) der(v any) []byte { return e.with(v, "") }
+
+func (e *encoder) with(v any, params string) []byte {
+	b, err := asn1.MarshalWithParams(v, params)
+	if err != nil && e.err == nil {
+		e.err = err
+	}
+	return b
+}
+
+func (e *encoder) set(b []byte) asn1.RawValue {
+	return asn1.RawValue{Class: asn1.ClassUniversal, Tag: asn1.TagSet, IsCompound: true, Bytes: b}
+}
+
+// securityObject makes EF.SOD over the groups (9303-10, 4.6.2; RFC 5652).
+func (d *signer) securityObject(groups map[int][]byte) ([]byte, error) {
+	var e encoder
+	var hashes []groupHash
+	for n, b := range groups {
+		h := sha256.Sum256(b)
+		hashes = append(hashes, groupHash{n, h[:]})
+	}
+	sort.Slice(hashes, func(i, j int) bool { return hashes[i].Number < hashes[j].Number })
+	content := e.der(struct {
+		Version int
+		Hash    pkix.AlgorithmIdentifier
+		Groups  []groupHash
+	}{0, algSHA256, hashes})
+	return d.wrap(&e, oidSecurityObject, content)
+}
+
+// wrap signs content as CMS SignedData and puts it under EF.SOD's tag.
+func (d *signer) wrap(e *encoder, contentType asn1.ObjectIdentifier, content []byte) ([]byte, error) {
+	type attribute struct {
+		ID     asn1.ObjectIdentifier
+		Values []asn1.RawValue `asn1:"set"`
+	}
+	one := func(v any) []asn1.RawValue { return []asn1.RawValue{{FullBytes: e.der(v)}} }
+	sum := sha256.Sum256(content)
+	attrs := e.with([]attribute{
+		{oidContentType, one(contentType)},
+		{oidSigningTime, one(d.at)},
+		{oidDigest, one(sum[:])},
+	}, "set")
+	if e.err != nil {
+		return nil, e.err
+	}
+	sig, alg, err := d.sign(attrs, e)
+	if err != nil {
+		return nil, err
+	}
+	info := e.der(struct {
+		Version int
+		SID     struct {
+			Issuer asn1.RawValue
+			Serial *big.Int
+		}
+		Digest    pkix.AlgorithmIdentifier
+		Attrs     asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature []byte
+	}{
+		Version: 1,
+		SID: struct {
+			Issuer asn1.RawValue
+			Serial *big.Int
+		}{asn1.RawValue{FullBytes: d.cert.RawIssuer}, d.cert.SerialNumber},
+		Digest:    algSHA256,
+		Attrs:     asn1.RawValue{FullBytes: append([]byte{0xA0}, attrs[1:]...)},
+		Algorithm: alg,
+		Signature: sig,
+	})
+	type encapsulated struct {
+		Type    asn1.ObjectIdentifier
+		Content []byte `asn1:"explicit,tag:0"`
+	}
+	signed := e.der(struct {
+		Version int
+		Digests asn1.RawValue
+		Content encapsulated
+		Certs   asn1.RawValue
+		Signers asn1.RawValue
+	}{
+		3, e.set(e.der(algSHA256)), encapsulated{contentType, content},
+		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: d.cert.Raw},
+		e.set(info),
+	})
+	out := e.der(struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue
+	}{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: signed}})
+	return object(0x77, out), e.err
+}
+
+func (d *signer) sign(msg []byte, e *encoder) ([]byte, pkix.AlgorithmIdentifier, error) {
+	sum := sha256.Sum256(msg)
+	if d.scheme != RSAPSS {
+		sig, err := d.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+		return sig, algECDSA, err
+	}
+	sig, err := d.key.Sign(rand.Reader, sum[:], &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256})
+	params := e.der(struct {
+		Hash pkix.AlgorithmIdentifier `asn1:"explicit,tag:0"`
+		MGF  pkix.AlgorithmIdentifier `asn1:"explicit,tag:1"`
+		Salt int                      `asn1:"explicit,tag:2"`
+	}{
+		algSHA256,
+		pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}, Parameters: asn1.RawValue{FullBytes: e.der(algSHA256)}},
+		32,
+	})
+	alg := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, Parameters: asn1.RawValue{FullBytes: params}}
+	return sig, alg, err
+}
