@@ -1,0 +1,70 @@
+package media
+
+import "kuule/interview"
+
+// OpenLeg opens or replaces one member's media connection.
+type OpenLeg struct {
+	Room        interview.GroupID `json:"room"`
+	Leg         interview.LegID   `json:"leg"`
+	Offer       string            `json:"offer"`       // SDP
+	Fingerprint string            `json:"fingerprint"` // of the statement: the offer must carry no other
+	Tracks      []Publish         `json:"tracks"`
+}
+
+// Publish names one track that the leg sends, by its mid.
+type Publish struct {
+	Mid    string            `json:"mid"`
+	Track  interview.TrackID `json:"track"`
+	Source interview.Source  `json:"source"`
+}
+
+// LegOpened is the node's answer: the SDP answer and the mids on which the leg
+// can receive.
+type LegOpened struct {
+	Answer string `json:"answer"`
+	Slots  []Slot `json:"slots"`
+}
+
+// Slot is one receiving mid of a leg. Kind is audio or video.
+type Slot struct {
+	Mid  string `json:"mid"`
+	Kind string `json:"kind"`
+}
+
+// CloseLeg ends a leg.
+type CloseLeg struct {
+	Room interview.GroupID `json:"room"`
+	Leg  interview.LegID   `json:"leg"`
+}
+
+// Table is everything that a room forwards, replacing what was before.
+type Table struct {
+	Room       interview.GroupID `json:"room"`
+	Generation int64             `json:"generation"` // growing; a smaller one is refused
+	Routes     []Route           `json:"routes"`
+}
+
+// Route sends one leg's track to a slot of another leg.
+type Route struct {
+	From  interview.LegID   `json:"from"`
+	Track interview.TrackID `json:"track"`
+	To    interview.LegID   `json:"to"`
+	Mid   string            `json:"mid"`
+}
+
+// Event tells how a leg fares.
+type Event struct {
+	Room  interview.GroupID `json:"room"`
+	Leg   interview.LegID   `json:"leg"`
+	State LegState          `json:"state"`
+}
+
+// LegState is the state of a leg's connection.
+type LegState string
+
+// States of a leg.
+const (
+	LegConnected    LegState = "connected"
+	LegDisconnected LegState = "disconnected" // no packet for a while; may return by itself
+	LegClosed       LegState = "closed"       // gone: a new offer is needed
+)

@@ -1,0 +1,45 @@
+package sfu
+
+import (
+	"log/slog"
+
+	"kuule/interview"
+	"kuule/interview/media"
+)
+
+// room is the set of legs between which a table forwards. It is guarded by the
+// node's lock; packets never take that lock.
+type room struct {
+	id    interview.GroupID
+	table media.Table
+	legs  map[interview.LegID]*leg
+}
+
+// apply makes the legs' fan-out lists say what the table says, and nothing else.
+func (r *room) apply(log *slog.Logger) {
+	fanout := map[*track][]*slot{}
+	used := map[*slot]bool{}
+	for _, route := range r.table.Routes {
+		from, to := r.legs[route.From], r.legs[route.To]
+		if from == nil || to == nil || from == to {
+			continue // not here yet, or gone: the table stays, the packets do not
+		}
+		t, s := from.track(route.Track), to.slot(route.Mid)
+		if t == nil || s == nil || used[s] || t.kind != s.kind {
+			log.Warn("route cannot be served", "room", r.id, "from", route.From, "track", route.Track, "to", route.To, "mid", route.Mid)
+			continue
+		}
+		used[s] = true
+		fanout[t] = append(fanout[t], s)
+	}
+	for _, l := range r.legs {
+		for _, t := range l.tracks {
+			t.setSubscribers(fanout[t])
+		}
+		for _, s := range l.slots {
+			if !used[s] {
+				s.assign(nil)
+			}
+		}
+	}
+}
