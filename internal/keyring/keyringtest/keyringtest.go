@@ -1,0 +1,195 @@
+package keyringtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kuule/internal/keyring"
+)
+
+// Local makes an empty local ring that is closed with the test.
+func Local(t testing.TB) *keyring.Local {
+	t.Helper()
+	ring, err := keyring.CreateLocal(t.TempDir(), keyring.NewSecret([]byte("correct horse")), keyring.LeastCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ring.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ring
+}
+
+// Run checks a backend. fresh gives an empty ring each time.
+func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
+	key := keyring.Key{Case: "cas_1", Kind: keyring.Recording}
+	ready := func(t *testing.T) keyring.Keyring {
+		ring := fresh(t)
+		if err := ring.Create(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	wrap := func(t *testing.T, ring keyring.Keyring, context, text string) string {
+		wrapped, err := ring.Wrap(t.Context(), key, context, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wrapped
+	}
+	wantOpens := func(t *testing.T, ring keyring.Keyring, context, wrapped, text string) {
+		t.Helper()
+		got, err := ring.Unwrap(t.Context(), key, context, wrapped)
+		if err != nil || string(got.Bytes()) != text {
+			t.Fatalf("got %d bytes, %v", len(got.Bytes()), err)
+		}
+	}
+
+	t.Run("what was wrapped opens, empty too", func(t *testing.T) {
+		ring := ready(t)
+		for _, text := range []string{"a secret", ""} {
+			wantOpens(t, ring, "rec_1", wrap(t, ring, "rec_1", text), text)
+		}
+		if wrap(t, ring, "rec_1", "same") == wrap(t, ring, "rec_1", "same") {
+			t.Error("equal plaintexts have equal wraps")
+		}
+	})
+	t.Run("a wrap opens only in its place", func(t *testing.T) {
+		ring := ready(t)
+		wrapped := wrap(t, ring, "rec_1", "a secret")
+		other := keyring.Key{Case: "cas_2", Kind: keyring.Recording}
+		sibling := keyring.Key{Case: "cas_1", Kind: keyring.Records}
+		for _, k := range []keyring.Key{other, sibling} {
+			if err := ring.Create(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		last := "A"
+		if strings.HasSuffix(wrapped, "A") {
+			last = "Q"
+		}
+		cases := []struct {
+			name             string
+			key              keyring.Key
+			context, wrapped string
+		}{
+			{"other context", key, "rec_2", wrapped},
+			{"other case", other, "rec_1", wrapped},
+			{"other kind", sibling, "rec_1", wrapped},
+			{"changed", key, "rec_1", wrapped[:len(wrapped)-1] + last},
+			{"cut", key, "rec_1", wrapped[:len(wrapped)-4]},
+			{"later version", key, "rec_1", strings.Replace(wrapped, "v1", "v2", 1)},
+			{"empty", key, "rec_1", ""},
+		}
+		for _, c := range cases {
+			if _, err := ring.Unwrap(t.Context(), c.key, c.context, c.wrapped); !errors.Is(err, keyring.ErrUnwrap) {
+				t.Errorf("%s: got %v, want ErrUnwrap", c.name, err)
+			}
+		}
+	})
+	t.Run("no context, no wrap", func(t *testing.T) {
+		ring := ready(t)
+		if _, err := ring.Wrap(t.Context(), key, "", []byte("x")); err == nil {
+			t.Error("wrapped without a context")
+		}
+		if _, err := ring.Wrap(t.Context(), key, "rec_1", make([]byte, keyring.MaxPlaintext+1)); err == nil {
+			t.Error("wrapped more than allowed")
+		}
+	})
+	t.Run("a data key is fresh and its wrap opens to it", func(t *testing.T) {
+		ring := ready(t)
+		first, wrapped, err := ring.DataKey(t.Context(), key, "rec_1")
+		if err != nil || len(first.Bytes()) != 32 {
+			t.Fatalf("got %d bytes, %v", len(first.Bytes()), err)
+		}
+		wantOpens(t, ring, "rec_1", wrapped, string(first.Bytes()))
+		second, _, err := ring.DataKey(t.Context(), key, "rec_1")
+		if err != nil || bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Fatalf("second data key: %v", err)
+		}
+	})
+	t.Run("after a rotation old and new open, and a rewrap moves to the new", func(t *testing.T) {
+		ring := ready(t)
+		old := wrap(t, ring, "rec_1", "a secret")
+		if err := ring.Rotate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		wantOpens(t, ring, "rec_1", old, "a secret")
+		renewed, err := ring.Rewrap(t.Context(), key, "rec_1", old)
+		if err != nil || renewed == old {
+			t.Fatalf("rewrap: %v", err)
+		}
+		wantOpens(t, ring, "rec_1", renewed, "a secret")
+		if _, err := ring.Rewrap(t.Context(), key, "rec_2", old); !errors.Is(err, keyring.ErrUnwrap) {
+			t.Errorf("rewrap in another context: got %v", err)
+		}
+	})
+	t.Run("a destroyed key is gone with all that it sealed, and stays so", func(t *testing.T) {
+		ring := ready(t)
+		wrapped := wrap(t, ring, "rec_1", "a secret")
+		if err := ring.Rotate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		proof, err := ring.Destroy(t.Context(), key)
+		if err != nil || proof.Key != key || len(proof.Versions) != 2 || time.Since(proof.DestroyedAt).Abs() > time.Minute {
+			t.Fatalf("proof %+v, %v", proof, err)
+		}
+		again, err := ring.Destroy(t.Context(), key)
+		if err != nil || !again.DestroyedAt.Equal(proof.DestroyedAt) || !slices.Equal(again.Versions, proof.Versions) {
+			t.Fatalf("second proof %+v, %v; want the first", again, err)
+		}
+		_, unwrapping := ring.Unwrap(t.Context(), key, "rec_1", wrapped)
+		_, wrapping := ring.Wrap(t.Context(), key, "rec_1", nil)
+		for name, err := range map[string]error{
+			"unwrap": unwrapping, "wrap": wrapping,
+			"rotate": ring.Rotate(t.Context(), key), "create": ring.Create(t.Context(), key),
+		} {
+			if !errors.Is(err, keyring.ErrDestroyed) {
+				t.Errorf("%s: got %v, want ErrDestroyed", name, err)
+			}
+		}
+	})
+	t.Run("keys that do not exist, exist already or have no proper name", func(t *testing.T) {
+		ring := ready(t)
+		if err := ring.Create(t.Context(), key); !errors.Is(err, keyring.ErrExists) {
+			t.Errorf("second create: got %v", err)
+		}
+		if _, err := ring.Wrap(t.Context(), keyring.Key{Case: "cas_9", Kind: keyring.Records}, "c", nil); !errors.Is(err, keyring.ErrNoKey) {
+			t.Errorf("no key: got %v", err)
+		}
+		for _, bad := range []keyring.Key{{}, {Case: "../root", Kind: keyring.Records}, {Case: "cas_1", Kind: "other"}, {Case: "a|b", Kind: keyring.Records}} {
+			if err := ring.Create(t.Context(), bad); err == nil {
+				t.Errorf("created key %q", bad)
+			}
+		}
+	})
+	t.Run("many callers at once", func(t *testing.T) {
+		ring := ready(t)
+		var callers sync.WaitGroup
+		for i := range 8 {
+			callers.Go(func() {
+				context := fmt.Sprint("rec_", i)
+				wrapped, err := ring.Wrap(t.Context(), key, context, []byte(context))
+				if err == nil && i == 0 {
+					err = ring.Rotate(t.Context(), key)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err := ring.Unwrap(t.Context(), key, context, wrapped); err != nil || string(got.Bytes()) != context {
+					t.Errorf("%s: %v", context, err)
+				}
+			})
+		}
+		callers.Wait()
+	})
+}
