@@ -13,8 +13,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"kuule/attestation/wire"
-	"kuule/interview"
 	"kuule/internal/problem"
+	"kuule/interview"
 )
 
 const (

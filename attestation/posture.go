@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-attestation/attest"
 
 	"kuule/attestation/wire"
-	"kuule/interview"
 	"kuule/internal/problem"
+	"kuule/interview"
 )
 
 const (
@@ -57,8 +57,8 @@ func (p PCRPolicy) check() error {
 			return fmt.Errorf("PCR policy: register %d has allowed values but is not quoted", n)
 		}
 		for _, v := range values {
-			if b, err := hex.DecodeString(v); err != nil || len(b) != sha256.Size {
-				return fmt.Errorf("PCR policy: register %d: %q is not a SHA-256 value", n, v)
+			if b, err := hex.DecodeString(v); err != nil || len(b) != sha256.Size || hex.EncodeToString(b) != v {
+				return fmt.Errorf("PCR policy: register %d: %q is not a SHA-256 value in lower-case hexadecimal", n, v)
 			}
 		}
 	}
