@@ -1,0 +1,70 @@
+import { problemOf, Problem } from './problem'
+import { protocol } from './wire'
+
+/**
+ * The page's session at the agent on this device. The bearer lives in this
+ * module and nowhere else: a reload loses it, and a start link gives a new one.
+ */
+let bearer = ''
+
+const json = { 'Content-Type': 'application/json' }
+
+/** What the address bar brought: a start code, and perhaps how sign-in ended. */
+export interface Start {
+  code: string
+  problem: string
+}
+
+/** Reads the start code out of the address and takes it from there at once. */
+export function takeStart(): Start {
+  const fragment = location.hash.slice(1)
+  if (fragment !== '') history.replaceState(null, '', location.pathname)
+  return readStart(fragment)
+}
+
+export function readStart(fragment: string): Start {
+  if (!fragment.includes('=')) return { code: fragment, problem: '' }
+  const values = new URLSearchParams(fragment)
+  return { code: values.get('start') ?? '', problem: values.get('problem') ?? '' }
+}
+
+/** Turns a start code into this page's session. */
+export async function open(code: string): Promise<void> {
+  const answer = await send<{ bearer: string }>('POST', '/gw/session', { code })
+  bearer = answer.bearer
+}
+
+/** Asks the device to open a start link by itself, where it is set up to. */
+export async function resume(): Promise<boolean> {
+  const answer = await send<{ opened: boolean }>('POST', '/gw/session/resume')
+  return answer.opened
+}
+
+/**
+ * Calls the agent (/gw/) or, through it, the server (/api/). Throws Problem,
+ * also when the network fails.
+ */
+export async function send<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { ...(bearer === '' ? {} : { Authorization: `Bearer ${bearer}` }), ...(body === undefined ? {} : json) },
+      body: body === undefined ? null : JSON.stringify(body),
+      credentials: 'omit',
+      redirect: 'error',
+    })
+  } catch {
+    throw new Problem(problemOf('unavailable'))
+  }
+  if (!response.ok) throw await Problem.from(response)
+  if (response.status === 204) return undefined as T
+  return (await response.json()) as T
+}
+
+/** Opens a WebSocket through the agent; the bearer travels as a subprotocol that the agent strips. */
+export function socket(path: string): WebSocket {
+  const address = new URL(path, location.href)
+  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
+  return new WebSocket(address, [protocol, `bearer.${bearer}`])
+}
