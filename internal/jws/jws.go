@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -110,6 +111,15 @@ func Hash(message string) string {
 func parse(message, typ string) (*jose.JSONWebSignature, error) {
 	if len(message) > MaxSize {
 		return nil, fmt.Errorf("%w: %s is longer than %d bytes", ErrMalformed, typ, MaxSize)
+	}
+	// One message has one text: base64 that decodes to the same bytes in another
+	// spelling (stray bits in the last digit, line breaks) is refused, or a
+	// message could be changed without changing what is signed.
+	for part := range strings.SplitSeq(message, ".") {
+		b, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(b) != part {
+			return nil, fmt.Errorf("%w: %s: base64url is not in its one form", ErrMalformed, typ)
+		}
 	}
 	obj, err := jose.ParseSignedCompact(message, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA})
 	if err != nil {

@@ -88,3 +88,27 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func TestMessageHasOneText(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := jws.Sign(map[string]int{"v": 1}, "test+jws", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]int
+	if err := jws.Verify(message, "test+jws", key.Public(), &out); err != nil {
+		t.Fatal(err)
+	}
+	// The last digit of a 64-byte signature has four bits that decode to nothing.
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(digits, message[len(message)-1])
+	for _, other := range []string{message[:len(message)-1] + string(digits[last^1]), message + "\n", message + "="} {
+		if err := jws.Verify(other, "test+jws", key.Public(), &out); err == nil {
+			t.Fatalf("a second spelling was taken: %q", other[len(other)-4:])
+		}
+	}
+}
