@@ -1,0 +1,66 @@
+package interview
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"kuule/internal/problem"
+)
+
+// Who says who may call a route.
+type Who struct {
+	AnyDevice bool   // every attested device, whoever sits at it
+	Roles     []Role // holders of one of these
+}
+
+// access is the whole table of routes and who may call them. A route that is
+// not in it cannot be registered; what a role may do with whose hearing is
+// decided again where the route is served.
+var access = map[string]Who{
+	"GET /api/me": {AnyDevice: true},
+
+	"POST /api/cases":             {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings":          {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings":           {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}": {Roles: []Role{RoleInterviewer}},
+
+	"POST /api/tickets/{ticket}/redeem": {AnyDevice: true},
+
+	"GET /api/hearings/{hearing}/transcript":             {Roles: []Role{RoleInterviewer}},
+	"PUT /api/hearings/{hearing}/utterances/{utterance}": {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/records":               {Roles: []Role{RoleInterviewer}},
+	"POST /api/records/{record}/deliver":                 {Roles: []Role{RoleInterviewer}},
+	"GET /api/records/{record}":                          {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
+	"POST /api/records/{record}/receipt":                 {Roles: []Role{RoleApplicant, RoleCounsel, RoleRepresentative}},
+	"POST /api/records/{record}/amendments":              {Roles: []Role{RoleApplicant, RoleCounsel, RoleRepresentative}},
+	"POST /api/records/{record}/outcome":                 {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
+	"POST /api/amendments/{amendment}/answer":            {Roles: []Role{RoleInterviewer}},
+
+	"POST /api/agreements":                            {Roles: []Role{RoleSecurityOffice}},
+	"GET /api/agreements":                             {Roles: []Role{RoleSecurityOffice}},
+	"POST /api/agreements/{agreement}/steps":          {Roles: []Role{RoleSecurityOffice}},
+	"PUT /api/agreements/{agreement}/signature":       {Roles: []Role{RoleSecurityOffice}},
+	"POST /api/agreements/{agreement}/devices/revoke": {Roles: []Role{RoleSecurityOffice}},
+}
+
+// Access returns a copy of the table, by "METHOD /path".
+func Access() map[string]Who { return maps.Clone(access) }
+
+// Allowed decides whether the caller may call the route at all: nil, or a
+// problem that names the rule "access".
+func Allowed(route string, c Caller, now time.Time) error {
+	who, ok := access[route]
+	switch {
+	case !ok:
+		return problem.Refused(problem.CodeForbidden, "access", "no one may call %s", route)
+	case c.Device.IsZero():
+		return problem.Refused(problem.CodeCertificateInvalid, "access", "%s needs a device's certificate", route)
+	case who.AnyDevice || slices.ContainsFunc(who.Roles, func(r Role) bool { return c.Holds(r, now) }):
+		return nil
+	case c.Subject == "" && len(c.Tickets) == 0:
+		return problem.Refused(problem.CodeSignIn, "access", "%s needs a person who signed in", route)
+	default:
+		return problem.Refused(problem.CodeForbidden, "access", "%s is not for this role", route)
+	}
+}
