@@ -1,0 +1,174 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"kuule/internal/durable"
+	"kuule/interview"
+)
+
+// Folder is a journal's directory, open for reading.
+type Folder struct {
+	*Reader
+	files []*os.File
+}
+
+// OpenFolder opens the journal in a directory. Close it after use.
+func OpenFolder(path string) (*Folder, error) {
+	names, err := fileNames(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{}
+	sources := make([]Source, 0, len(names))
+	for _, n := range names {
+		file, err := os.Open(filepath.Join(path, n))
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		f.files = append(f.files, file)
+		sources = append(sources, Source{Name: n, Reader: file})
+	}
+	f.Reader = NewReader(sources...)
+	return f, nil
+}
+
+// Close closes the files.
+func (f *Folder) Close() error {
+	var err error
+	for _, file := range f.files {
+		err = errors.Join(err, file.Close())
+	}
+	return err
+}
+
+func fileNames(path string) ([]string, error) {
+	all, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	var names []string
+	for _, e := range all {
+		if strings.HasSuffix(e.Name(), ".kj") {
+			if !e.Type().IsRegular() {
+				return nil, fmt.Errorf("%w: %s is not a plain file", ErrMalformed, e.Name())
+			}
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("journal in %s: %w", filepath.Base(path), fs.ErrNotExist)
+	}
+	slices.Sort(names)
+	return names, sequence(names)
+}
+
+// Tail is where a journal ends.
+type Tail struct {
+	Opened Opened
+	Seq    int64            // of the last whole block
+	Head   string           // its hash
+	To     interview.Micros // until when the journal is whole
+	Torn   int64            // bytes that were cut off
+	Closed bool             // it was ended, not cut off
+}
+
+// After is what the next recording's opening says of this one.
+func (t Tail) After(cause Cause) *After {
+	return &After{Recording: t.Opened.Recording, Seq: t.Seq, Head: t.Head, To: t.To, Torn: t.Torn, Cause: cause}
+}
+
+// Recover opens a journal that its writer may have left in the middle of a
+// write. A torn last block is cut off, durably; anything else that is wrong is
+// returned as it is found, and nothing is changed. A journal whose first block
+// is torn is fs.ErrNotExist: nothing of it was ever durable.
+func Recover(path string) (Tail, error) {
+	names, err := fileNames(path)
+	if err != nil {
+		return Tail{}, err
+	}
+	last := names[len(names)-1]
+	f, err := OpenFolder(path)
+	if err != nil {
+		return Tail{}, err
+	}
+	defer f.Close()
+	t := Tail{Seq: -1}
+	for {
+		b, err := f.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var at *PlaceError
+		if errors.As(err, &at) && at.File == last {
+			if t.Torn, err = cut(path, at); err != nil {
+				return Tail{}, err
+			}
+			break
+		}
+		if err != nil {
+			return Tail{}, err
+		}
+		t.Seq, t.Head, t.To = b.Head.Seq, b.Hash, b.Head.To
+	}
+	t.Opened, t.Closed = f.Opened(), f.Closed() != nil
+	if t.Seq < 0 {
+		return Tail{}, fmt.Errorf("journal in %s: no whole block: %w", filepath.Base(path), fs.ErrNotExist)
+	}
+	return t, nil
+}
+
+// cut removes what one torn write can leave: a last block that reaches or
+// passes the end of the file. A wrong block with more behind it is no torn
+// write, and neither is a whole block that is merely wrong.
+func cut(path string, at *PlaceError) (int64, error) {
+	name := filepath.Join(path, at.File)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if at.Offset == 0 { // not even the file's magic: the file goes
+		if st.Size() >= int64(len(fileMagic)) {
+			return 0, at
+		}
+		if err := os.Remove(name); err != nil {
+			return 0, err
+		}
+		return st.Size(), durable.SyncFolder(path)
+	}
+	prefix := make([]byte, prefixSize)
+	n, err := f.ReadAt(prefix, at.Offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if n == prefixSize {
+		l, err := parsePrefix(prefix)
+		if err != nil || at.Offset+l.total() <= st.Size() {
+			return 0, at
+		}
+	}
+	torn := st.Size() - at.Offset
+	if at.Offset == int64(len(fileMagic)) && at.Seq > 0 {
+		// A file that was begun and got no block is not left empty.
+		if err := os.Remove(name); err != nil {
+			return 0, err
+		}
+		return torn + int64(len(fileMagic)), durable.SyncFolder(path)
+	}
+	if err := f.Truncate(at.Offset); err != nil {
+		return 0, err
+	}
+	return torn, f.Sync()
+}
