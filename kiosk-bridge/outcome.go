@@ -1,0 +1,49 @@
+package kioskbridge
+
+import (
+	"slices"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/ticket"
+	"kuule/kiosk-bridge/emrtd"
+	"kuule/kiosk-bridge/tunnel"
+)
+
+// essential are the checks without which nobody goes on from the kiosk alone.
+var essential = []string{
+	emrtd.CheckMRZDigits, emrtd.CheckAccess, emrtd.CheckSignature,
+	emrtd.CheckDG1, emrtd.CheckDG2, emrtd.CheckDG1Optical,
+}
+
+// decide turns verdicts into where the person goes, with what assurance. It
+// never says no: what the machine cannot settle goes to a person.
+//
+// An unknown issuer and an expired document are ordinary among those who ask
+// for protection: they lower the assurance, which the interviewer is shown, and
+// close no door.
+func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
+	verdict := map[string]interview.Check{}
+	for _, c := range checks {
+		verdict[c.Name] = c
+	}
+	access := verdict[emrtd.CheckAccess]
+	if access.Reason == emrtd.ReasonKeyRefused || access.Reason == emrtd.ReasonChipSilent ||
+		verdict[emrtd.CheckMRZDigits].Verdict == interview.Failed {
+		return tunnel.ResultAgain, problem.WayRetry, ticket.AssuranceNone
+	}
+	for _, c := range checks {
+		if c.Verdict == interview.Failed && c.Name != emrtd.CheckExpiry {
+			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+		}
+	}
+	if slices.ContainsFunc(essential, func(name string) bool { return verdict[name].Verdict != interview.Verified }) {
+		return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+	}
+	for _, name := range []string{emrtd.CheckChain, emrtd.CheckIssuer, emrtd.CheckExpiry, CheckBooked} {
+		if verdict[name].Verdict != interview.Verified {
+			return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
+		}
+	}
+	return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceSubstantial
+}

@@ -1,0 +1,270 @@
+package kioskbridge
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"kuule/internal/canon"
+	"kuule/internal/problem"
+	"kuule/internal/store"
+	"kuule/interview"
+	"kuule/interview/ticket"
+	"kuule/kiosk-bridge/tunnel"
+)
+
+// Store keeps visits and tickets. Implementations are safe for concurrent use.
+type Store interface {
+	// Save writes a visit and, where it led to one, its ticket, together.
+	Save(ctx context.Context, v Record, t *TicketRecord) error
+	// Visit reads one visit; a problem (CodeNotFound) when there is none.
+	Visit(ctx context.Context, id interview.VisitID) (Record, error)
+	// Redeem uses a ticket up. Each condition that is missing is a problem of
+	// its own: CodeTicketInvalid, -Device, -Hearing, -Stale, -Used.
+	Redeem(ctx context.Context, id interview.TicketID, by Redemption) (interview.Ticket, error)
+	// Waiting lists the tickets that the device could redeem now or later today.
+	Waiting(ctx context.Context, device interview.DeviceID) ([]interview.Ticket, error)
+	// Held lists the tickets that the device has redeemed and that still keep a
+	// seat; Expires is then the end of the hold.
+	Held(ctx context.Context, device interview.DeviceID) ([]interview.Ticket, error)
+	// Proof gives a redeemed ticket's texts for authority, and the verdicts for
+	// the interviewer. Only the device that redeemed it has it.
+	Proof(ctx context.Context, id interview.TicketID, device interview.DeviceID) (ticket.Proof, []interview.Check, error)
+}
+
+// Redemption is who redeems a ticket for what.
+type Redemption struct {
+	Device  interview.DeviceID // whose certificate was verified on this connection
+	Hearing interview.HearingID
+	Purpose interview.Purpose
+}
+
+// Record is a visit as it is kept.
+type Record struct {
+	bun.BaseModel `bun:"table:kiosk_visit,alias:v"`
+
+	ID          interview.VisitID       `bun:"id,pk"`
+	Case        interview.CaseID        `bun:"case_id"`
+	Hearing     interview.HearingID     `bun:"hearing_id"`
+	Participant interview.ParticipantID `bun:"participant_id"`
+	Kiosk       interview.DeviceID      `bun:"kiosk_id"`
+	Result      tunnel.Result           `bun:"result"`
+	Assurance   ticket.Assurance        `bun:"assurance"`
+	StartedAt   int64                   `bun:"started_at"` // milliseconds
+	EndedAt     int64                   `bun:"ended_at"`
+	Evidence    string                  `bun:"evidence"`
+	Vouched     string                  `bun:"vouched"`
+	Checks      string                  `bun:"checks"`
+	Sealed      []byte                  `bun:"sealed"`
+}
+
+// Verdicts reads the checks of a visit.
+func (r Record) Verdicts() ([]interview.Check, error) {
+	var c ticket.Checks
+	if err := canon.Unmarshal([]byte(r.Checks), &c); err != nil {
+		return nil, fmt.Errorf("checks of visit %s: %w", r.ID, err)
+	}
+	return c.Checks, nil
+}
+
+// TicketRecord is a ticket as it is kept. Times are seconds since 1970.
+type TicketRecord struct {
+	bun.BaseModel `bun:"table:kiosk_ticket,alias:t"`
+
+	ID          interview.TicketID      `bun:"id,pk"`
+	Visit       interview.VisitID       `bun:"visit_id"`
+	Hearing     interview.HearingID     `bun:"hearing_id"`
+	Participant interview.ParticipantID `bun:"participant_id"`
+	Seat        interview.SeatID        `bun:"seat_id"`
+	Role        interview.Role          `bun:"role"`
+	Purpose     interview.Purpose       `bun:"purpose"`
+	Device      interview.DeviceID      `bun:"device_id"`
+	NotBefore   int64                   `bun:"not_before"`
+	Expires     int64                   `bun:"expires"`
+	Until       int64                   `bun:"until"`
+	Signed      string                  `bun:"signed"`
+	RedeemedAt  int64                   `bun:"redeemed_at"`
+	Version     int64                   `bun:"version"`
+}
+
+func (t TicketRecord) ticket(expires int64) interview.Ticket {
+	return interview.Ticket{
+		ID: t.ID, Hearing: t.Hearing, Participant: t.Participant, Seat: t.Seat, Role: t.Role,
+		Purpose: t.Purpose, Expires: time.Unix(expires, 0).UTC(),
+	}
+}
+
+// Event is what the audit log should know; it holds ids and codes only.
+type Event struct {
+	Type        string // "kiosk-visit" or "ticket-redeemed"
+	Hearing     interview.HearingID
+	Visit       interview.VisitID
+	Ticket      interview.TicketID
+	Participant interview.ParticipantID
+	Device      interview.DeviceID // the kiosk, or the terminal
+	Result      string
+	Evidence    string // hash of the evidence
+}
+
+// Outbox writes an event in the transaction that makes it true.
+type Outbox interface {
+	Kiosk(ctx context.Context, tx bun.IDB, e Event) error
+}
+
+// SQL keeps visits and tickets in the installation's database.
+type SQL struct {
+	db     *bun.DB
+	outbox Outbox
+}
+
+// NewSQL uses a migrated database. The outbox may be nil: then nothing is told.
+func NewSQL(db *bun.DB, outbox Outbox) *SQL { return &SQL{db, outbox} }
+
+var _ Store = (*SQL)(nil)
+
+func (s *SQL) tell(ctx context.Context, tx bun.IDB, e Event) error {
+	if s.outbox == nil {
+		return nil
+	}
+	return s.outbox.Kiosk(ctx, tx, e)
+}
+
+// Save implements [Store].
+func (s *SQL) Save(ctx context.Context, v Record, t *TicketRecord) error {
+	err := s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(&v).Exec(ctx); err != nil {
+			return err
+		}
+		e := Event{
+			Type: "kiosk-visit", Hearing: v.Hearing, Visit: v.ID, Participant: v.Participant, Device: v.Kiosk,
+			Result: string(v.Result), Evidence: ticket.Hash([]byte(v.Evidence)),
+		}
+		if t != nil {
+			if _, err := tx.NewInsert().Model(t).Exec(ctx); err != nil {
+				return err
+			}
+			e.Ticket = t.ID
+		}
+		return s.tell(ctx, tx, e)
+	})
+	if err != nil {
+		return fmt.Errorf("save visit %s: %w", v.ID, err)
+	}
+	return nil
+}
+
+// Visit implements [Store].
+func (s *SQL) Visit(ctx context.Context, id interview.VisitID) (Record, error) {
+	var r Record
+	err := s.db.NewSelect().Model(&r).Where("v.id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Record{}, problem.New(problem.CodeNotFound, "visit %s", id)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read visit %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// Redeem implements [Store]. Time is the database's.
+func (s *SQL) Redeem(ctx context.Context, id interview.TicketID, by Redemption) (interview.Ticket, error) {
+	var out interview.Ticket
+	err := s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		t, err := load(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		now, err := store.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		claims := ticket.Claims{
+			ID: t.ID, Hearing: t.Hearing, Purpose: t.Purpose, Participant: t.Participant, Device: t.Device,
+			NotBefore: t.NotBefore, Expires: t.Expires, Until: t.Until,
+		}
+		// Who may not have it learns nothing of its state.
+		err = ticket.Matches(claims, ticket.Expected{Hearing: by.Hearing, Purpose: by.Purpose, Participant: t.Participant, Device: by.Device, Now: now})
+		if t.RedeemedAt != 0 && (err == nil || problem.Of(err).Code == problem.CodeTicketStale) {
+			err = problem.New(problem.CodeTicketUsed, "ticket %s was redeemed at %s", id, time.Unix(t.RedeemedAt, 0).UTC().Format(time.RFC3339))
+		}
+		if err != nil {
+			return err
+		}
+		update := tx.NewUpdate().Model(&t).Set("redeemed_at = ?", now.Unix()).Where("id = ?", id).Where("redeemed_at = 0")
+		if err := store.CompareAndSet(ctx, update, t.Version); err != nil {
+			if errors.Is(err, store.ErrConflict) {
+				return problem.New(problem.CodeTicketUsed, "ticket %s was redeemed meanwhile: %w", id, err)
+			}
+			return fmt.Errorf("redeem ticket %s: %w", id, err)
+		}
+		out = t.ticket(t.Until)
+		return s.tell(ctx, tx, Event{
+			Type: "ticket-redeemed", Hearing: t.Hearing, Visit: t.Visit, Ticket: t.ID, Participant: t.Participant, Device: t.Device,
+			Result: string(t.Purpose),
+		})
+	})
+	return out, err
+}
+
+func load(ctx context.Context, db bun.IDB, id interview.TicketID) (TicketRecord, error) {
+	var t TicketRecord
+	err := db.NewSelect().Model(&t).Where("t.id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, problem.New(problem.CodeTicketInvalid, "there is no ticket %s", id)
+	}
+	if err != nil {
+		return t, fmt.Errorf("read ticket %s: %w", id, err)
+	}
+	return t, nil
+}
+
+// Waiting implements [Store].
+func (s *SQL) Waiting(ctx context.Context, device interview.DeviceID) ([]interview.Ticket, error) {
+	return s.list(ctx, device, "t.redeemed_at = 0 AND t.expires > ?", func(t TicketRecord) int64 { return t.Expires })
+}
+
+// Held implements [Store].
+func (s *SQL) Held(ctx context.Context, device interview.DeviceID) ([]interview.Ticket, error) {
+	return s.list(ctx, device, "t.redeemed_at <> 0 AND t.until > ?", func(t TicketRecord) int64 { return t.Until })
+}
+
+func (s *SQL) list(ctx context.Context, device interview.DeviceID, condition string, expires func(TicketRecord) int64) ([]interview.Ticket, error) {
+	now, err := store.Now(ctx, s.db)
+	if err != nil {
+		return nil, err
+	}
+	var rows []TicketRecord
+	err = s.db.NewSelect().Model(&rows).Where("t.device_id = ?", device).Where(condition, now.Unix()).Order("t.id").Limit(100).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tickets of device %s: %w", device, err)
+	}
+	out := make([]interview.Ticket, len(rows))
+	for i, t := range rows {
+		out[i] = t.ticket(expires(t))
+	}
+	return out, nil
+}
+
+// Proof implements [Store].
+func (s *SQL) Proof(ctx context.Context, id interview.TicketID, device interview.DeviceID) (ticket.Proof, []interview.Check, error) {
+	t, err := load(ctx, s.db, id)
+	if err != nil {
+		return ticket.Proof{}, nil, err
+	}
+	if t.Device != device {
+		return ticket.Proof{}, nil, problem.New(problem.CodeTicketDevice, "ticket %s names device %s, not %s", id, t.Device, device)
+	}
+	if t.RedeemedAt == 0 {
+		return ticket.Proof{}, nil, problem.New(problem.CodeTicketInvalid, "ticket %s was not redeemed yet", id)
+	}
+	v, err := s.Visit(ctx, t.Visit)
+	if err != nil {
+		return ticket.Proof{}, nil, err
+	}
+	checks, err := v.Verdicts()
+	return ticket.Proof{Ticket: t.Signed, Visit: v.Vouched, Evidence: v.Evidence}, checks, err
+}
