@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -30,6 +31,25 @@ func (Proof) GoString() string { return "redacted" }
 
 // LogValue keeps the token out of slog.
 func (Proof) LogValue() slog.Value { return slog.StringValue("redacted") }
+
+// Headers by which a device's gateway sends the proof of the person signed in
+// along with every request to the door. The page can neither set nor read them.
+const (
+	HeaderToken = "Kuule-Identity"
+	HeaderNonce = "Kuule-Identity-Nonce"
+)
+
+// FromHeader reads the proof that a gateway sent along, and whether there is one.
+func FromHeader(h http.Header) (Proof, bool) {
+	p := Proof{IDToken: h.Get(HeaderToken), NonceRandom: h.Get(HeaderNonce)}
+	return p, p.IDToken != ""
+}
+
+// SetHeader sends the proof along.
+func (p Proof) SetHeader(h http.Header) {
+	h.Set(HeaderToken, p.IDToken)
+	h.Set(HeaderNonce, p.NonceRandom)
+}
 
 // Identity is who signed in, as the provider says.
 type Identity struct {
