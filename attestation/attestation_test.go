@@ -52,7 +52,14 @@ type house struct {
 	server     string
 	address    string
 	trust      []byte
+	logSigner  note.Signer
 	dir        string
+}
+
+func (h *house) deviceRoots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(h.DeviceRoot())
+	return pool
 }
 
 // agreements is a register of devices that tests change.
@@ -145,7 +152,9 @@ func newHouse(t *testing.T) *house {
 	check(t, err)
 	spki, err := trust.EncodeKey(key)
 	check(t, err)
-	_, logKey, err := note.GenerateKey(rand.Reader, "kuule.test/log")
+	logSecret, logKey, err := note.GenerateKey(rand.Reader, "kuule.test/log")
+	check(t, err)
+	h.logSigner, err = note.NewSigner(logSecret)
 	check(t, err)
 	f := trust.File{
 		V: 1, Name: "test", Demonstration: true, LogKey: logKey,

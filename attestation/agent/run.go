@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// renewRetry is the pause after a renewal that failed.
-const renewRetry = time.Minute
+// renewPause is the least time between two renewals, whether the last one
+// failed or brought a certificate that ends soon with its agreement.
+const renewPause = time.Minute
 
 // RunOptions say what the agent's program does besides its own duties.
 type RunOptions struct {
@@ -60,10 +61,10 @@ func (d *Device) keepCertificate(ctx context.Context, log *slog.Logger) error {
 			if ctx.Err() == nil {
 				log.Error("certificate was not renewed", "err", err, "valid_until", d.Info().NotAfter)
 			}
-			wait = renewRetry
+			wait = renewPause
 			continue
 		}
 		log.Info("certificate renewed", "valid_until", d.Info().NotAfter)
-		wait = time.Until(d.RenewAt())
+		wait = max(time.Until(d.RenewAt()), renewPause)
 	}
 }

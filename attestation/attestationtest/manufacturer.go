@@ -64,7 +64,6 @@ func (m *Manufacturer) make() error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return err
 	}
-	// RSA, because swtpm_localca of Debian 12 signs with nothing else.
 	rootKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
