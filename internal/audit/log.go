@@ -41,6 +41,7 @@ type Log struct {
 	appender *tessera.Appender
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
+	closing  sync.Once
 
 	mu    sync.Mutex
 	known map[string]place // by event id
@@ -116,12 +117,14 @@ func (l *Log) load(ctx context.Context, reader tessera.LogReader) error {
 func (l *Log) Key() string { return l.key }
 
 // Close ends the log when all that was appended is in a signed checkpoint, or
-// after ten seconds.
-func (l *Log) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	err := l.shutdown(ctx)
-	l.cancel()
+// after ten seconds. Closing again does nothing.
+func (l *Log) Close() (err error) {
+	l.closing.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = l.shutdown(ctx)
+		l.cancel()
+	})
 	return err
 }
 
