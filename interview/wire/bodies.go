@@ -10,6 +10,9 @@ type Join struct {
 	Hearing   interview.HearingID `json:"hearing"`
 	Statement string              `json:"statement"`
 	Proof     Proof               `json:"proof"`
+	// Admission is what this same member was given before its connection broke:
+	// authority's word is enough to come back, also to a door that restarted.
+	Admission string `json:"admission,omitempty"`
 }
 
 // Proof is what shows who sits at the device: a sign-in, join tickets, or both

@@ -1,0 +1,177 @@
+package signaling
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/media"
+	"kuule/interview/wire"
+)
+
+// leg is a member's media connection as the door knows it.
+type leg struct {
+	id        interview.LegID
+	tracks    []wire.OfferTrack
+	slots     []media.Slot
+	assigned  map[string]wire.Slot // by mid; stable while the track stays
+	connected bool
+}
+
+// openLeg has the media node answer a member's offer.
+func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Message, error) {
+	if s.peer.Recorder && len(b.Tracks) > 0 {
+		return wire.Message{}, problem.New(problem.CodeForbidden, "a recorder sends no media")
+	}
+	req := media.OpenLeg{Room: r.group, Leg: interview.NewLegID(), Offer: b.SDP, Fingerprint: s.statement.DTLS}
+	seen := map[int]bool{}
+	for _, t := range b.Tracks {
+		if t.Number < 0 || t.Number > 15 || seen[t.Number] {
+			return wire.Message{}, problem.New(problem.CodeMediaRefused, "track number %d", t.Number)
+		}
+		seen[t.Number] = true
+		req.Tracks = append(req.Tracks, media.Publish{Mid: t.Mid, Track: t.Track, Source: t.Source})
+	}
+	r.mu.Lock()
+	old := s.leg
+	s.leg = nil
+	r.mu.Unlock()
+	r.closeLeg(old)
+	opened, err := r.hub.cfg.Media.OpenLeg(ctx, req)
+	if err != nil {
+		return wire.Message{}, err
+	}
+	l := &leg{id: req.Leg, tracks: b.Tracks, slots: opened.Slots, assigned: map[string]wire.Slot{}}
+	r.mu.Lock()
+	s.leg = l
+	r.mu.Unlock()
+	// Slots may reach the member before its answer does: it offered the mids
+	// itself, so it can place them already.
+	r.forward()
+	return wire.New(wire.TypeAnswer, wire.Answer{SDP: opened.Answer, Leg: req.Leg})
+}
+
+func (r *room) closeLeg(l *leg) {
+	if l == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.hub.ctx), requestTimeout)
+	defer cancel()
+	if err := r.hub.cfg.Media.CloseLeg(ctx, media.CloseLeg{Room: r.group, Leg: l.id}); err != nil {
+		r.log.Warn("leg could not be closed", "leg", l.id, "err", err)
+	}
+}
+
+// forward makes the table from the newest roster and the open legs, tells the
+// media node, and tells each member what comes where.
+func (r *room) forward() {
+	r.forwarding.Lock()
+	defer r.forwarding.Unlock()
+	r.mu.Lock()
+	r.generation++
+	table := media.Table{Room: r.group, Generation: r.generation}
+	var on []*Session
+	for _, m := range r.roster.Members {
+		if s := r.members[m.Member]; s != nil && s.leg != nil {
+			on = append(on, s)
+		}
+	}
+	changed := map[*Session][]wire.Slot{}
+	for _, to := range r.members {
+		if to.leg == nil {
+			continue
+		}
+		var sources []wire.Slot
+		if slices.Contains(on, to) {
+			sources = sourcesFor(to, on)
+		}
+		if to.leg.assign(sources) {
+			changed[to] = to.leg.list()
+		}
+		for mid, slot := range to.leg.assigned {
+			table.Routes = append(table.Routes, media.Route{From: r.members[slot.Member].leg.id, Track: slot.Track, To: to.leg.id, Mid: mid})
+		}
+	}
+	r.mu.Unlock()
+	slices.SortFunc(table.Routes, func(a, b media.Route) int {
+		return strings.Compare(a.To.String()+a.Mid, b.To.String()+b.Mid)
+	})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.hub.ctx), requestTimeout)
+	defer cancel()
+	// Those who receive are told first: a key id that is not expected on a slot
+	// is refused there, so the other order would lose frames.
+	r.mu.Lock()
+	for s, slots := range changed {
+		if s.conn != nil {
+			s.send(wire.TypeSlots, wire.Slots{Slots: slots})
+		}
+	}
+	r.mu.Unlock()
+	if err := r.hub.cfg.Media.Forward(ctx, table); err != nil {
+		r.log.Error("forwarding table was refused", "generation", table.Generation, "err", err)
+	}
+}
+
+// sourcesFor lists the tracks of everybody else on the roster.
+func sourcesFor(to *Session, on []*Session) []wire.Slot {
+	var out []wire.Slot
+	for _, from := range on {
+		if from == to {
+			continue
+		}
+		for _, t := range from.leg.tracks {
+			out = append(out, wire.Slot{Member: from.member, Track: t.Track, Source: t.Source, Number: t.Number})
+		}
+	}
+	return out
+}
+
+// assign gives each source a mid of its kind, leaves those that have one where
+// they are, and reports whether anything changed.
+func (l *leg) assign(sources []wire.Slot) bool {
+	next := map[string]wire.Slot{}
+	var fresh []wire.Slot
+	for _, src := range sources {
+		placed := false
+		for mid, old := range l.assigned {
+			if old.Track == src.Track && old.Member == src.Member {
+				src.Mid = mid
+				next[mid] = src
+				placed = true
+			}
+		}
+		if !placed {
+			fresh = append(fresh, src)
+		}
+	}
+	for _, src := range fresh {
+		kind := "video"
+		if src.Source == interview.SourceAudio {
+			kind = "audio"
+		}
+		for _, slot := range l.slots {
+			if _, taken := next[slot.Mid]; !taken && slot.Kind == kind {
+				src.Mid = slot.Mid
+				next[slot.Mid] = src
+				break
+			}
+		}
+	}
+	same := len(next) == len(l.assigned)
+	for mid, slot := range next {
+		same = same && l.assigned[mid] == slot
+	}
+	l.assigned = next
+	return !same
+}
+
+func (l *leg) list() []wire.Slot {
+	out := make([]wire.Slot, 0, len(l.assigned))
+	for _, s := range l.assigned {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b wire.Slot) int { return strings.Compare(a.Mid, b.Mid) })
+	return out
+}

@@ -1,0 +1,204 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"kuule/internal/jws"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/sealing"
+	"kuule/interview/wire"
+)
+
+// requestTimeout bounds what one message may make the door do.
+const requestTimeout = 10 * time.Second
+
+// Session is one connection's conversation. Handle and Closed are called by the
+// connection's one reader; the rest of a session is guarded by its room's lock.
+type Session struct {
+	hub   *Hub
+	peer  Peer
+	conn  Conn
+	limit *rate.Limiter
+
+	once  sync.Once
+	room  *room // nil until joined
+	state who
+
+	member    interview.MemberID
+	join      wire.Join
+	judgement Judgement
+	statement sealing.Statement
+	admission string
+	since     interview.Micros
+	leg       *leg
+}
+
+// Handle takes one message and answers it. It returns an error only when the
+// connection must end.
+func (s *Session) Handle(ctx context.Context, text []byte) error {
+	if !s.limit.Allow() {
+		return problem.New(problem.CodeTooFast, "more than %d messages a second", s.hub.cfg.Limits.MessagesPerSecond)
+	}
+	m, err := wire.Parse(text)
+	if err != nil {
+		return s.answerProblem(wire.Message{}, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := may(m.Type, s.currentState()); err != nil {
+		return s.answerProblem(m, err)
+	}
+	reply, err := s.dispatch(ctx, m)
+	if err != nil {
+		return s.answerProblem(m, err)
+	}
+	reply.Re = m.ID
+	return s.conn.Send(reply)
+}
+
+func (s *Session) currentState() who {
+	if s.room == nil {
+		return s.state
+	}
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	return s.state
+}
+
+// answerProblem tells the member what went wrong. A refused join is a message
+// of its own kind, since the page then shows the way still open.
+func (s *Session) answerProblem(m wire.Message, err error) error {
+	t := wire.TypeProblem
+	if m.Type == wire.TypeJoin {
+		t = wire.TypeRefused
+	}
+	doc := problem.Of(err)
+	if doc.Code == problem.CodeInternal {
+		s.hub.cfg.Log.Error("message failed", "type", m.Type, "err", err)
+	}
+	reply, err := wire.New(t, doc)
+	if err != nil {
+		return err
+	}
+	reply.Re = m.ID
+	return s.conn.Send(reply)
+}
+
+func (s *Session) dispatch(ctx context.Context, m wire.Message) (wire.Message, error) {
+	switch m.Type {
+	case wire.TypeJoin:
+		return with(m, func(b wire.Join) (wire.Message, error) { return s.handleJoin(ctx, b) })
+	case wire.TypeAdmit:
+		return with(m, func(b wire.Admit) (wire.Message, error) { return ok, s.room.admit(ctx, b) })
+	case wire.TypeDecline:
+		return with(m, func(b wire.Decline) (wire.Message, error) { return ok, s.room.decline(b) })
+	case wire.TypeRemove:
+		return with(m, func(b wire.Remove) (wire.Message, error) { return ok, s.room.remove(b) })
+	case wire.TypeRoster:
+		return with(m, func(b wire.Roster) (wire.Message, error) { return ok, s.room.takeRoster(ctx, s, b.Roster) })
+	case wire.TypeWraps:
+		return with(m, func(b wire.Wraps) (wire.Message, error) { return ok, s.room.takeWraps(s, b.Wraps) })
+	case wire.TypeOrigin:
+		return with(m, func(b wire.Origin) (wire.Message, error) { return ok, s.room.takeOrigins(s, b.Lists) })
+	case wire.TypeOffer:
+		return with(m, func(b wire.Offer) (wire.Message, error) { return s.room.openLeg(ctx, s, b) })
+	case wire.TypePhase:
+		return with(m, func(b wire.AskPhase) (wire.Message, error) { return s.room.askPhase(ctx, s, b) })
+	case wire.TypeRaise:
+		return with(m, func(b wire.Raise) (wire.Message, error) { return ok, s.room.raise(s, b) })
+	case wire.TypeHeartbeat:
+		return with(m, func(b wire.Heartbeat) (wire.Message, error) { return ok, s.room.takeHeartbeat(s, b.Heartbeat) })
+	case wire.TypeLeave:
+		return with(m, func(wire.Leave) (wire.Message, error) { s.room.left(s, true); return ok, nil })
+	case wire.TypeSync:
+		return with(m, func(b wire.Sync) (wire.Message, error) { return wire.New(wire.TypeClock, s.room.clock(b.Sent)) })
+	default:
+		return wire.Message{}, problem.New(problem.CodeNoRoute, "message %q", m.Type)
+	}
+}
+
+var ok = wire.Message{Type: wire.TypeOK}
+
+// with reads the body that a message must have and hands it on.
+func with[B any](m wire.Message, f func(B) (wire.Message, error)) (wire.Message, error) {
+	var b B
+	if err := m.Read(&b); err != nil {
+		return wire.Message{}, err
+	}
+	return f(b)
+}
+
+// handleJoin judges who stands at the door and lets them in, or wait.
+func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message, error) {
+	var st sealing.Statement
+	if err := jws.Peek(join.Statement, sealing.TypeStatement, &st); err != nil {
+		return wire.Message{}, problem.New(problem.CodeStatementInvalid, "%w", err)
+	}
+	if st.Hearing != join.Hearing || st.Member.IsZero() || (st.Kind == sealing.KindRecorder) != s.peer.Recorder {
+		return wire.Message{}, problem.New(problem.CodeStatementInvalid, "statement is for another hearing or another kind of member")
+	}
+	judge := s.hub.cfg.Admission.Judge
+	if join.Admission != "" {
+		judge = s.hub.cfg.Admission.Returning
+	}
+	j, err := judge(ctx, s.peer, join)
+	s.hub.cfg.Audit.Joined(join.Hearing, s.peer, j.Rule, err)
+	if err != nil {
+		return wire.Message{}, err
+	}
+	r, err := s.hub.room(ctx, join.Hearing)
+	if err != nil {
+		return wire.Message{}, err
+	}
+	s.member, s.join, s.judgement, s.statement = st.Member, join, j, st
+	if err := r.enter(ctx, s); err != nil {
+		return wire.Message{}, err
+	}
+	return wire.New(wire.TypeWelcome, r.welcome(s))
+}
+
+// Closed tells the room that the connection has ended. The member stays on the
+// roster until the chair or the time says otherwise.
+func (s *Session) Closed() {
+	s.once.Do(func() {
+		if s.room != nil {
+			s.room.left(s, false)
+		}
+	})
+}
+
+// sameSeats reports whether a list names exactly the judged seats.
+func (s *Session) sameSeats(seats []interview.SeatID) bool {
+	have := make([]interview.SeatID, len(s.judgement.Seats))
+	for i, v := range s.judgement.Seats {
+		have[i] = v.Seat
+	}
+	return sameSet(have, seats)
+}
+
+func sameSet(a, b []interview.SeatID) bool {
+	byText := func(x, y interview.SeatID) int { return strings.Compare(x.String(), y.String()) }
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, byText)
+	slices.SortFunc(b, byText)
+	return slices.Equal(a, b)
+}
+
+// send queues a message; a socket that takes none any more is cut.
+func (s *Session) send(t wire.Type, body any) {
+	m, err := wire.New(t, body)
+	if err == nil {
+		err = s.conn.Send(m)
+	}
+	if err != nil {
+		s.conn.Close(errors.Join(problem.New(problem.CodeStalled, "member %s", s.member), err))
+	}
+}
