@@ -14,6 +14,9 @@ import (
 // frameVersion stands in the high half of a frame header's first byte.
 const frameVersion = 1
 
+// NoLevel is the level of a frame that has none.
+const NoLevel = 255
+
 func sourceCode(s interview.Source) byte {
 	switch s {
 	case interview.SourceAudio:
