@@ -116,6 +116,8 @@ self.addEventListener("activate", (event) => event.waitUntil((async () => {
 
 func (g *Gateway) buryWorker(w http.ResponseWriter, r *http.Request) {
 	g.cfg.Log.Warn("gateway buried a service worker: another process held this port once", "method", r.Method)
+	// Under "sandbox" the worker could not send its windows on.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'")
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	_, _ = w.Write([]byte(tombstone))
 }
