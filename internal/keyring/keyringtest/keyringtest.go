@@ -58,7 +58,8 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 		for _, text := range []string{"a secret", ""} {
 			wantOpens(t, ring, "rec_1", wrap(t, ring, "rec_1", text), text)
 		}
-		if wrap(t, ring, "rec_1", "same") == wrap(t, ring, "rec_1", "same") {
+		first, second := wrap(t, ring, "rec_1", "same"), wrap(t, ring, "rec_1", "same")
+		if first == second {
 			t.Error("equal plaintexts have equal wraps")
 		}
 	})

@@ -1,0 +1,82 @@
+# Build, test and run Kuule. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+BINARIES := kuule kuule-agent kuule-kiosk kuule-demo kuule-bench
+TOOLS    := $(CURDIR)/.tools
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
+# npm packages may hold Go files of their own.
+GO_PACKAGES = $$(go list ./... | grep -v /node_modules/)
+
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Build
+
+.PHONY: build
+build: web ## web pages and all binaries, into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ $(BINARIES:%=./cmd/%)
+
+.PHONY: web
+web: web/dist/.built ## web pages, into web/dist
+
+web/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
+	npm --prefix web run build
+	touch $@
+
+web/node_modules/.installed: web/package-lock.json
+	npm --prefix web ci --no-audit --no-fund
+	touch $@
+
+## Run
+
+.PHONY: run
+run: packages build ## the demonstration: everything on this machine, a link per persona
+	exec bin/kuule-demo up
+
+## Test
+
+.PHONY: test
+test: packages lint test-go test-web test-browser rehearse ## everything that CI runs
+
+.PHONY: packages
+packages: ## Debian packages that tests and demonstration need
+	.ci/packages
+
+.PHONY: lint
+lint: $(GOLANGCI) ## lint of the Go code
+	CGO_ENABLED=0 $(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	.ci/golangci-lint $(GOLANGCI_VERSION) $(@D)
+
+.PHONY: test-go
+test-go: ## unit and integration tests with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
+
+.PHONY: test-web
+test-web: web/node_modules/.installed ## lint, types and unit tests of the pages
+	npm --prefix web run lint
+	npm --prefix web test
+
+.PHONY: test-browser
+test-browser: build ## journeys in Chromium
+	npm --prefix web run journey
+
+.PHONY: rehearse
+rehearse: build ## one complete interview, with Go members and with three browsers
+	bin/kuule-demo rehearse --json --out .tmp/rehearse
+	bin/kuule-demo rehearse --browser --json --out .tmp/rehearse-browser
+
+.PHONY: clean
+clean: ## removes what was built
+	rm -rf bin web/dist .tmp
