@@ -295,3 +295,14 @@ func must(t testing.TB, err error) {
 func EncodeKey(s crypto.Signer) ([]byte, error) {
 	return x509.MarshalECPrivateKey(s.(*ecdsa.PrivateKey))
 }
+
+// Copy is a second sender with the same sender key, from its first counter on:
+// what another holder of a group's key can make.
+func Copy(s *Sender) *Sender {
+	s.w.t.Helper()
+	c := &Sender{w: s.w, Member: s.Member, Track: s.Track, Source: s.Source, KID: s.KID, Key: s.Key}
+	var err error
+	c.sealer, err = sframe.NewSealer(s.Key, uint64(s.KID))
+	must(s.w.t, err)
+	return c
+}

@@ -1,0 +1,441 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"time"
+
+	"kuule/internal/jws"
+	"kuule/internal/sframe"
+	"kuule/interview"
+	"kuule/interview/sealing"
+	"kuule/recorder/journal"
+)
+
+// room checks statements, admissions and rosters: who could be in which group,
+// and by whose word.
+func (v *verifier) room() error {
+	statements := map[string]string{}
+	texts, err := v.lines(statementsName)
+	if err != nil {
+		return err
+	}
+	for i, text := range texts {
+		var s sealing.Statement
+		err := jws.Peek(text, sealing.TypeStatement, &s)
+		if err == nil {
+			// As of when it was made: a certificate lives for a day, evidence longer.
+			s, _, err = v.trust.VerifyStatement(text, time.Unix(s.IssuedAt, 0))
+		}
+		if err == nil && s.Hearing != v.report.Manifest.Hearing {
+			err = errors.New("it is for another hearing")
+		}
+		if err != nil {
+			return wrong(statementsName, line(i), fmt.Errorf("%w: %w", ErrRoom, err))
+		}
+		statements[jws.Hash(text)] = text
+	}
+	if texts, err = v.lines(admissionsName); err != nil {
+		return err
+	}
+	for i, text := range texts {
+		if err := v.admit(statements, text); err != nil {
+			return wrong(admissionsName, line(i), fmt.Errorf("%w: %w", ErrRoom, err))
+		}
+	}
+	v.report.Members = len(v.members)
+	if texts, err = v.lines(rostersName); err != nil {
+		return err
+	}
+	last := map[interview.GroupID]struct {
+		epoch int64
+		hash  string
+	}{}
+	for i, text := range texts {
+		r, err := v.roster(text)
+		if err == nil {
+			before := last[r.Group]
+			if r.Epoch <= before.epoch || r.Prev != before.hash {
+				err = errors.New("it does not follow the roster before it")
+			}
+		}
+		if err != nil {
+			return wrong(rostersName, line(i), fmt.Errorf("%w: %w", ErrRoom, err))
+		}
+		last[r.Group] = struct {
+			epoch int64
+			hash  string
+		}{r.Epoch, jws.Hash(text)}
+		v.rosters[epochOf{r.Group, r.Epoch}] = r
+		v.rosterHash[jws.Hash(text)] = true
+	}
+	v.report.Rosters = len(texts)
+	return nil
+}
+
+func (v *verifier) admit(statements map[string]string, text string) error {
+	var a sealing.Admission
+	if err := jws.Peek(text, sealing.TypeAdmission, &a); err != nil {
+		return err
+	}
+	statement, ok := statements[a.Statement]
+	if !ok {
+		return errors.New("the statement that it admits is not here")
+	}
+	m, err := v.trust.VerifyMember(statement, text, time.Unix(a.IssuedAt, 0))
+	if err != nil {
+		return err
+	}
+	v.members[m.AdmissionHash] = m
+	return nil
+}
+
+// roster checks one roster by itself.
+func (v *verifier) roster(text string) (sealing.Roster, error) {
+	var r sealing.Roster
+	if err := jws.Peek(text, sealing.TypeRoster, &r); err != nil {
+		return r, err
+	}
+	var chair *sealing.Member
+	seen := map[interview.MemberID]bool{}
+	for _, x := range r.Members {
+		m := v.members[x.Admission]
+		if m == nil || m.Statement.Member != x.Member {
+			return r, fmt.Errorf("%s was not admitted as it says", x.Member)
+		}
+		if seen[x.Member] {
+			return r, fmt.Errorf("%s is on it twice", x.Member)
+		}
+		seen[x.Member] = true
+		if x.Member == r.Chair {
+			chair = m
+		}
+	}
+	if chair == nil {
+		return r, errors.New("who chairs is not on it")
+	}
+	rules := sealing.ConsultationRules()
+	if v.hearingGroup(r) {
+		rules = sealing.HearingRules()
+	}
+	if !rules.Chair(chair) {
+		return r, sealing.ErrChair
+	}
+	for _, x := range r.Members {
+		if !rules.Member(v.members[x.Admission]) {
+			return r, fmt.Errorf("%w: %s", sealing.ErrMember, x.Member)
+		}
+	}
+	var checked sealing.Roster
+	if err := jws.Verify(text, sealing.TypeRoster, chair.SignKey(), &checked); err != nil {
+		return r, err
+	}
+	if checked.V != 1 || checked.Hearing != v.report.Manifest.Hearing || checked.Epoch < 1 || len(checked.Members) > sealing.MaxMembers {
+		return r, errors.New("version, hearing, epoch or size is wrong")
+	}
+	return checked, nil
+}
+
+// hearingGroup tells a hearing's group from a consultation: the interviewer
+// chairs the one and may not be in the other.
+func (v *verifier) hearingGroup(r sealing.Roster) bool {
+	for _, x := range r.Members {
+		if m := v.members[x.Admission]; m != nil && x.Member == r.Chair {
+			return m.HasRole(interview.RoleInterviewer)
+		}
+	}
+	return false
+}
+
+// placed checks that a key id was that member's in that epoch.
+func (v *verifier) placed(group interview.GroupID, kid int64, member interview.MemberID) (*sealing.Member, error) {
+	epoch, place, _ := sealing.PlaceOf(kid)
+	r, ok := v.rosters[epochOf{group, epoch}]
+	if !ok || place >= len(r.Members) || r.Members[place].Member != member {
+		return nil, fmt.Errorf("%w: key id %d was not %s's", ErrOrigin, kid, member)
+	}
+	return v.members[r.Members[place].Admission], nil
+}
+
+// recordings checks every journal and, with its key, every frame.
+func (v *verifier) recordings() error {
+	seen := map[interview.RecordingID]bool{}
+	for _, want := range v.report.Manifest.Recordings {
+		if seen[want.Recording] {
+			return wrong(manifestName, "recordings", fmt.Errorf("%w: %s stands there twice", ErrManifest, want.Recording))
+		}
+		seen[want.Recording] = true
+		j := &recordingCheck{v: v, want: want, lists: map[trackOf][]run{}, last: map[trackOf]listHead{}}
+		j.report.Recording, j.report.Gaps = want, []journal.Gap{}
+		if err := j.clear(); err != nil {
+			return j.place(err)
+		}
+		if key, ok := v.opts.Keys[want.Recording]; ok {
+			j.report.Open = true
+			if err := j.open(key); err != nil {
+				return j.place(err)
+			}
+		}
+		v.report.Recordings = append(v.report.Recordings, j.report)
+	}
+	return nil
+}
+
+type trackOf struct {
+	member interview.MemberID
+	track  interview.TrackID
+	rid    string
+}
+
+type listHead struct {
+	seq  int64
+	hash string
+}
+
+// run is the attested hashes of consecutive counters under one key id.
+type run struct {
+	kid    int64
+	first  uint64
+	hashes []byte
+}
+
+type recordingCheck struct {
+	v      *verifier
+	want   Recording
+	opened journal.Opened
+	report RecordingReport
+	lists  map[trackOf][]run
+	last   map[trackOf]listHead
+	block  *journal.Block
+}
+
+func (j *recordingCheck) place(err error) error {
+	folder := journalFolder + j.want.Recording.String() + "/"
+	var at *journal.PlaceError
+	if errors.As(err, &at) {
+		return &PlaceError{folder + at.File, fmt.Sprintf("block %d", at.Seq), j.v.at[folder+at.File].data() + at.Offset, at.Err}
+	}
+	if b := j.block; b != nil {
+		return &PlaceError{folder + b.File, fmt.Sprintf("block %d", b.Head.Seq), j.v.at[folder+b.File].data() + b.Offset, err}
+	}
+	return wrong(folder, "journal", err)
+}
+
+func (j *recordingCheck) each(f func(*journal.Block) error) (*journal.Reader, error) {
+	r := journal.NewReader(j.v.sources(j.want.Recording.String())...)
+	for {
+		b, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			j.block = nil
+			return r, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		j.block = b
+		if b.Head.Seq == 0 {
+			if err := j.recorder(r.Opened()); err != nil {
+				return nil, err
+			}
+		}
+		if err := f(b); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// recorder checks that the journal is an admitted recorder's, in this hearing.
+func (j *recordingCheck) recorder(o journal.Opened) error {
+	m := j.v.report.Manifest
+	if o.Case != m.Case || o.Hearing != m.Hearing || o.Recording != j.want.Recording {
+		return fmt.Errorf("%w: it is of another case, hearing or recording", ErrRecording)
+	}
+	for _, x := range j.v.members {
+		if x.StatementHash == jws.Hash(o.Statement) {
+			if !x.Recorder() || x.Statement.Member != o.Member {
+				return fmt.Errorf("%w: who signed it is no recorder", ErrRecording)
+			}
+			j.opened = o
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: its recorder was not admitted", ErrRecording)
+}
+
+// clear checks what needs no key: the chain, and each entry that stands in clear.
+func (j *recordingCheck) clear() error {
+	r, err := j.each(func(b *journal.Block) error {
+		j.report.Frames += b.Head.Frames
+		for _, e := range b.Entries {
+			if err := j.entry(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if got := describe(r, int(j.want.Files)); got != j.want {
+		return fmt.Errorf("%w: it is not the journal that the manifest names", ErrRecording)
+	}
+	return nil
+}
+
+func (j *recordingCheck) entry(e journal.Entry) error {
+	switch e.Type {
+	case journal.EntryRoster:
+		if !j.v.rosterHash[jws.Hash(string(e.Body))] {
+			return fmt.Errorf("%w: the recorder was shown a roster that %s does not hold", ErrRoom, rostersName)
+		}
+	case journal.EntryAdmission:
+		if j.v.members[jws.Hash(string(e.Body))] == nil {
+			return fmt.Errorf("%w: the recorder was shown an admission that %s does not hold", ErrRoom, admissionsName)
+		}
+	case journal.EntryOrigin:
+		return j.origin(string(e.Body))
+	case journal.EntryGap:
+		var g journal.Gap
+		if err := e.Read(&g); err != nil {
+			return fmt.Errorf("%w: %w", ErrRecording, err)
+		}
+		j.report.Gaps = append(j.report.Gaps, g)
+	}
+	return nil
+}
+
+// origin takes one list: signed by its sender, whose the key id was, and in the
+// order in which that sender made them. Lists may be missing; none is bent.
+func (j *recordingCheck) origin(text string) error {
+	var peek sealing.Origin
+	if err := jws.Peek(text, sealing.TypeOrigin, &peek); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	m, err := j.v.placed(peek.Group, peek.KID, peek.Member)
+	if err != nil {
+		return err
+	}
+	o, err := m.VerifyOrigin(text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	if o.Group != j.opened.Group {
+		return fmt.Errorf("%w: it is of another group", ErrOrigin)
+	}
+	of := trackOf{o.Member, o.Track, o.Rid}
+	last, ok := j.last[of]
+	if ok && (o.Seq <= last.seq || o.Seq == last.seq+1 && o.Prev != last.hash) {
+		return fmt.Errorf("%w: list %d of %s does not follow the one before", ErrOrigin, o.Seq, o.Track)
+	}
+	j.last[of] = listHead{o.Seq, jws.Hash(text)}
+	hashes, err := base64.RawURLEncoding.DecodeString(o.Hashes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	j.lists[of] = append(j.lists[of], run{o.KID, uint64(o.First), hashes})
+	j.report.Origins++
+	return nil
+}
+
+// find gives the attested hash of a frame, or nil.
+func (j *recordingCheck) find(f journal.Frame) []byte {
+	runs := j.lists[trackOf{f.Member, f.Track, f.Rid}]
+	// Lists come in the order of their counters within a key id, and key ids grow.
+	i := sort.Search(len(runs), func(i int) bool {
+		r := runs[i]
+		return uint64(r.kid) > f.KID || uint64(r.kid) == f.KID && r.first > f.Counter
+	}) - 1
+	if i < 0 || uint64(runs[i].kid) != f.KID {
+		return nil
+	}
+	n := (f.Counter - runs[i].first) * sealing.OriginHashBytes
+	if f.Counter-runs[i].first >= uint64(len(runs[i].hashes)/sealing.OriginHashBytes) {
+		return nil
+	}
+	return runs[i].hashes[n : n+sealing.OriginHashBytes]
+}
+
+// open opens every frame and holds it against its sender's list.
+func (j *recordingCheck) open(data journal.DataKey) error {
+	keys := map[int64]*openKey{}
+	_, err := j.each(func(b *journal.Block) error {
+		frames, entries, err := b.Open(data)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			k, err := e.SenderKey()
+			if err == nil {
+				err = j.take(keys, k)
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrRecording, err)
+			}
+		}
+		for _, f := range frames {
+			if err := j.frame(keys, f); err != nil {
+				return fmt.Errorf("frame %d of %s: %w", f.Counter, f.Track, err)
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+type openKey struct {
+	member interview.MemberID
+	track  interview.TrackID
+	raw    string
+	key    *sealing.FrameKey
+}
+
+func (j *recordingCheck) take(keys map[int64]*openKey, k journal.SenderKey) error {
+	if old := keys[k.KID]; old != nil {
+		if old.raw != string(k.Key) {
+			return fmt.Errorf("key id %d has two keys", k.KID)
+		}
+		return nil
+	}
+	if _, err := j.v.placed(k.Group, k.KID, k.Member); err != nil {
+		return err
+	}
+	fk, err := sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, k.Key)
+	if err != nil {
+		return err
+	}
+	keys[k.KID] = &openKey{k.Member, k.Track, string(k.Key), fk}
+	return nil
+}
+
+func (j *recordingCheck) frame(keys map[int64]*openKey, f journal.Frame) error {
+	h, err := sframe.ParseHeader(f.Sealed)
+	if err != nil || h.KID != f.KID || h.Counter != f.Counter {
+		return fmt.Errorf("%w: the frame's own header says otherwise", ErrRecording)
+	}
+	k := keys[int64(f.KID)]
+	if k == nil {
+		j.report.Keyless++
+		return nil
+	}
+	if k.member != f.Member || k.track != f.Track {
+		return fmt.Errorf("%w: it is sealed with the key of another track", ErrOrigin)
+	}
+	if _, _, err := k.key.Open(nil, f.Sealed); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	attested := j.find(f)
+	if attested == nil {
+		j.report.Unattested++
+		return nil
+	}
+	if sum := sha256.Sum256(f.Sealed); !bytes.Equal(sum[:sealing.OriginHashBytes], attested) {
+		return fmt.Errorf("%w: it is not the frame that its sender signed for", ErrOrigin)
+	}
+	j.report.Attested++
+	return nil
+}

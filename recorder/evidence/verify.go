@@ -1,0 +1,347 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"kuule/internal/canon"
+	"kuule/internal/jws"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/interview/sealing"
+	"kuule/recorder/journal"
+)
+
+// TypeRecord is the JWS "typ" of a sealed version of the transcript.
+const TypeRecord = "kuule-record+jws"
+
+var (
+	// ErrNotSealed says that a bundle's manifest is not signed by the key that
+	// the verifier trusts: it was made, or made again, by somebody else.
+	ErrNotSealed = errors.New("manifest is not signed by the trusted sealing key")
+	// ErrRoom says that statements, admissions and rosters do not hold together.
+	ErrRoom = errors.New("the room's messages do not hold")
+	// ErrRecording says that a journal is not what the manifest or its recorder says.
+	ErrRecording = errors.New("recording does not hold")
+	// ErrOrigin says that an origin list or frame is not its sender's.
+	ErrOrigin = errors.New("origin does not hold")
+	// ErrRecord says that the transcript's versions do not hold together.
+	ErrRecord = errors.New("transcript does not hold")
+	// ErrLog says that the log's proofs do not hold.
+	ErrLog = errors.New("log does not hold")
+)
+
+// LogReport is what a log's verifier found.
+type LogReport struct {
+	Entries  int64    `json:"entries"`  // proved to be in the log
+	Cosigned []string `json:"cosigned"` // who outside the agency vouches for it
+}
+
+// LogVerifier checks the log's part of a bundle: audit holds the files below
+// audit/ by name. An error means that a proof is wrong; what is merely absent
+// is not in the report.
+type LogVerifier func(t *trust.File, m Manifest, audit map[string][]byte) (LogReport, error)
+
+// Options are what a verification may be given beside trust.
+type Options struct {
+	Log LogVerifier // nil: the log is not checked and nobody outside vouches
+	// Keys are data keys of recordings, given apart: with one, every frame of
+	// its recording is opened and held against the senders' lists.
+	Keys map[interview.RecordingID]journal.DataKey
+}
+
+// Report is what holds.
+type Report struct {
+	Manifest   Manifest          `json:"manifest"`
+	Name       string            `json:"name"` // jws.Hash of the manifest
+	Members    int               `json:"members"`
+	Rosters    int               `json:"rosters"`
+	Records    int               `json:"records"` // versions of the transcript
+	Recordings []RecordingReport `json:"recordings"`
+	Log        LogReport         `json:"log"`
+	// AgencyOnly is set where nobody outside the agency has cosigned the log.
+	AgencyOnly bool     `json:"agency_only"`
+	Notes      []string `json:"notes"`
+}
+
+// RecordingReport is what one journal holds.
+type RecordingReport struct {
+	Recording Recording     `json:"recording"`
+	Frames    int64         `json:"frames"`
+	Origins   int64         `json:"origins"` // lists
+	Gaps      []journal.Gap `json:"gaps"`
+	// With the data key:
+	Open       bool  `json:"open"`
+	Attested   int64 `json:"attested"`   // frames on a sender's list, opened
+	Unattested int64 `json:"unattested"` // frames opened, on no list
+	Keyless    int64 `json:"keyless"`    // frames whose sender key is not in the journal
+}
+
+// AgencyNote is what a report says where nobody outside has cosigned.
+const AgencyNote = "only the agency vouches: no cosignature from outside covers this hearing's log"
+
+// Verify checks a whole bundle. The error names the first place that is wrong
+// (*PlaceError); a report is only given where there is none.
+func Verify(bundle io.ReaderAt, size int64, t *trust.File, o Options) (Report, error) {
+	v := &verifier{in: bundle, size: size, file: t, opts: o, at: map[string]measured{}, members: map[string]*sealing.Member{}, rosters: map[epochOf]sealing.Roster{}, rosterHash: map[string]bool{}}
+	var err error
+	if v.trust, err = sealing.NewTrust(t); err != nil {
+		return Report{}, fmt.Errorf("verify bundle: trust file: %w", err)
+	}
+	for _, step := range []func() error{v.bytes, v.names, v.room, v.recordings, v.transcript, v.phases, v.log} {
+		if err := step(); err != nil {
+			return Report{}, err
+		}
+	}
+	return v.report, nil
+}
+
+type epochOf struct {
+	group interview.GroupID
+	epoch int64
+}
+
+type verifier struct {
+	in    io.ReaderAt
+	size  int64
+	file  *trust.File
+	trust *sealing.Trust
+	opts  Options
+
+	report     Report
+	at         map[string]measured
+	members    map[string]*sealing.Member // by admission hash
+	rosters    map[epochOf]sealing.Roster
+	rosterHash map[string]bool
+}
+
+func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
+
+// bytes checks every byte of the file against the signed manifest.
+func (v *verifier) bytes() error {
+	first, signed, err := readFirst(v.in, jws.MaxSize)
+	if err != nil {
+		return err
+	}
+	key, err := trust.Key(v.file.SealingKey)
+	if err != nil {
+		return fmt.Errorf("verify bundle: trust file: %w", err)
+	}
+	m := &v.report.Manifest
+	if err := jws.Verify(string(signed), TypeEvidence, key, m); err != nil {
+		return wrong(manifestName, "signature", fmt.Errorf("%w: %w", ErrNotSealed, err))
+	}
+	if err := m.check(); err != nil {
+		return wrong(manifestName, "content", err)
+	}
+	v.report.Name = jws.Hash(string(signed))
+	all := make([]measured, 1, len(m.Files)+1)
+	all[0] = first
+	for _, f := range m.Files {
+		all = append(all, measured{name: f.Name, size: f.Size, sum: f.SHA256})
+	}
+	end, err := lay(all)
+	if err != nil {
+		return wrong(manifestName, "content", err)
+	}
+	for i := 1; i < len(all); i++ {
+		x := &all[i]
+		v.at[x.name] = *x
+		got, err := measure(x.name, io.NewSectionReader(v.in, x.data(), x.size))
+		if err != nil {
+			return &PlaceError{x.name, "content", x.data(), err}
+		}
+		if got.size != x.size {
+			return &PlaceError{x.name, "content", x.data() + got.size, ErrEnds}
+		}
+		if got.sum != x.sum {
+			return v.pinpoint(*x)
+		}
+		x.crc = got.crc
+		if err := compare(v.in, x.offset, x.local(), x.name, "header"); err != nil {
+			return err
+		}
+	}
+	tail := ending(all, end)
+	if err := compare(v.in, end, tail, "", "central directory"); err != nil {
+		return err
+	}
+	if want := end + int64(len(tail)); v.size != want {
+		return &PlaceError{"", "end of bundle", want, ErrEnds}
+	}
+	return nil
+}
+
+// pinpoint says more of a file whose content differs: in a journal, the block.
+func (v *verifier) pinpoint(x measured) error {
+	place := &PlaceError{x.name, "content", x.data(), ErrBytes}
+	rest, ok := strings.CutPrefix(x.name, journalFolder)
+	if !ok {
+		return place
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	r := journal.NewReader(v.sources(id)...)
+	for {
+		_, err := r.Next()
+		var at *journal.PlaceError
+		if errors.As(err, &at) && strings.HasSuffix(x.name, "/"+at.File) {
+			return &PlaceError{x.name, fmt.Sprintf("block %d", at.Seq), x.data() + at.Offset, at.Err}
+		}
+		if err != nil {
+			return place
+		}
+	}
+}
+
+// sources are the files of one recording, as far as their places are known.
+func (v *verifier) sources(recording string) []journal.Source {
+	var out []journal.Source
+	for n := int64(1); ; n++ {
+		x, ok := v.at[journalFolder+recording+"/"+journal.FileName(n)]
+		if !ok {
+			return out
+		}
+		out = append(out, journal.Source{Name: journal.FileName(n), Reader: io.NewSectionReader(v.in, x.data(), x.size)})
+	}
+}
+
+// names refuses files that nobody would check.
+func (v *verifier) names() error {
+	known := map[string]bool{statementsName: true, admissionsName: true, rostersName: true, phasesName: true, recordsName: true}
+	for name := range known {
+		if _, ok := v.at[name]; !ok {
+			return wrong(manifestName, "files", fmt.Errorf("%w: %s is missing", ErrManifest, name))
+		}
+	}
+	for _, r := range v.report.Manifest.Recordings {
+		for n := int64(1); n <= r.Files; n++ {
+			name := journalFolder + r.Recording.String() + "/" + journal.FileName(n)
+			if _, ok := v.at[name]; !ok {
+				return wrong(manifestName, "files", fmt.Errorf("%w: %s is missing", ErrManifest, name))
+			}
+			known[name] = true
+		}
+	}
+	for _, f := range v.report.Manifest.Files {
+		if !known[f.Name] && !strings.HasPrefix(f.Name, auditFolder) {
+			return wrong(f.Name, "name", fmt.Errorf("%w: it belongs to nothing in the bundle", ErrManifest))
+		}
+	}
+	return nil
+}
+
+func (v *verifier) read(name string) ([]byte, error) {
+	x := v.at[name]
+	if x.size > MaxListing {
+		return nil, wrong(name, "content", fmt.Errorf("%w: larger than %d bytes", ErrManifest, MaxListing))
+	}
+	b := make([]byte, x.size)
+	if _, err := v.in.ReadAt(b, x.data()); err != nil && !errors.Is(err, io.EOF) {
+		return nil, &PlaceError{name, "content", x.data(), err}
+	}
+	return b, nil
+}
+
+func (v *verifier) lines(name string) ([]string, error) {
+	b, err := v.read(name)
+	if err != nil || len(b) == 0 {
+		return nil, err
+	}
+	text, ok := bytes.CutSuffix(b, []byte("\n"))
+	if !ok {
+		return nil, wrong(name, "content", fmt.Errorf("%w: the last line does not end", ErrManifest))
+	}
+	return strings.Split(string(text), "\n"), nil
+}
+
+func line(n int) string { return fmt.Sprintf("line %d", n+1) }
+
+// transcript checks the versions: each sealed by authority for this hearing,
+// numbered, each naming the one before.
+func (v *verifier) transcript() error {
+	key, err := trust.Key(v.file.SealingKey)
+	if err != nil {
+		return err
+	}
+	records, err := v.lines(recordsName)
+	if err != nil {
+		return err
+	}
+	previous := ""
+	for i, text := range records {
+		if err := checkRecord(text, previous, int64(i)+1, v.report.Manifest.Hearing, key); err != nil {
+			return wrong(recordsName, line(i), err)
+		}
+		previous = jws.Hash(text)
+	}
+	v.report.Records = len(records)
+	return nil
+}
+
+// checkRecord reads of a transcript what binds it; the rest is the transcript's own.
+func checkRecord(text, previous string, version int64, hearing interview.HearingID, key crypto.PublicKey) error {
+	var r map[string]any
+	if err := jws.Verify(text, TypeRecord, key, &r); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	// JSON numbers that canon lets through are exact in a float64.
+	if n, _ := r["version"].(float64); int64(n) != version {
+		return fmt.Errorf("%w: version is %v, want %d", ErrRecord, r["version"], version)
+	}
+	if h, _ := r["hearing"].(string); h != hearing.String() {
+		return fmt.Errorf("%w: it is of another hearing", ErrRecord)
+	}
+	if p, _ := r["prev"].(string); p != previous {
+		return fmt.Errorf("%w: it does not name the version before it", ErrRecord)
+	}
+	return nil
+}
+
+func (v *verifier) phases() error {
+	text, err := v.read(phasesName)
+	if err != nil {
+		return err
+	}
+	var phases []journal.Phase
+	if err := canon.Unmarshal(text, &phases); err != nil {
+		return wrong(phasesName, "content", fmt.Errorf("%w: %w", ErrRoom, err))
+	}
+	for i := 1; i < len(phases); i++ {
+		if phases[i].Since < phases[i-1].Since {
+			return wrong(phasesName, fmt.Sprintf("phase %d", i+1), fmt.Errorf("%w: it begins before the one before it", ErrRoom))
+		}
+	}
+	return nil
+}
+
+func (v *verifier) log() error {
+	r := &v.report
+	if v.opts.Log == nil {
+		r.AgencyOnly = true
+		r.Notes = append(r.Notes, AgencyNote, "the log was not checked")
+		return nil
+	}
+	files := map[string][]byte{}
+	for _, f := range r.Manifest.Files {
+		if name, ok := strings.CutPrefix(f.Name, auditFolder); ok {
+			b, err := v.read(f.Name)
+			if err != nil {
+				return err
+			}
+			files[name] = b
+		}
+	}
+	var err error
+	if r.Log, err = v.opts.Log(v.file, r.Manifest, files); err != nil {
+		return wrong(auditFolder, "proofs", fmt.Errorf("%w: %w", ErrLog, err))
+	}
+	if len(r.Log.Cosigned) == 0 {
+		r.AgencyOnly = true
+		r.Notes = append(r.Notes, AgencyNote)
+	}
+	return nil
+}
