@@ -19,8 +19,8 @@ import (
 
 // Types of the events of this room.
 const (
-	EventAgreementStep = "agreement-step"
-	EventDeviceRevoked = "device-revoked"
+	EventAgreementStep = "agreement.step"
+	EventDeviceRevoked = "agreement.device-revoked"
 )
 
 // MaxReason bounds the reason of a step in bytes.
@@ -176,7 +176,7 @@ func (s *Store) note(ctx context.Context, tx bun.Tx, row agreementRow, reason, b
 	if _, err := tx.NewInsert().Model(&step).Exec(ctx); err != nil {
 		return err
 	}
-	return s.outbox.Append(ctx, tx, interview.Event{Type: EventAgreementStep, Body: map[string]any{
+	return s.outbox.Append(ctx, tx, interview.Event{Type: EventAgreementStep, Fields: map[string]any{
 		"agreement": row.ID, "state": row.State, "revision": row.Revision, "generation": row.Generation,
 	}})
 }
@@ -310,7 +310,7 @@ func (s *Store) RevokeDevice(ctx context.Context, id interview.AgreementID, devi
 			}
 			return err
 		}
-		return s.outbox.Append(ctx, tx, interview.Event{Type: EventDeviceRevoked, Body: map[string]any{"device": device, "agreement": id, "generation": generation}})
+		return s.outbox.Append(ctx, tx, interview.Event{Type: EventDeviceRevoked, Fields: map[string]any{"device": device, "agreement": id, "generation": generation}})
 	})
 	return generation, err
 }

@@ -29,7 +29,7 @@ type Covered struct {
 }
 
 // Outbox takes audit events inside the transaction that they belong to: both
-// are kept or neither. Bodies hold ids and codes, never personal content.
+// are kept or neither. Fields hold ids and codes, never personal content.
 type Outbox interface {
 	Append(ctx context.Context, tx bun.IDB, event Event) error
 }
@@ -37,16 +37,16 @@ type Outbox interface {
 // Event is something that happened, for the audit log.
 type Event struct {
 	Hearing HearingID // zero where it belongs to no hearing
-	Type    string    // see internal/audit
-	Body    any       // marshals to an object of strings and integers
+	Type    string    // one of the types in interview/ledger
+	Fields  map[string]any
 }
 
-// Types of the events of this package.
+// Types of the events of this package. interview/ledger knows their fields.
 const (
-	EventCaseCreated   = "case-created"
-	EventHearingBooked = "hearing-booked"
-	EventHearingAnchor = "hearing-anchor"
-	EventPhaseChanged  = "phase-changed"
+	EventCaseCreated   = "case.created"
+	EventHearingBooked = "hearing.booked"
+	EventHearingAnchor = "hearing.anchor"
+	EventPhaseChanged  = "phase.changed"
 )
 
 // Config is what a Store needs. Clock is System where it is nil.
@@ -180,7 +180,7 @@ func (s *Store) CreateCase(ctx context.Context, c Case, by string) (Case, error)
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return err
 		}
-		return s.cfg.Outbox.Append(ctx, tx, Event{Type: EventCaseCreated, Body: map[string]any{"case": c.ID}})
+		return s.cfg.Outbox.Append(ctx, tx, Event{Type: EventCaseCreated, Fields: map[string]any{"case": c.ID}})
 	})
 	if err != nil {
 		return Case{}, fmt.Errorf("create case: %w", err)
@@ -278,7 +278,7 @@ func (s *Store) insert(ctx context.Context, h *Hearing, sealed []byte) error {
 		if _, err := tx.NewInsert().Model(&seats).Exec(ctx); err != nil {
 			return err
 		}
-		return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: h.ID, Type: EventHearingBooked, Body: map[string]any{
+		return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: h.ID, Type: EventHearingBooked, Fields: map[string]any{
 			"case": h.Case, "mode": h.Mode, "opens": row.Opens, "closes": row.Closes, "seats": seated,
 		}})
 	})
@@ -507,7 +507,7 @@ func (s *Store) keepState(ctx context.Context, tx bun.Tx, row hearingRow, to Sta
 	if _, err := tx.NewInsert().Model(&kept).Exec(ctx); err != nil {
 		return err
 	}
-	return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: row.ID, Type: EventPhaseChanged, Body: map[string]any{
+	return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: row.ID, Type: EventPhaseChanged, Fields: map[string]any{
 		"seq": to.Seq, "phase": to.Phase, "cause": to.Cause, "at": to.Since, "by": to.By,
 	}})
 }
@@ -517,7 +517,9 @@ func (s *Store) keepAnchor(ctx context.Context, tx bun.Tx, id HearingID, seq int
 	if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 		return err
 	}
-	return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: id, Type: EventHearingAnchor, Body: a})
+	return s.cfg.Outbox.Append(ctx, tx, Event{Hearing: id, Type: EventHearingAnchor, Fields: map[string]any{
+		"kind": a.Kind, "at": a.At, "wall": a.Wall, "mono": a.Mono, "epoch": a.Epoch,
+	}})
 }
 
 // reasonFor seals a phase's words before a transaction begins.

@@ -135,7 +135,7 @@ func TestATransitionAndItsAuditEventAreKeptTogether(t *testing.T) {
 		t.Fatalf("after the outbox took events again: %+v, %v", state, err)
 	}
 	events := w.Outbox.Events()
-	if last := events[len(events)-1]; !strings.HasPrefix(last, "phase-changed ") || !strings.Contains(last, `"cause":"recorder-lost"`) {
+	if last := events[len(events)-1]; !strings.HasPrefix(last, "phase.changed ") || !strings.Contains(last, `"cause":"recorder-lost"`) {
 		t.Errorf("last event is %s", last)
 	}
 }

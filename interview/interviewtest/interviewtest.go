@@ -22,6 +22,7 @@ import (
 
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ledger"
 )
 
 // Sealer seals with AES-256-GCM under one key per case, kept in memory.
@@ -79,7 +80,7 @@ func (s *Sealer) key(c interview.CaseID, create bool) (cipher.AEAD, error) {
 	return key, nil
 }
 
-// Outbox remembers events as JSON. Fail makes every Append fail.
+// Outbox remembers events as JSON; it refuses those that the ledger would. Fail makes every Append fail.
 type Outbox struct {
 	mu     sync.Mutex
 	events []string
@@ -93,7 +94,10 @@ func (o *Outbox) Append(_ context.Context, _ bun.IDB, e interview.Event) error {
 	if o.Fail != nil {
 		return o.Fail
 	}
-	body, err := json.Marshal(e.Body)
+	if err := ledger.Check(e); err != nil {
+		return err
+	}
+	body, err := json.Marshal(e.Fields)
 	if err != nil {
 		return err
 	}

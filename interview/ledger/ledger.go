@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"kuule/internal/audit"
+	"kuule/interview"
+)
+
+// types by name, with their fields.
+var types = define(
+	audit.Define("case.created", 1, "case"),
+	audit.Define("hearing.booked", 1, "case", "mode", "opens", "closes", "seats"),
+	audit.Define("hearing.anchor", 1, "kind", "at", "wall", "mono", "epoch"),
+	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),
+
+	audit.Define("agreement.step", 1, "agreement", "state", "revision", "generation"),
+	audit.Define("agreement.device-revoked", 1, "agreement", "device", "generation"),
+
+	audit.Define("kiosk.visit", 1, "visit", "participant", "kiosk", "result", "assurance", "evidence", "ticket"),
+	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
+
+	audit.Define("transcript.sealed", 1, "record", "version", "previous", "hash"),
+	audit.Define("transcript.delivered", 1, "record", "participant", "language", "rule", "deadline"),
+	audit.Define("transcript.received", 1, "record", "participant"),
+	audit.Define("transcript.amended", 1, "record", "amendment", "number", "kind", "by", "channel", "late"),
+	audit.Define("transcript.answered", 1, "amendment", "decision"),
+	audit.Define("transcript.outcome", 1, "record", "outcome", "by"),
+)
+
+func define(list ...audit.Type) map[string]audit.Type {
+	m := map[string]audit.Type{}
+	for _, t := range list {
+		m[t.Name] = t
+	}
+	return m
+}
+
+// Outbox is interview.Outbox over internal/audit.
+type Outbox struct{}
+
+// Interface guard.
+var _ interview.Outbox = Outbox{}
+
+// Append implements interview.Outbox.
+func (Outbox) Append(ctx context.Context, tx bun.IDB, e interview.Event) error {
+	made, err := event(e)
+	if err != nil {
+		return err
+	}
+	return audit.Record(ctx, tx, made)
+}
+
+// Check reports whether the event is one of the types here, with their fields.
+func Check(e interview.Event) error {
+	_, err := event(e)
+	return err
+}
+
+func event(e interview.Event) (audit.Event, error) {
+	t, ok := types[e.Type]
+	if !ok {
+		return audit.Event{}, fmt.Errorf("event type %q is not in the ledger's list", e.Type)
+	}
+	return t.New(e.Hearing.String(), e.Fields)
+}
