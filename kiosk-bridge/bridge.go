@@ -187,7 +187,8 @@ func (b *Bridge) hold(kiosk Kiosk, conn *websocket.Conn) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	conn.SetReadLimit(tunnel.MaxMessage)
+	// Beyond this the library cuts the line; below it the kiosk is told why.
+	conn.SetReadLimit(2 * tunnel.MaxMessage)
 
 	v := newVisit(b, kiosk, conn)
 	err := v.run(ctx)

@@ -98,40 +98,23 @@ func (t TicketRecord) ticket(expires int64) interview.Ticket {
 	}
 }
 
-// Event is what the audit log should know; it holds ids and codes only.
-type Event struct {
-	Type        string // "kiosk-visit" or "ticket-redeemed"
-	Hearing     interview.HearingID
-	Visit       interview.VisitID
-	Ticket      interview.TicketID
-	Participant interview.ParticipantID
-	Device      interview.DeviceID // the kiosk, or the terminal
-	Result      string
-	Evidence    string // hash of the evidence
-}
-
-// Outbox writes an event in the transaction that makes it true.
-type Outbox interface {
-	Kiosk(ctx context.Context, tx bun.IDB, e Event) error
-}
+// Types of the audit events of this room. interview/ledger knows their fields.
+const (
+	EventVisitEnded     = "kiosk.visit"
+	EventTicketRedeemed = "kiosk.redeemed"
+)
 
 // SQL keeps visits and tickets in the installation's database.
 type SQL struct {
 	db     *bun.DB
-	outbox Outbox
+	outbox interview.Outbox
 }
 
-// NewSQL uses a migrated database. The outbox may be nil: then nothing is told.
-func NewSQL(db *bun.DB, outbox Outbox) *SQL { return &SQL{db, outbox} }
+// NewSQL uses a migrated database. Each visit and redemption is told to the
+// outbox in its own transaction.
+func NewSQL(db *bun.DB, outbox interview.Outbox) *SQL { return &SQL{db, outbox} }
 
 var _ Store = (*SQL)(nil)
-
-func (s *SQL) tell(ctx context.Context, tx bun.IDB, e Event) error {
-	if s.outbox == nil {
-		return nil
-	}
-	return s.outbox.Kiosk(ctx, tx, e)
-}
 
 // Save implements [Store].
 func (s *SQL) Save(ctx context.Context, v Record, t *TicketRecord) error {
@@ -139,17 +122,17 @@ func (s *SQL) Save(ctx context.Context, v Record, t *TicketRecord) error {
 		if _, err := tx.NewInsert().Model(&v).Exec(ctx); err != nil {
 			return err
 		}
-		e := Event{
-			Type: "kiosk-visit", Hearing: v.Hearing, Visit: v.ID, Participant: v.Participant, Device: v.Kiosk,
-			Result: string(v.Result), Evidence: ticket.Hash([]byte(v.Evidence)),
-		}
+		made := ""
 		if t != nil {
 			if _, err := tx.NewInsert().Model(t).Exec(ctx); err != nil {
 				return err
 			}
-			e.Ticket = t.ID
+			made = t.ID.String()
 		}
-		return s.tell(ctx, tx, e)
+		return s.outbox.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: EventVisitEnded, Fields: map[string]any{
+			"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "result": v.Result, "assurance": v.Assurance,
+			"evidence": ticket.Hash([]byte(v.Evidence)), "ticket": made,
+		}})
 	})
 	if err != nil {
 		return fmt.Errorf("save visit %s: %w", v.ID, err)
@@ -202,10 +185,9 @@ func (s *SQL) Redeem(ctx context.Context, id interview.TicketID, by Redemption) 
 			return fmt.Errorf("redeem ticket %s: %w", id, err)
 		}
 		out = t.ticket(t.Until)
-		return s.tell(ctx, tx, Event{
-			Type: "ticket-redeemed", Hearing: t.Hearing, Visit: t.Visit, Ticket: t.ID, Participant: t.Participant, Device: t.Device,
-			Result: string(t.Purpose),
-		})
+		return s.outbox.Append(ctx, tx, interview.Event{Hearing: t.Hearing, Type: EventTicketRedeemed, Fields: map[string]any{
+			"ticket": t.ID, "participant": t.Participant, "device": t.Device, "purpose": t.Purpose,
+		}})
 	})
 	return out, err
 }

@@ -314,7 +314,7 @@ func (v *visit) receiveWithin(patience time.Duration, typ string, body any) erro
 		return fmt.Errorf("kiosk is gone: %w", err)
 	}
 	kind, text, err := v.conn.ReadMessage()
-	if errors.Is(err, websocket.ErrReadLimit) {
+	if errors.Is(err, websocket.ErrReadLimit) || len(text) > tunnel.MaxMessage {
 		return problem.New(problem.CodeTooLarge, "message over %d bytes", tunnel.MaxMessage)
 	}
 	if err != nil {

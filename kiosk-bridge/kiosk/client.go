@@ -156,7 +156,7 @@ func (v *visit) pipe(ctx context.Context) ([]byte, error) {
 		}
 		answer := tunnel.Answer{N: n}
 		response, err := v.card.Transmit(ctx, command)
-		if err != nil {
+		if err != nil || len(response) < 2 { // less than a status is no answer
 			response, answer.Silent = nil, true
 		}
 		v.transcript.Add(command, response)

@@ -1,0 +1,159 @@
+// Command kuule-kiosk is the program in a kiosk: a pipe between a card reader
+// and the bridge, which reads and judges travel documents.
+//
+// It speaks as the device that kuule-agent enrolled on this machine, and keeps
+// nothing of the people who come by.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/gorilla/websocket"
+
+	"kuule/attestation/agent"
+	"kuule/internal/problem"
+	"kuule/kiosk-bridge/kiosk"
+	"kuule/kiosk-bridge/tunnel"
+)
+
+type program struct {
+	Visit visitCommand `cmd:"" help:"Hold one visit: read one document and say where its holder goes next."`
+}
+
+type visitCommand struct {
+	State     string        `required:"" type:"existingdir" placeholder:"DIR" help:"State directory of this machine's enrolled device, made by 'kuule-agent enrol'."`
+	TPM       string        `placeholder:"ADDRESS" help:"The TPM that holds the device key; default as for kuule-agent."`
+	Card      string        `required:"" placeholder:"ADDRESS" help:"Where the card reader is: unix:PATH or tcp:HOST:PORT of a reader that speaks vpcd's frames."`
+	Reference string        `required:"" placeholder:"TEXT" help:"The reference printed on the invitation."`
+	Zone      string        `default:"-" placeholder:"FILE" help:"File with the document's machine-readable zone as the scanner read it; '-' reads it from standard input, so that it appears in no list of processes."`
+	Timeout   time.Duration `default:"3m" help:"Longest time for the visit."`
+	JSON      bool          `help:"Print the outcome as one line of JSON."`
+}
+
+const description = `Reads a travel document for the bridge and prints where the person goes next:
+
+  join    a ticket waits at the room terminal named
+  again   place the document once more
+  desk    a person at the desk takes over
+
+Exit status: 0 after an outcome, whichever it is; 1 when the visit broke off.
+
+  kuule-kiosk visit --state /var/lib/kuule-agent --card unix:/run/card.sock --reference K-7H3-2Q9 < zone.txt`
+
+func main() {
+	var p program
+	k := kong.Parse(&p, kong.Name("kuule-kiosk"), kong.Description(description), kong.UsageOnError())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	k.BindTo(ctx, (*context.Context)(nil))
+	err := k.Run()
+	stop()
+	k.FatalIfErrorf(err)
+}
+
+// Run holds the visit.
+func (c *visitCommand) Run(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	zone, err := c.readZone(os.Stdin)
+	if err != nil {
+		return err
+	}
+	device, err := agent.Open(c.State, c.TPM)
+	if err != nil {
+		return fmt.Errorf("open this machine's device: %w", err)
+	}
+	address, err := tunnelURL(device.Server())
+	if err != nil {
+		return err
+	}
+	card, err := kiosk.OpenCard(ctx, c.Card)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = card.Close() }()
+
+	client := &kiosk.Client{URL: address, Identity: device, Dialer: dialer(device.Address())}
+	out, err := client.Visit(ctx, c.Reference, zone, card)
+	if err != nil {
+		return explain(err)
+	}
+	return c.print(os.Stdout, out)
+}
+
+// readZone reads at most as much as a zone can be.
+func (c *visitCommand) readZone(standard io.Reader) (string, error) {
+	in := standard
+	if c.Zone != "-" {
+		f, err := os.Open(c.Zone)
+		if err != nil {
+			return "", fmt.Errorf("read the zone: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(bufio.NewReader(in), tunnel.MaxZone+1))
+	if err != nil {
+		return "", fmt.Errorf("read the zone: %w", err)
+	}
+	zone := strings.TrimSpace(string(b))
+	if zone == "" || len(b) > tunnel.MaxZone {
+		return "", fmt.Errorf("zone of %d characters: two or three lines of the document are needed", len(b))
+	}
+	return zone, nil
+}
+
+// tunnelURL is the kiosks' door at the server that the device enrolled with.
+func tunnelURL(server string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return "", fmt.Errorf("server %q of the device's state is no https address: enrol again", server)
+	}
+	return "wss://" + u.Host + "/ws/kiosk", nil
+}
+
+// dialer goes to address where the server's name leads elsewhere, as it does
+// on a machine that plays all parts.
+func dialer(address string) *websocket.Dialer {
+	d := &websocket.Dialer{HandshakeTimeout: 10 * time.Second}
+	if address != "" {
+		d.NetDialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	}
+	return d
+}
+
+// explain adds the way that is still open to a refusal.
+func explain(err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return err
+	}
+	e := p.Entry()
+	return fmt.Errorf("%s (%s); what helps: %s", e.Title, p.Code, e.Way)
+}
+
+func (c *visitCommand) print(w io.Writer, out tunnel.Outcome) error {
+	if c.JSON {
+		return json.NewEncoder(w).Encode(out)
+	}
+	if out.Result != tunnel.ResultJoin {
+		_, err := fmt.Fprintf(w, "%s (what helps: %s)\n", out.Result, out.Way)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "join: ticket %s waits at terminal %s until %s\n", out.Ticket, out.Terminal, time.Unix(out.Expires, 0).Format(time.Kitchen))
+	return err
+}
