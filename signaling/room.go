@@ -69,16 +69,11 @@ func newRoom(h *Hub, hearing interview.HearingID, o Opened, phase wire.PhaseNow)
 func (r *room) close() {
 	r.once.Do(func() { close(r.done) })
 	r.mu.Lock()
-	var all []*Session
-	for _, s := range r.members {
-		all = append(all, s)
-	}
-	for _, s := range r.waiters {
-		all = append(all, s)
-	}
-	r.mu.Unlock()
-	for _, s := range all {
-		s.conn.Close(problem.New(problem.CodeUnavailable, "the door is closing"))
+	defer r.mu.Unlock()
+	for _, s := range slices.Concat(mapValues(r.members), mapValues(r.waiters)) {
+		if s.conn != nil {
+			s.conn.Close(problem.New(problem.CodeUnavailable, "the door is closing"))
+		}
 	}
 }
 
