@@ -27,9 +27,9 @@ build: web ## web pages and all binaries, into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ $(BINARIES:%=./cmd/%)
 
 .PHONY: web
-web: web/dist/.built ## web pages, into web/dist
+web: web/dist/index.html ## web pages, into web/dist
 
-web/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 	npm --prefix web run build
 	touch $@
 

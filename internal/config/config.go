@@ -1,0 +1,213 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"kuule/internal/canon"
+)
+
+// maxFile bounds a configuration file in bytes.
+const maxFile = 64 << 10
+
+// Config is an installation's configuration.
+type Config struct {
+	Name     string   `json:"name"`     // of the installation, for people and for the audit log
+	Host     string   `json:"host"`     // DNS name of the door; enrol.HOST and turn.HOST lead there too
+	Data     string   `json:"data"`     // folder of everything that is kept
+	Database string   `json:"database"` // "sqlite:PATH" or "postgres://..."; empty: in the data folder
+	Listen   string   `json:"listen"`   // IP address that people and devices reach
+	Media    []string `json:"media"`    // IP addresses that members reach the media server at; empty: listen
+	Ports    Ports    `json:"ports"`
+	Users    Users    `json:"users"`
+
+	PassphraseFile string   `json:"passphrase_file"` // of the keyring; empty: asked at the terminal
+	Identity       Identity `json:"identity"`
+}
+
+// Ports is the one table of ports. 0 takes a free one, for tests.
+type Ports struct {
+	HTTPS  int `json:"https"`  // door: people, devices, kiosks; TURN over TLS by its name
+	Bus    int `json:"bus"`    // door, loopback only: the other processes
+	Media  int `json:"media"`  // sfu: UDP, and TCP of the same number
+	TURN   int `json:"turn"`   // sfu: TURN over UDP
+	Splice int `json:"splice"` // sfu, loopback only: TURN over TLS, from the door
+}
+
+// Users are the system users of processes; empty: the supervisor's own.
+type Users struct {
+	Door      string `json:"door"`
+	Authority string `json:"authority"`
+	SFU       string `json:"sfu"`
+	Recorder  string `json:"recorder"`
+	Playback  string `json:"playback"`
+}
+
+// Identity is the agency's OpenID Connect provider.
+type Identity struct {
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
+}
+
+// Default is the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Name:   "kuule",
+		Host:   "localhost",
+		Data:   "/var/lib/kuule",
+		Listen: "127.0.0.1",
+		Ports:  Ports{HTTPS: 8443, Bus: 8422, Media: 8444, TURN: 8478, Splice: 8479},
+	}
+}
+
+// Read reads a configuration file over the defaults and checks it.
+func Read(path string) (Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	if info.Size() > maxFile {
+		return Config{}, fmt.Errorf("read configuration %s: larger than %d bytes", path, maxFile)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	c, err := Parse(text)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads a configuration's text over the defaults and checks it.
+func Parse(text []byte) (Config, error) {
+	c := Default()
+	if err := canon.Strict(text, &c); err != nil {
+		return Config{}, err
+	}
+	return c, c.Check()
+}
+
+// Write gives the configuration as a file's text.
+func (c Config) Write() ([]byte, error) { return json.MarshalIndent(c, "", "  ") }
+
+var (
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+	hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	userPattern = regexp.MustCompile(`^([a-z_][a-z0-9_-]{0,31})?$`)
+)
+
+// Check names every setting that cannot work.
+func (c Config) Check() error {
+	var errs []error
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	refuse(!namePattern.MatchString(c.Name), "name %q: use lower-case letters, digits, dots and hyphens", c.Name)
+	refuse(!hostPattern.MatchString(c.Host) || len(c.Host) > 200, "host %q is no DNS name", c.Host)
+	refuse(!filepath.IsAbs(c.Data), "data %q: give an absolute path", c.Data)
+	refuse(c.Database != "" && !strings.HasPrefix(c.Database, "sqlite:") && !strings.HasPrefix(c.Database, "postgres://"),
+		`database: begin with "sqlite:" or "postgres://"`)
+	for _, address := range append([]string{c.Listen}, c.Media...) {
+		_, err := netip.ParseAddr(address)
+		refuse(err != nil, "%q is no IP address", address)
+	}
+	for _, user := range []string{c.Users.Door, c.Users.Authority, c.Users.SFU, c.Users.Recorder, c.Users.Playback} {
+		refuse(!userPattern.MatchString(user), "%q is no system user", user)
+	}
+	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://localhost:"),
+		"identity issuer: begin with https://")
+	errs = append(errs, c.Ports.check()...)
+	return errors.Join(errs...)
+}
+
+func (p Ports) check() []error {
+	var errs []error
+	var taken []int
+	for _, port := range []struct {
+		name   string
+		number int
+	}{{"https", p.HTTPS}, {"bus", p.Bus}, {"media", p.Media}, {"turn", p.TURN}, {"splice", p.Splice}} {
+		if port.number < 0 || port.number > 65535 {
+			errs = append(errs, fmt.Errorf("port %s: %d is out of range", port.name, port.number))
+		}
+		if port.number != 0 && slices.Contains(taken, port.number) {
+			errs = append(errs, fmt.Errorf("port %s: %d is given twice", port.name, port.number))
+		}
+		taken = append(taken, port.number)
+	}
+	return errs
+}
+
+// DatabaseAddress is where the records are.
+func (c Config) DatabaseAddress() string {
+	if c.Database != "" {
+		return c.Database
+	}
+	return "sqlite:" + filepath.Join(c.Layout().Door(), "kuule.db")
+}
+
+// Layout is the table of places under the data folder.
+func (c Config) Layout() Layout { return Layout{root: c.Data} }
+
+// Layout says where things lie. Every process has a folder of its own, which
+// Make closes to all others.
+type Layout struct{ root string }
+
+// NewLayout is the table for a data folder.
+func NewLayout(root string) Layout { return Layout{root} }
+
+// Trust is the installation file that agents and verifiers pin: public.
+func (l Layout) Trust() string { return filepath.Join(l.root, "trust.keys") }
+
+// Bundle is the signed web bundle that the door hands out: public.
+func (l Layout) Bundle() string { return filepath.Join(l.root, "web") }
+
+// Door is the door's folder: the database lies in it.
+func (l Layout) Door() string { return filepath.Join(l.root, "door") }
+
+// Authority is authority's folder: certificate authorities and signing keys.
+func (l Layout) Authority() string { return filepath.Join(l.root, "authority") }
+
+// Keyring is the sealed keyring, in authority's folder.
+func (l Layout) Keyring() string { return filepath.Join(l.Authority(), "keyring") }
+
+// AuditLog is the tile log, in authority's folder.
+func (l Layout) AuditLog() string { return filepath.Join(l.Authority(), "log") }
+
+// SFU is the media server's folder.
+func (l Layout) SFU() string { return filepath.Join(l.root, "sfu") }
+
+// Recorder is a recorder's folder: journals that are being written.
+func (l Layout) Recorder(instance string) string {
+	return filepath.Join(l.root, "recorder", instance)
+}
+
+// Blobs is the store of finished files, written by recorders and read by
+// viewings.
+func (l Layout) Blobs() string { return filepath.Join(l.root, "blobs") }
+
+// Make makes a folder that only its owner enters.
+func (l Layout) Make(folder string) error {
+	inside, err := filepath.Rel(l.root, folder)
+	if err != nil || !filepath.IsLocal(inside) {
+		return fmt.Errorf("make %s: it is not under the data folder %s", folder, l.root)
+	}
+	if err := os.MkdirAll(l.root, 0o755); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	return nil
+}

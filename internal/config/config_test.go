@@ -1,0 +1,88 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"kuule/internal/config"
+)
+
+func TestEmptyFileIsTheDefault(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse([]byte("{}"))
+	if err != nil || !reflect.DeepEqual(c, config.Default()) {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	text, err := c.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := config.Parse(text); err != nil || !reflect.DeepEqual(again, c) {
+		t.Fatalf("written and read: %+v, %v", again, err)
+	}
+}
+
+func TestWhatCannotWorkIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, says string }{
+		"misspelt":       {`{"hots": "x"}`, "hots"},
+		"inside":         {`{"ports": {"htps": 1}}`, "htps"},
+		"twice":          {`{"host": "a", "host": "b"}`, "twice"},
+		"two values":     {`{} {}`, "end"},
+		"no JSON":        {`host: x`, "invalid"},
+		"relative data":  {`{"data": "x"}`, "absolute"},
+		"host":           {`{"host": "a b"}`, "DNS"},
+		"name":           {`{"name": "A+B"}`, "name"},
+		"address":        {`{"listen": "everywhere"}`, "IP"},
+		"media address":  {`{"media": ["10.0.0.1", "x"]}`, "IP"},
+		"port range":     {`{"ports": {"https": 70000}}`, "https"},
+		"port collision": {`{"ports": {"media": 8443}}`, "twice"},
+		"database":       {`{"database": "mysql://secret@x"}`, "sqlite"},
+		"user":           {`{"users": {"sfu": "a b"}}`, "system user"},
+		"issuer":         {`{"identity": {"issuer": "http://elsewhere"}}`, "https"},
+	} {
+		_, err := config.Parse([]byte(c.text))
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: error repeats a secret: %v", name, err)
+		}
+	}
+}
+
+func TestProcessesHaveFoldersOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "data")
+	layout := config.NewLayout(root)
+	own := []string{layout.Door(), layout.Authority(), layout.SFU(), layout.Recorder("main"), layout.Recorder("second")}
+	for i, folder := range own {
+		if err := layout.Make(folder); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(folder)
+		if err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", folder, info.Mode(), err)
+		}
+		for _, other := range own[:i] {
+			if strings.HasPrefix(folder, other+"/") || folder == other {
+				t.Errorf("%s lies in %s", folder, other)
+			}
+		}
+	}
+	if err := layout.Make(filepath.Dir(root)); err == nil {
+		t.Error("folder outside the data folder was made")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"host":"x","ports":{"https":1}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if c, err := config.Parse(text); err == nil && c.Check() != nil {
+			t.Fatal("parsed and not checked")
+		}
+	})
+}
