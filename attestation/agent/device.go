@@ -99,8 +99,9 @@ func (d *Device) use(s state) error {
 	return nil
 }
 
-// renewed is closed once the current certificate is no longer the current one.
-func (d *Device) renewed() <-chan struct{} {
+// Renewed is closed once the current certificate is no longer the current one:
+// connections that were made with it are best made anew.
+func (d *Device) Renewed() <-chan struct{} {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.changed

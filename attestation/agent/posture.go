@@ -75,7 +75,7 @@ func readPosture(dir string) Posture {
 func (d *Device) KeepPosture(ctx context.Context, log *slog.Logger) error {
 	pause := firstBackoff
 	for ctx.Err() == nil {
-		started, renewed := time.Now(), d.renewed()
+		started, renewed := time.Now(), d.Renewed()
 		err := d.connect(ctx, renewed)
 		select {
 		case <-renewed: // no fault: come back with the new certificate
