@@ -1,8 +1,3 @@
-// Command kuule-kiosk is the program in a kiosk: a pipe between a card reader
-// and the bridge, which reads and judges travel documents.
-//
-// It speaks as the device that kuule-agent enrolled on this machine, and keeps
-// nothing of the people who come by.
 package main
 
 import (

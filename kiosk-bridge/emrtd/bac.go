@@ -3,7 +3,7 @@ package emrtd
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // the standard's choice for key derivation
+	"crypto/sha1" // the standard's choice for key derivation
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -18,7 +18,7 @@ type AccessKey struct{ seed [16]byte }
 // (9303-11, 4.3.2): document number, date of birth and date of expiry, each with
 // its check digit.
 func BACKey(m MRZ) AccessKey {
-	h := sha1.Sum([]byte(m.accessInformation())) //nolint:gosec // the standard's choice
+	h := sha1.Sum([]byte(m.accessInformation())) // the standard's choice
 	var k AccessKey
 	copy(k.seed[:], h[:16])
 	return k

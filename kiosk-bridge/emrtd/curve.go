@@ -249,7 +249,15 @@ func (k *ecKey) verify(digest []byte, r, s *big.Int) error {
 		return fmt.Errorf("%w: value out of range", ErrSignature)
 	}
 	if c.std != nil {
-		if !ecdsa.Verify(&ecdsa.PublicKey{Curve: c.std, X: k.x, Y: k.y}, digest, r, s) {
+		point := make([]byte, 1+2*c.bytes())
+		point[0] = 4
+		k.x.FillBytes(point[1 : 1+c.bytes()])
+		k.y.FillBytes(point[1+c.bytes():])
+		key, err := ecdsa.ParseUncompressedPublicKey(c.std, point)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrCurve, err)
+		}
+		if !ecdsa.Verify(key, digest, r, s) {
 			return ErrSignature
 		}
 		return nil

@@ -67,6 +67,10 @@ type Document struct {
 	Signer string // fingerprint of the document signer's certificate
 	Issuer string // fingerprint of the country signing certificate
 
+	// Announced are the data groups that EF.COM lists. Nobody signed that list:
+	// it decides nothing.
+	Announced []int
+
 	// HasChipKeys says that the issuer signed for active or chip
 	// authentication (DG15, DG14): then a copy can be told from the original.
 	HasChipKeys bool
@@ -186,9 +190,9 @@ func (in *inspection) read(ctx context.Context, ch channel) chipFiles {
 		chunk = shortRead
 	}
 	var f chipFiles
-	// EF.COM is read because readers must, and decides nothing: nobody signed it.
+	// A chip whose EF.COM cannot be read is judged all the same: nobody signed it.
 	if com, err := readFile(ctx, ch, fileCOM, chunk); err == nil {
-		_, _ = parseCOM(com)
+		in.doc.Announced, _ = parseCOM(com)
 	}
 	f.sod, f.sodErr = readFile(ctx, ch, fileSOD, chunk)
 	f.dg1, f.dg1Err = readFile(ctx, ch, fileDG1, chunk)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,9 @@ func TestReadingGivesZoneAndPortrait(t *testing.T) {
 	short := inspect(t, list, p, 0)
 	if short.MRZ.Surname != "ERIKSSON" || short.MRZ.GivenNames != "ANNA MARIA" || short.MRZ.IssuingState != "UTO" {
 		t.Errorf("zone of the chip was misread: %q", short.MRZ.Lines)
+	}
+	if !slices.Equal(short.Announced, []int{1, 2}) {
+		t.Errorf("EF.COM announces %v", short.Announced)
 	}
 	if short.Face.Format != "image/jpeg" {
 		t.Fatalf("portrait is %q", short.Face.Format)

@@ -211,7 +211,15 @@ func TestGenericCurveAgreesWithStandardLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k := &ecKey{c, key.X, key.Y}
+		point, err := key.PublicKey.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y, err := c.point(point)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &ecKey{c, x, y}
 		if err := k.verifyGeneric(sum[:], r, s); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -3,7 +3,7 @@ package emrtd
 import (
 	"crypto"
 	"crypto/rsa"
-	_ "crypto/sha1" //nolint:gosec // documents of the first years are signed with it
+	_ "crypto/sha1" // documents of the first years are signed with it
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"crypto/x509/pkix"

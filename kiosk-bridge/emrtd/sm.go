@@ -3,8 +3,8 @@ package emrtd
 import (
 	"context"
 	"crypto/cipher"
-	"crypto/des"  //nolint:gosec // BAC is defined over two-key triple DES; PACE replaces it
-	"crypto/sha1" //nolint:gosec // the standard's choice for key derivation
+	"crypto/des"  // BAC is defined over two-key triple DES; PACE replaces it
+	"crypto/sha1" // the standard's choice for key derivation
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -177,15 +177,15 @@ type tdes struct {
 }
 
 func newTDES(kEnc, kMac []byte) (*tdes, error) {
-	enc, err := des.NewTripleDESCipher(append(append([]byte{}, kEnc...), kEnc[:8]...)) //nolint:gosec // see import
+	enc, err := des.NewTripleDESCipher(append(append([]byte{}, kEnc...), kEnc[:8]...))
 	if err != nil {
 		return nil, err
 	}
-	outer, err := des.NewCipher(kMac[:8]) //nolint:gosec // see import
+	outer, err := des.NewCipher(kMac[:8])
 	if err != nil {
 		return nil, err
 	}
-	inner, err := des.NewCipher(kMac[8:16]) //nolint:gosec // see import
+	inner, err := des.NewCipher(kMac[8:16])
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (t *tdes) mac(padded []byte) []byte {
 // kdf derives a key from a seed: counter 1 for encryption, 2 for the checksum
 // (9303-11, 9.7.1), with the parity that DES asks for.
 func kdf(seed []byte, counter uint32) []byte {
-	h := sha1.Sum(binary.BigEndian.AppendUint32(append([]byte{}, seed...), counter)) //nolint:gosec // the standard's choice
+	h := sha1.Sum(binary.BigEndian.AppendUint32(append([]byte{}, seed...), counter)) // the standard's choice
 	key := h[:16]
 	for i, b := range key {
 		b &= 0xFE

@@ -61,7 +61,7 @@ func portrait(name string) (jpg []byte, width, height int, err error) {
 	const w, h = 240, 320
 	f := fnv.New64a()
 	_, _ = f.Write([]byte(name))
-	rnd := rand.New(rand.NewPCG(f.Sum64(), 1)) //nolint:gosec // a picture, not a secret
+	rnd := rand.New(rand.NewPCG(f.Sum64(), 1)) // a picture, not a secret
 	skin := color.RGBA{uint8(120 + rnd.IntN(110)), uint8(90 + rnd.IntN(90)), uint8(70 + rnd.IntN(80)), 255}
 	hair := uint8(20 + rnd.IntN(80))
 	eyes := 130 + rnd.IntN(12)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -76,6 +77,9 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	d.TLSClientConfig = c.Identity.ClientTLS()
 	d.Subprotocols = []string{tunnel.Protocol}
 	conn, resp, err := d.DialContext(ctx, c.URL, nil)
+	if resp != nil {
+		defer func() { _ = resp.Body.Close() }()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bridge at %s: %w", c.URL, refusal(resp, err))
 	}
@@ -89,7 +93,7 @@ func refusal(resp *http.Response, err error) error {
 		return err
 	}
 	var d problem.Document
-	if json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 4096)).Decode(&d) == nil && d.Code != "" {
+	if json.NewDecoder(io.LimitReader(resp.Body, 4096)).Decode(&d) == nil && d.Code != "" {
 		return d.Err()
 	}
 	return fmt.Errorf("%w (status %d)", err, resp.StatusCode)
