@@ -49,6 +49,7 @@ type house struct {
 	address    string
 	trust      []byte
 	logSigner  note.Signer
+	bundleKey  ed25519.PrivateKey
 	dir        string
 }
 
@@ -144,9 +145,10 @@ func newHouse(t *testing.T) *house {
 	srv.StartTLS()
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 
-	key, _, err := ed25519.GenerateKey(rand.Reader)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	spki, err := trust.EncodeKey(key)
+	h.bundleKey = private
+	spki, err := trust.EncodeKey(public)
 	check(t, err)
 	logSecret, logKey, err := note.GenerateKey(rand.Reader, "kuule.test/log")
 	check(t, err)

@@ -74,7 +74,7 @@ func Open(c Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := openHierarchy(c.Dir, c.Keys, "device", "Kuule device authority", c.Now())
+	issuing, err := openHierarchy(c.Dir, c.Keys, "device", deviceTitle, c.Now())
 	if err != nil {
 		return nil, err
 	}

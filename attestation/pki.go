@@ -75,6 +75,19 @@ type hierarchy struct {
 	key           crypto.Signer // of issuing
 }
 
+// MakeDeviceRoot makes, on the first call, the keys of the device authority in
+// dir and returns its root, so that a trust file can name it before Open.
+func MakeDeviceRoot(dir string) (*x509.Certificate, error) {
+	h, err := openHierarchy(dir, FileKeys(dir), "device", deviceTitle, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return h.root, nil
+}
+
+// deviceTitle is the common name of the device authority.
+const deviceTitle = "Kuule device authority"
+
 // openHierarchy loads the hierarchy name from dir and keys, or makes it on the
 // first start. What exists in part is an error, never silently made anew: a new
 // root would orphan every pinned trust file.

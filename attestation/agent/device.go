@@ -60,6 +60,7 @@ func Open(stateDir, tpm string) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{dir: stateDir, tpm: c, trust: pinned, roots: roots, posture: readPosture(stateDir)}
+	d.posture.Connected = false // that was another run
 	if err := d.use(s); err != nil {
 		return nil, err
 	}

@@ -65,7 +65,6 @@ func readPosture(dir string) Posture {
 	if err != nil || canon.Strict(text, &p) != nil {
 		return Posture{}
 	}
-	p.Connected = false
 	return p
 }
 

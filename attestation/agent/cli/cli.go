@@ -222,6 +222,8 @@ func (c Status) Run(out io.Writer) error {
 	}
 	posture := "no verdict yet: is the agent running?"
 	switch p := s.Posture; {
+	case p.Verified && !p.Connected:
+		posture = "not connected; verified before, at " + p.At.Format(time.RFC3339)
 	case p.Verified:
 		posture = "verified since " + p.At.Format(time.RFC3339)
 	case p.Code != "":
