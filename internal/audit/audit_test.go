@@ -1,12 +1,12 @@
-package audit
+package audit_test
 
 import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +18,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kuule/internal/audit"
+	"kuule/internal/audit/audittest"
 	"kuule/internal/canon"
 	"kuule/internal/store/storetest"
 )
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"))
 }
 
-var admitted = Define("test.admitted", 1, "device", "rule", "at")
+var admitted = audit.Define("test.admitted", 1, "device", "rule", "at")
 
 const (
 	origin  = "test.example/log"
@@ -42,7 +44,7 @@ func newKey(t testing.TB) ed25519.PrivateKey {
 	return key
 }
 
-func event(t testing.TB) Event {
+func event(t testing.TB) audit.Event {
 	t.Helper()
 	e, err := admitted.New(hearing, map[string]any{"device": "dev_1", "rule": "C3", "at": 12})
 	if err != nil {
@@ -51,9 +53,9 @@ func event(t testing.TB) Event {
 	return e
 }
 
-func leaves(t testing.TB, n int) []Leaf {
+func leaves(t testing.TB, n int) []audit.Leaf {
 	t.Helper()
-	out := make([]Leaf, n)
+	out := make([]audit.Leaf, n)
 	for i := range out {
 		out[i] = event(t).Leaf()
 	}
@@ -61,7 +63,7 @@ func leaves(t testing.TB, n int) []Leaf {
 }
 
 type logWorld struct {
-	*Log
+	*audit.Log
 	folder string
 	key    ed25519.PrivateKey
 }
@@ -76,14 +78,14 @@ func openLog(t testing.TB) *logWorld {
 
 func (w *logWorld) open(t testing.TB) {
 	t.Helper()
-	log, err := OpenLog(w.folder, origin, w.key)
+	log, err := audit.OpenLog(w.folder, origin, w.key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Log = log
 }
 
-func (w *logWorld) append(t testing.TB, batch []Leaf) []uint64 {
+func (w *logWorld) append(t testing.TB, batch []audit.Leaf) []uint64 {
 	t.Helper()
 	places, err := w.Append(t.Context(), batch)
 	if err != nil {
@@ -93,7 +95,7 @@ func (w *logWorld) append(t testing.TB, batch []Leaf) []uint64 {
 }
 
 // prove waits until the newest checkpoint covers the place.
-func (w *logWorld) prove(t testing.TB, place uint64) Proof {
+func (w *logWorld) prove(t testing.TB, place uint64) audit.Proof {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -114,13 +116,13 @@ func TestEventHasExactlyItsTypesFields(t *testing.T) {
 		"missing":  {"device": "dev_1", "rule": "C3"},
 		"unknown":  {"device": "dev_1", "rule": "C3", "at": 12, "name": "x"},
 		"fraction": {"device": "dev_1", "rule": "C3", "at": 1.5},
-		"large":    {"device": strings.Repeat("x", maxBody), "rule": "C3", "at": 12},
+		"large":    {"device": strings.Repeat("x", 1<<20), "rule": "C3", "at": 12},
 	} {
 		if _, err := admitted.New(hearing, fields); err == nil {
 			t.Errorf("%s: event was made", name)
 		}
 	}
-	if !slices.ContainsFunc(Types(), func(ty Type) bool {
+	if !slices.ContainsFunc(audit.Types(), func(ty audit.Type) bool {
 		return ty.Name == "test.admitted" && slices.Equal(ty.Fields, []string{"at", "device", "rule"})
 	}) {
 		t.Error("type is not registered")
@@ -130,11 +132,11 @@ func TestEventHasExactlyItsTypesFields(t *testing.T) {
 func TestMalformedOrSecondTypeIsAMistakeInTheProgram(t *testing.T) {
 	t.Parallel()
 	for name, define := range map[string]func(){
-		"twice":       func() { Define("test.admitted", 1) },
-		"name":        func() { Define("Admitted", 1) },
-		"version":     func() { Define("test.x", 0) },
-		"field":       func() { Define("test.y", 1, "A b") },
-		"field twice": func() { Define("test.z", 1, "a", "a") },
+		"twice":       func() { audit.Define("test.admitted", 1) },
+		"name":        func() { audit.Define("Admitted", 1) },
+		"version":     func() { audit.Define("test.x", 0) },
+		"field":       func() { audit.Define("test.y", 1, "A b") },
+		"field twice": func() { audit.Define("test.z", 1, "a", "a") },
 	} {
 		func() {
 			defer func() {
@@ -147,29 +149,49 @@ func TestMalformedOrSecondTypeIsAMistakeInTheProgram(t *testing.T) {
 	}
 }
 
-func TestLeafTellsNothingWithoutItsSalt(t *testing.T) {
+func TestLeafBelongsToItsBodyAndSaltOnly(t *testing.T) {
 	t.Parallel()
-	a := event(t)
-	b := a
-	b.salt = bytes.Repeat([]byte{1}, 32)
-	if a.Leaf().H == b.Leaf().H {
-		t.Fatal("same hash under another salt")
+	db := storetest.Open(t)
+	for range 2 {
+		if err := audit.Record(t.Context(), db, event(t)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := a.Leaf().CheckBody(a.body, a.salt); err != nil {
+	rows, err := audit.Events(t.Context(), db, hearing)
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	leaf, err := rows[0].Leaf()
+	if err != nil {
 		t.Fatal(err)
 	}
-	changed := bytes.Replace(a.body, []byte("dev_1"), []byte("dev_2"), 1)
-	other := event(t)
+	own, other := salt(t, rows[0]), salt(t, rows[1])
+	if err := leaf.CheckBody([]byte(rows[0].Body), own); err != nil {
+		t.Fatal(err)
+	}
+	unsalted := sha256.Sum256([]byte(rows[0].Body))
+	if leaf.H == base64.RawURLEncoding.EncodeToString(unsalted[:]) {
+		t.Error("hash is not salted: a body could be guessed")
+	}
 	for name, err := range map[string]error{
-		"changed body": a.Leaf().CheckBody(changed, a.salt),
-		"other salt":   a.Leaf().CheckBody(a.body, b.salt),
-		"no salt":      a.Leaf().CheckBody(a.body, nil),
-		"other event":  a.Leaf().CheckBody(other.body, other.salt),
+		"changed body": leaf.CheckBody([]byte(strings.Replace(rows[0].Body, "dev_1", "dev_2", 1)), own),
+		"other salt":   leaf.CheckBody([]byte(rows[0].Body), other),
+		"no salt":      leaf.CheckBody([]byte(rows[0].Body), nil),
+		"other event":  leaf.CheckBody([]byte(rows[1].Body), other),
 	} {
-		if !errors.Is(err, ErrBody) {
+		if !errors.Is(err, audit.ErrBody) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+func salt(t *testing.T, row audit.Row) []byte {
+	t.Helper()
+	bytes, err := base64.RawURLEncoding.DecodeString(row.Salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
 }
 
 func TestEntryIsProvedOfflineWithTrustedKeysOnly(t *testing.T) {
@@ -178,11 +200,11 @@ func TestEntryIsProvedOfflineWithTrustedKeysOnly(t *testing.T) {
 	batch := leaves(t, 5)
 	places := log.append(t, batch)
 	p := log.prove(t, places[3])
-	leaf, checkpoint, err := VerifyInclusion(p, log.Key(), nil)
+	leaf, checkpoint, err := audit.VerifyInclusion(p, log.Key(), nil)
 	if err != nil || leaf != batch[3] || checkpoint.Size < 5 || len(checkpoint.Cosigned) != 0 {
 		t.Fatalf("got %v, %+v, %v", leaf, checkpoint, err)
 	}
-	otherKey, err := LogKey(origin, newKey(t).Public().(ed25519.PublicKey))
+	otherKey, err := audit.LogKey(origin, newKey(t).Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,28 +215,28 @@ func TestEntryIsProvedOfflineWithTrustedKeysOnly(t *testing.T) {
 	flipped := []byte(p.Checkpoint)
 	flipped[len(origin)+1] ^= 1 // the size
 	cases := map[string]struct {
-		change func(*Proof)
+		change func(*audit.Proof)
 		key    string
 		want   error
 	}{
-		"other leaf":       {func(p *Proof) { p.Leaf = string(otherText) }, log.Key(), ErrProof},
-		"other place":      {func(p *Proof) { p.Index = places[2] }, log.Key(), ErrProof},
-		"place outside":    {func(p *Proof) { p.Index = 1 << 40 }, log.Key(), ErrProof},
-		"hash missing":     {func(p *Proof) { p.Hashes = p.Hashes[1:] }, log.Key(), ErrProof},
-		"hash unreadable":  {func(p *Proof) { p.Hashes = append([]string{"x"}, p.Hashes[1:]...) }, log.Key(), ErrProof},
-		"many hashes":      {func(p *Proof) { p.Hashes = make([]string, maxProof+1) }, log.Key(), ErrProof},
-		"leaf not canonic": {func(p *Proof) { p.Leaf += " " }, log.Key(), ErrProof},
-		"other log's key":  {func(*Proof) {}, otherKey, ErrCheckpoint},
-		"changed size":     {func(p *Proof) { p.Checkpoint = string(flipped) }, log.Key(), ErrCheckpoint},
-		"no signature":     {func(p *Proof) { p.Checkpoint, _, _ = strings.Cut(p.Checkpoint, "—") }, log.Key(), ErrCheckpoint},
-		"empty checkpoint": {func(p *Proof) { p.Checkpoint = "" }, log.Key(), ErrCheckpoint},
-		"long checkpoint":  {func(p *Proof) { p.Checkpoint += strings.Repeat("x", maxCheckpoint) }, log.Key(), ErrCheckpoint},
+		"other leaf":       {func(p *audit.Proof) { p.Leaf = string(otherText) }, log.Key(), audit.ErrProof},
+		"other place":      {func(p *audit.Proof) { p.Index = places[2] }, log.Key(), audit.ErrProof},
+		"place outside":    {func(p *audit.Proof) { p.Index = 1 << 40 }, log.Key(), audit.ErrProof},
+		"hash missing":     {func(p *audit.Proof) { p.Hashes = p.Hashes[1:] }, log.Key(), audit.ErrProof},
+		"short hash":       {func(p *audit.Proof) { p.Hashes = append([][]byte{{1}}, p.Hashes[1:]...) }, log.Key(), audit.ErrProof},
+		"many hashes":      {func(p *audit.Proof) { p.Hashes = make([][]byte, 1000) }, log.Key(), audit.ErrProof},
+		"leaf not canonic": {func(p *audit.Proof) { p.Leaf += " " }, log.Key(), audit.ErrProof},
+		"other log's key":  {func(*audit.Proof) {}, otherKey, audit.ErrCheckpoint},
+		"changed size":     {func(p *audit.Proof) { p.Checkpoint = string(flipped) }, log.Key(), audit.ErrCheckpoint},
+		"no signature":     {func(p *audit.Proof) { p.Checkpoint, _, _ = strings.Cut(p.Checkpoint, "—") }, log.Key(), audit.ErrCheckpoint},
+		"empty checkpoint": {func(p *audit.Proof) { p.Checkpoint = "" }, log.Key(), audit.ErrCheckpoint},
+		"long checkpoint":  {func(p *audit.Proof) { p.Checkpoint += strings.Repeat("x", 1<<20) }, log.Key(), audit.ErrCheckpoint},
 	}
 	for name, c := range cases {
 		changed := p
 		changed.Hashes = slices.Clone(p.Hashes)
 		c.change(&changed)
-		if _, _, err := VerifyInclusion(changed, c.key, nil); !errors.Is(err, c.want) {
+		if _, _, err := audit.VerifyInclusion(changed, c.key, nil); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
@@ -229,12 +251,12 @@ func TestAppendingTwiceIsHarmless(t *testing.T) {
 		t.Errorf("again: %v, want %v", again, first)
 	}
 	doubled := leaves(t, 1)
-	if places := log.append(t, []Leaf{doubled[0], doubled[0]}); places[0] != places[1] {
+	if places := log.append(t, []audit.Leaf{doubled[0], doubled[0]}); places[0] != places[1] {
 		t.Errorf("twice in one batch: %v", places)
 	}
 	forged := batch[1]
 	forged.H = leaves(t, 1)[0].H
-	if _, err := log.Append(t.Context(), []Leaf{forged}); !errors.Is(err, ErrTaken) {
+	if _, err := log.Append(t.Context(), []audit.Leaf{forged}); !errors.Is(err, audit.ErrTaken) {
 		t.Errorf("other content under a known id: got %v", err)
 	}
 	log.prove(t, 3)
@@ -245,7 +267,7 @@ func TestAppendingTwiceIsHarmless(t *testing.T) {
 	if again := log.append(t, batch); !slices.Equal(first, again) {
 		t.Errorf("after a restart: %v, want %v", again, first)
 	}
-	if size, err := Check(t.Context(), log.folder, log.Key()); err != nil || size != 4 {
+	if size, err := audit.Check(t.Context(), log.folder, log.Key()); err != nil || size != 4 {
 		t.Errorf("log holds %d entries, %v; want 4", size, err)
 	}
 }
@@ -277,54 +299,35 @@ func TestMalformedLeavesAreRefused(t *testing.T) {
 	t.Parallel()
 	log := openLog(t)
 	good := leaves(t, 1)[0]
-	for name, change := range map[string]func(*Leaf){
-		"id":      func(l *Leaf) { l.ID = "evt_1" },
-		"hash":    func(l *Leaf) { l.H = l.H[1:] },
-		"type":    func(l *Leaf) { l.Type = "some one's name" },
-		"version": func(l *Leaf) { l.V = 0 },
+	for name, change := range map[string]func(*audit.Leaf){
+		"id":      func(l *audit.Leaf) { l.ID = "evt_1" },
+		"hash":    func(l *audit.Leaf) { l.H = l.H[1:] },
+		"type":    func(l *audit.Leaf) { l.Type = "some one's name" },
+		"version": func(l *audit.Leaf) { l.V = 0 },
 	} {
 		bad := good
 		change(&bad)
-		if _, err := log.Append(t.Context(), []Leaf{bad}); err == nil {
+		if _, err := log.Append(t.Context(), []audit.Leaf{bad}); err == nil {
 			t.Errorf("%s: was appended", name)
 		}
 	}
-	if _, err := log.Append(t.Context(), leaves(t, MaxBatch+1)); err == nil {
+	if _, err := log.Append(t.Context(), leaves(t, audit.MaxBatch+1)); err == nil {
 		t.Error("batch over its bound was appended")
 	}
 }
 
-type device struct {
-	name string
-	key  ed25519.PrivateKey
-	pub  string
-	*Witness
-}
-
-func newDevice(t testing.TB, log *logWorld, name string) *device {
+// cosign has a witness cosign a checkpoint.
+func cosign(t testing.TB, log *logWorld, w *audittest.Witness, checkpoint string) string {
 	t.Helper()
-	d := &device{name: name, key: newKey(t)}
-	var err error
-	if d.pub, err = CosignerKey(name, d.key.Public().(ed25519.PublicKey)); err != nil {
-		t.Fatal(err)
-	}
-	if d.Witness, err = NewWitness(log.Key(), name, d.key, ""); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func (d *device) cosign(t testing.TB, log *logWorld, checkpoint string) string {
-	t.Helper()
-	newer, err := VerifyCheckpoint(checkpoint, log.Key(), nil)
+	newer, err := audit.VerifyCheckpoint(checkpoint, log.Key(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashes, err := log.Consistency(t.Context(), d.Size(), newer.Size)
+	hashes, err := log.Consistency(t.Context(), w.Size(), newer.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := d.Cosign(checkpoint, hashes)
+	line, err := w.Cosign(checkpoint, hashes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,18 +339,18 @@ func TestOnlyKnownCosignersCount(t *testing.T) {
 	log := openLog(t)
 	place := log.append(t, leaves(t, 3))[1]
 	checkpoint := log.prove(t, place).Checkpoint
-	counsel, terminal, stranger := newDevice(t, log, "dev_counsel"), newDevice(t, log, "dev_terminal"), newDevice(t, log, "dev_stranger")
-	for _, d := range []*device{counsel, terminal, stranger} {
-		line := d.cosign(t, log, checkpoint)
+	counsel, terminal, stranger := audittest.NewWitness(t, log.Key(), "dev_counsel"), audittest.NewWitness(t, log.Key(), "dev_terminal"), audittest.NewWitness(t, log.Key(), "dev_stranger")
+	for _, d := range []*audittest.Witness{counsel, terminal, stranger} {
+		line := cosign(t, log, d, checkpoint)
 		for range 2 { // a second time changes nothing
-			if err := log.AddCosignature(checkpoint, line, d.pub); err != nil {
+			if err := log.AddCosignature(checkpoint, line, d.Key); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	p := log.prove(t, place)
 	names := func(keys ...string) string {
-		_, verified, err := VerifyInclusion(p, log.Key(), keys)
+		_, verified, err := audit.VerifyInclusion(p, log.Key(), keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,22 +366,22 @@ func TestOnlyKnownCosignersCount(t *testing.T) {
 	if got := names(); got != "" {
 		t.Errorf("nobody is trusted, yet %q counted", got)
 	}
-	if got := names(counsel.pub, counsel.pub); got != "dev_counsel" {
+	if got := names(counsel.Key, counsel.Key); got != "dev_counsel" {
 		t.Errorf("got %q", got)
 	}
-	if got := names(counsel.pub, terminal.pub); got != "dev_counsel dev_terminal" {
+	if got := names(counsel.Key, terminal.Key); got != "dev_counsel dev_terminal" {
 		t.Errorf("got %q", got)
 	}
 	// Another key under the trusted device's name.
-	impostor := newDevice(t, log, "dev_counsel")
-	if got := names(impostor.pub); got != "" {
+	impostor := audittest.NewWitness(t, log.Key(), "dev_counsel")
+	if got := names(impostor.Key); got != "" {
 		t.Errorf("another key of that name counted: %q", got)
 	}
 	// A cosignature of a trusted key that was changed spoils the checkpoint.
 	at := strings.Index(p.Checkpoint, "dev_counsel ") + 40
 	spoiled := p
 	spoiled.Checkpoint = p.Checkpoint[:at] + flip(p.Checkpoint[at:at+1]) + p.Checkpoint[at+1:]
-	if _, _, err := VerifyInclusion(spoiled, log.Key(), []string{counsel.pub}); !errors.Is(err, ErrCheckpoint) {
+	if _, _, err := audit.VerifyInclusion(spoiled, log.Key(), []string{counsel.Key}); !errors.Is(err, audit.ErrCheckpoint) {
 		t.Errorf("changed cosignature: got %v", err)
 	}
 }
@@ -396,17 +399,17 @@ func TestCosignaturesAreCheckedBeforeTheyAreKept(t *testing.T) {
 	log.append(t, leaves(t, 1))
 	other.append(t, leaves(t, 1))
 	checkpoint, foreign := log.prove(t, 0).Checkpoint, other.prove(t, 0).Checkpoint
-	d := newDevice(t, log, "dev_1")
-	line := d.cosign(t, log, checkpoint)
-	someone := newDevice(t, log, "dev_2")
+	d := audittest.NewWitness(t, log.Key(), "dev_1")
+	line := cosign(t, log, d, checkpoint)
+	someone := audittest.NewWitness(t, log.Key(), "dev_2")
 	for name, err := range map[string]error{
-		"of another device":     log.AddCosignature(checkpoint, line, someone.pub),
-		"to another checkpoint": log.AddCosignature(foreign, line, d.pub),
-		"of two lines":          log.AddCosignature(checkpoint, line+"\n"+line, d.pub),
-		"none":                  log.AddCosignature(checkpoint, "", d.pub),
-		"no note":               log.AddCosignature("x", line, d.pub),
+		"of another device":     log.AddCosignature(checkpoint, line, someone.Key),
+		"to another checkpoint": log.AddCosignature(foreign, line, d.Key),
+		"of two lines":          log.AddCosignature(checkpoint, line+"\n"+line, d.Key),
+		"none":                  log.AddCosignature(checkpoint, "", d.Key),
+		"no note":               log.AddCosignature("x", line, d.Key),
 	} {
-		if !errors.Is(err, ErrCheckpoint) {
+		if !errors.Is(err, audit.ErrCheckpoint) {
 			t.Errorf("cosignature %s: got %v", name, err)
 		}
 	}
@@ -415,51 +418,59 @@ func TestCosignaturesAreCheckedBeforeTheyAreKept(t *testing.T) {
 	}
 }
 
-func TestWitnessCosignsOnlyWhatContinues(t *testing.T) {
+// checkpointAt waits for the checkpoint that covers all n entries.
+func (w *logWorld) checkpointAt(t testing.TB, n uint64) audit.Checkpoint {
+	t.Helper()
+	checkpoint, err := audit.VerifyCheckpoint(w.prove(t, n-1).Checkpoint, w.Key(), nil)
+	if err != nil || checkpoint.Size != n {
+		t.Fatalf("checkpoint of %d entries, %v; want %d", checkpoint.Size, err, n)
+	}
+	return checkpoint
+}
+
+func TestOnlyAContinuationIsConsistent(t *testing.T) {
 	t.Parallel()
 	log := openLog(t)
-	batch := leaves(t, 3)
-	log.append(t, batch)
-	first := log.prove(t, 2).Checkpoint
-	d := newDevice(t, log, "dev_1")
-	d.cosign(t, log, first)
-
-	// It remembers over a restart.
-	again, err := NewWitness(log.Key(), d.name, d.key, d.Last())
-	if err != nil || again.Size() != 3 {
-		t.Fatalf("remembers %d entries, %v", again.Size(), err)
-	}
+	log.append(t, leaves(t, 3))
+	first := log.checkpointAt(t, 3)
 	log.append(t, leaves(t, 4))
-	second := log.prove(t, 6).Checkpoint
+	second := log.checkpointAt(t, 7)
 	hashes, err := log.Consistency(t.Context(), 3, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Cosign(second, hashes[1:]); !errors.Is(err, ErrProof) {
-		t.Errorf("without the whole proof: got %v", err)
-	}
-	if _, err := again.Cosign(second, hashes); err != nil {
-		t.Errorf("an honest continuation: %v", err)
-	}
-	if _, err := again.Cosign(first, nil); !errors.Is(err, ErrProof) {
-		t.Errorf("going back: got %v", err)
-	}
-
 	// The same key signs another history: whoever runs the server rewrote it.
 	rewritten := &logWorld{folder: t.TempDir(), key: log.key}
 	rewritten.open(t)
 	t.Cleanup(func() { _ = rewritten.Close() })
-	rewritten.append(t, leaves(t, 9))
-	third := rewritten.prove(t, 8).Checkpoint
-	hashes, err = rewritten.Consistency(t.Context(), 7, 9)
+	rewritten.append(t, leaves(t, 7))
+	other := rewritten.checkpointAt(t, 7)
+	otherHashes, err := rewritten.Consistency(t.Context(), 3, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Cosign(third, hashes); !errors.Is(err, ErrProof) {
-		t.Errorf("another history: got %v", err)
+	if err := audit.VerifyConsistency(first, second, hashes); err != nil {
+		t.Errorf("an honest continuation: %v", err)
 	}
-	if again.Size() != 7 {
-		t.Errorf("a refused checkpoint was remembered: %d", again.Size())
+	if err := audit.VerifyConsistency(second, second, nil); err != nil {
+		t.Errorf("the same checkpoint: %v", err)
+	}
+	if err := audit.VerifyConsistency(audit.Checkpoint{Origin: origin}, first, nil); err != nil {
+		t.Errorf("the first checkpoint seen: %v", err)
+	}
+	elsewhere := second
+	elsewhere.Origin = "other"
+	for name, err := range map[string]error{
+		"going back":               audit.VerifyConsistency(second, first, nil),
+		"without the whole proof":  audit.VerifyConsistency(first, second, hashes[1:]),
+		"another history":          audit.VerifyConsistency(first, other, otherHashes),
+		"another of the same size": audit.VerifyConsistency(second, other, nil),
+		"another log":              audit.VerifyConsistency(first, elsewhere, hashes),
+		"short hash":               audit.VerifyConsistency(first, second, [][]byte{{1}}),
+	} {
+		if !errors.Is(err, audit.ErrProof) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
 
@@ -468,12 +479,12 @@ func full(t *testing.T) (folder, key string, checkpoint string) {
 	t.Helper()
 	log := openLog(t)
 	for range 2 {
-		log.append(t, leaves(t, MaxBatch))
+		log.append(t, leaves(t, audit.MaxBatch))
 	}
 	places := log.append(t, leaves(t, 10))
 	checkpoint = log.prove(t, places[9]).Checkpoint
-	d := newDevice(t, log, "dev_1")
-	if err := log.AddCosignature(checkpoint, d.cosign(t, log, checkpoint), d.pub); err != nil {
+	d := audittest.NewWitness(t, log.Key(), "dev_1")
+	if err := log.AddCosignature(checkpoint, cosign(t, log, d, checkpoint), d.Key); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Close(); err != nil {
@@ -486,7 +497,7 @@ func full(t *testing.T) (folder, key string, checkpoint string) {
 func TestAFlippedByteIsFoundAndItsFileNamed(t *testing.T) {
 	t.Parallel()
 	folder, key, _ := full(t)
-	if size, err := Check(t.Context(), folder, key); err != nil || size != 522 {
+	if size, err := audit.Check(t.Context(), folder, key); err != nil || size != 522 {
 		t.Fatalf("whole log: %d entries, %v", size, err)
 	}
 	var files []string
@@ -517,8 +528,8 @@ func TestAFlippedByteIsFoundAndItsFileNamed(t *testing.T) {
 			if err := os.WriteFile(path, changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := Check(t.Context(), folder, key)
-			if !errors.Is(err, ErrDamaged) {
+			_, err := audit.Check(t.Context(), folder, key)
+			if !errors.Is(err, audit.ErrDamaged) {
 				t.Errorf("%s byte %d: got %v", inside, at, err)
 			} else if len(err.Error()) > 400 {
 				t.Errorf("%s byte %d: message of %d bytes", inside, at, len(err.Error()))
@@ -528,7 +539,7 @@ func TestAFlippedByteIsFoundAndItsFileNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Check(t.Context(), folder, key); err != nil {
+	if _, err := audit.Check(t.Context(), folder, key); err != nil {
 		t.Fatalf("after mending: %v", err)
 	}
 }
@@ -548,17 +559,17 @@ func TestALogThatWasCutIsFound(t *testing.T) {
 	if err := os.WriteFile(path, []byte(early), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Check(t.Context(), log.folder, log.Key()); err != nil {
+	if _, err := audit.Check(t.Context(), log.folder, log.Key()); err != nil {
 		t.Fatalf("alone, the shorter log looks whole: %v", err)
 	}
-	if _, err := Check(t.Context(), log.folder, log.Key(), late); !errors.Is(err, ErrDamaged) {
+	if _, err := audit.Check(t.Context(), log.folder, log.Key(), late); !errors.Is(err, audit.ErrDamaged) {
 		t.Errorf("with a kept checkpoint: got %v", err)
 	}
 	folder, key, _ := full(t)
 	if err := os.Remove(filepath.Join(folder, "tile", "entries", "001")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Check(t.Context(), folder, key); !errors.Is(err, ErrDamaged) {
+	if _, err := audit.Check(t.Context(), folder, key); !errors.Is(err, audit.ErrDamaged) {
 		t.Errorf("missing bundle: got %v", err)
 	}
 }
@@ -567,13 +578,13 @@ func TestOutboxReachesTheLogOnce(t *testing.T) {
 	t.Parallel()
 	db, log := storetest.Open(t), openLog(t)
 	for range 3 {
-		if err := Record(t.Context(), db, event(t)); err != nil {
+		if err := audit.Record(t.Context(), db, event(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// The log takes them but the answer is lost: they are sent again.
 	lost := errors.New("answer lost")
-	if _, err := Drain(t.Context(), db, appenderFunc(func(ctx context.Context, batch []Leaf) ([]uint64, error) {
+	if _, err := audit.Drain(t.Context(), db, appenderFunc(func(ctx context.Context, batch []audit.Leaf) ([]uint64, error) {
 		if _, err := log.Append(ctx, batch); err != nil {
 			return nil, err
 		}
@@ -582,11 +593,11 @@ func TestOutboxReachesTheLogOnce(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []int{3, 0} {
-		if got, err := Drain(t.Context(), db, log); err != nil || got != want {
+		if got, err := audit.Drain(t.Context(), db, log); err != nil || got != want {
 			t.Fatalf("carried %d, %v; want %d", got, err, want)
 		}
 	}
-	rows, err := Events(t.Context(), db, hearing)
+	rows, err := audit.Events(t.Context(), db, hearing)
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
@@ -594,23 +605,19 @@ func TestOutboxReachesTheLogOnce(t *testing.T) {
 		if row.LogIndex == nil || *row.LogIndex != int64(i) {
 			t.Fatalf("row %d has place %v", i, row.LogIndex)
 		}
-		leaf, _, err := VerifyInclusion(log.prove(t, uint64(*row.LogIndex)), log.Key(), nil)
+		leaf, _, err := audit.VerifyInclusion(log.prove(t, uint64(*row.LogIndex)), log.Key(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		salt, err := base64.RawURLEncoding.DecodeString(row.Salt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := leaf.CheckBody([]byte(row.Body), salt); err != nil {
+		if err := leaf.CheckBody([]byte(row.Body), salt(t, row)); err != nil {
 			t.Errorf("row %d: %v", i, err)
 		}
 	}
 }
 
-type appenderFunc func(context.Context, []Leaf) ([]uint64, error)
+type appenderFunc func(context.Context, []audit.Leaf) ([]uint64, error)
 
-func (f appenderFunc) Append(ctx context.Context, batch []Leaf) ([]uint64, error) {
+func (f appenderFunc) Append(ctx context.Context, batch []audit.Leaf) ([]uint64, error) {
 	return f(ctx, batch)
 }
 
@@ -621,13 +628,13 @@ func TestEventStandsAndFallsWithItsTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Record(t.Context(), tx, event(t)); err != nil {
+	if err := audit.Record(t.Context(), tx, event(t)); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := Events(t.Context(), db, hearing); err != nil || len(rows) != 0 {
+	if rows, err := audit.Events(t.Context(), db, hearing); err != nil || len(rows) != 0 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 }
@@ -635,12 +642,12 @@ func TestEventStandsAndFallsWithItsTransaction(t *testing.T) {
 func TestWorkerWaitsForALogThatIsAway(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	if err := Record(t.Context(), db, event(t)); err != nil {
+	if err := audit.Record(t.Context(), db, event(t)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	calls, taken := 0, make(chan struct{})
-	worker := Worker{DB: db, Interval: time.Millisecond, Log: appenderFunc(func(context.Context, []Leaf) ([]uint64, error) {
+	worker := audit.Worker{DB: db, Interval: time.Millisecond, Log: appenderFunc(func(context.Context, []audit.Leaf) ([]uint64, error) {
 		if calls++; calls < 3 {
 			return nil, errors.New("authority is away")
 		}
@@ -662,10 +669,10 @@ func FuzzVerifyInclusion(f *testing.F) {
 	log := openLog(f)
 	log.append(f, leaves(f, 3))
 	p := log.prove(f, 1)
-	f.Add(p.Index, p.Leaf, strings.Join(p.Hashes, "\n"), p.Checkpoint)
-	f.Fuzz(func(t *testing.T, index uint64, leaf, hashes, checkpoint string) {
-		got, _, err := VerifyInclusion(Proof{Index: index, Leaf: leaf, Hashes: strings.Split(hashes, "\n"), Checkpoint: checkpoint}, log.Key(), nil)
-		if err == nil && (fmt.Sprint(got) == "" || leaf != p.Leaf) {
+	f.Add(p.Index, p.Leaf, bytes.Join(p.Hashes, nil), p.Checkpoint)
+	f.Fuzz(func(t *testing.T, index uint64, leaf string, hashes []byte, checkpoint string) {
+		got, _, err := audit.VerifyInclusion(audit.Proof{Index: index, Leaf: leaf, Hashes: [][]byte{hashes[:len(hashes)/2], hashes[len(hashes)/2:]}, Checkpoint: checkpoint}, log.Key(), nil)
+		if err == nil && (leaf != p.Leaf || got.ID == "") {
 			t.Fatalf("%q was proved", leaf)
 		}
 	})

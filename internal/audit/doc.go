@@ -9,9 +9,8 @@
 // out of it: erasing body and salt from SQL leaves a number without meaning.
 //
 // The Log is a tile log (Tessera on files, https://c2sp.org/tlog-tiles). It signs
-// checkpoints; devices of other parties keep a Witness, which cosigns a
-// checkpoint only if it continues the one that it saw before
-// (https://c2sp.org/tlog-cosignature). VerifyInclusion and VerifyConsistency need
+// checkpoints; devices of other parties cosign a checkpoint only if it continues
+// the one that they saw before (https://c2sp.org/tlog-cosignature). VerifyInclusion and VerifyConsistency need
 // no server and trust only the keys that they are given. Without a cosignature
 // from outside, a proof says only that the agency vouches for itself.
 package audit

@@ -218,7 +218,7 @@ func (l *Log) Prove(ctx context.Context, index uint64) (Proof, error) {
 	if at >= len(bundle.Entries) {
 		return Proof{}, fmt.Errorf("prove entry %d: its bundle is cut", index)
 	}
-	return Proof{Index: index, Leaf: string(bundle.Entries[at]), Hashes: encodeHashes(hashes), Checkpoint: text}, nil
+	return Proof{Index: index, Leaf: string(bundle.Entries[at]), Hashes: hashes, Checkpoint: text}, nil
 }
 
 func (l *Log) covering(ctx context.Context, index uint64) (string, Checkpoint, error) {
@@ -255,9 +255,9 @@ func (l *Log) covering(ctx context.Context, index uint64) (string, Checkpoint, e
 
 // Consistency gives the hashes which show that the log of newer entries
 // continues that of older ones.
-func (l *Log) Consistency(ctx context.Context, older, newer uint64) ([]string, error) {
+func (l *Log) Consistency(ctx context.Context, older, newer uint64) ([][]byte, error) {
 	if older == 0 || older == newer {
-		return []string{}, nil
+		return [][]byte{}, nil
 	}
 	builder, err := client.NewProofBuilder(ctx, newer, l.files.ReadTile)
 	if err != nil {
@@ -267,7 +267,7 @@ func (l *Log) Consistency(ctx context.Context, older, newer uint64) ([]string, e
 	if err != nil {
 		return nil, fmt.Errorf("prove that %d entries continue %d: %w", newer, older, err)
 	}
-	return encodeHashes(hashes), nil
+	return hashes, nil
 }
 
 // AddCosignature keeps a device's cosignature of a checkpoint that this log

@@ -2,12 +2,9 @@ package audit
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/transparency-dev/formats/log"
@@ -35,7 +32,7 @@ var (
 type Proof struct {
 	Index      uint64   `json:"index"`
 	Leaf       string   `json:"leaf"`       // canonical JSON
-	Hashes     []string `json:"hashes"`     // base64, from the leaf to the root
+	Hashes     [][]byte `json:"hashes"`     // from the leaf to the root
 	Checkpoint string   `json:"checkpoint"` // signed note, with cosignatures
 }
 
@@ -65,12 +62,17 @@ func VerifyCheckpoint(text, logKey string, cosigners []string) (Checkpoint, erro
 		return Checkpoint{}, fmt.Errorf("log key: %w", err)
 	}
 	var trusted []note.Verifier
-	for _, key := range slices.Compact(slices.Sorted(slices.Values(cosigners))) {
+	for _, key := range cosigners {
 		verifier, err := notefmt.NewVerifierForCosignatureV1(key)
 		if err != nil {
 			return Checkpoint{}, fmt.Errorf("cosigner key %q: %w", key, err)
 		}
-		trusted = append(trusted, verifier)
+		// A key given twice, in whichever form, counts once.
+		if !slices.ContainsFunc(trusted, func(known note.Verifier) bool {
+			return known.Name() == verifier.Name() && known.KeyHash() == verifier.KeyHash()
+		}) {
+			trusted = append(trusted, verifier)
+		}
 	}
 	// ParseCheckpoint checks that the signature is the log's and that the
 	// origin is the log's name.
@@ -107,12 +109,11 @@ func VerifyInclusion(p Proof, logKey string, cosigners []string) (Leaf, Checkpoi
 	if err != nil {
 		return Leaf{}, Checkpoint{}, fmt.Errorf("%w: %w", ErrProof, err)
 	}
-	hashes, err := decodeHashes(p.Hashes)
-	if err != nil {
+	if err := checkHashes(p.Hashes); err != nil {
 		return Leaf{}, Checkpoint{}, err
 	}
 	hash := rfc6962.DefaultHasher.HashLeaf([]byte(p.Leaf))
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, checkpoint.Size, hash, hashes, checkpoint.Root); err != nil {
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, checkpoint.Size, hash, p.Hashes, checkpoint.Root); err != nil {
 		return Leaf{}, Checkpoint{}, fmt.Errorf("%w: entry %d is not in the log: %w", ErrProof, p.Index, err)
 	}
 	return leaf, checkpoint, nil
@@ -120,7 +121,7 @@ func VerifyInclusion(p Proof, logKey string, cosigners []string) (Leaf, Checkpoi
 
 // VerifyConsistency checks that the newer of two checkpoints only adds to the
 // older one: nothing was changed, taken out or put between.
-func VerifyConsistency(older, newer Checkpoint, hashes []string) error {
+func VerifyConsistency(older, newer Checkpoint, hashes [][]byte) error {
 	if older.Origin != newer.Origin || older.Size > newer.Size {
 		return fmt.Errorf("%w: log went from %d entries back to %d", ErrProof, older.Size, newer.Size)
 	}
@@ -133,98 +134,23 @@ func VerifyConsistency(older, newer Checkpoint, hashes []string) error {
 		}
 		return nil
 	}
-	decoded, err := decodeHashes(hashes)
-	if err != nil {
+	if err := checkHashes(hashes); err != nil {
 		return err
 	}
-	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, older.Size, newer.Size, decoded, older.Root, newer.Root); err != nil {
+	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, older.Size, newer.Size, hashes, older.Root, newer.Root); err != nil {
 		return fmt.Errorf("%w: log of %d entries does not continue the one of %d: %w", ErrProof, newer.Size, older.Size, err)
 	}
 	return nil
 }
 
-func decodeHashes(texts []string) ([][]byte, error) {
-	if len(texts) > maxProof {
-		return nil, fmt.Errorf("%w: %d hashes", ErrProof, len(texts))
+func checkHashes(hashes [][]byte) error {
+	if len(hashes) > maxProof {
+		return fmt.Errorf("%w: %d hashes", ErrProof, len(hashes))
 	}
-	hashes := make([][]byte, len(texts))
-	for i, text := range texts {
-		hash, err := base64.StdEncoding.Strict().DecodeString(text)
-		if err != nil || len(hash) != rfc6962.DefaultHasher.Size() {
-			return nil, fmt.Errorf("%w: hash %d cannot be read", ErrProof, i)
-		}
-		hashes[i] = hash
-	}
-	return hashes, nil
-}
-
-func encodeHashes(hashes [][]byte) []string {
-	texts := make([]string, len(hashes))
 	for i, hash := range hashes {
-		texts[i] = base64.StdEncoding.EncodeToString(hash)
-	}
-	return texts
-}
-
-// Witness is a device's memory of a log: it cosigns only what continues what it
-// has seen. It is not safe for concurrent use.
-type Witness struct {
-	logKey string
-	signer note.Signer
-	seen   Checkpoint
-	last   string
-}
-
-// NewWitness makes a witness of the log with the given verifier key. name is
-// the device's id, last the text that Last gave before the restart (empty the
-// first time).
-func NewWitness(logKey, name string, key ed25519.PrivateKey, last string) (*Witness, error) {
-	signer, err := cosigner(name, key)
-	if err != nil {
-		return nil, fmt.Errorf("witness %s: %w", name, err)
-	}
-	w := &Witness{logKey: logKey, signer: signer, last: last}
-	if last != "" {
-		if w.seen, err = VerifyCheckpoint(last, logKey, nil); err != nil {
-			return nil, fmt.Errorf("witness %s: what it saw last: %w", name, err)
+		if len(hash) != rfc6962.DefaultHasher.Size() {
+			return fmt.Errorf("%w: hash %d has %d bytes", ErrProof, i, len(hash))
 		}
-	} else if _, err := note.NewVerifier(logKey); err != nil {
-		return nil, fmt.Errorf("witness %s: log key: %w", name, err)
 	}
-	return w, nil
-}
-
-// Size is the number of entries that the witness has seen: from where the next
-// consistency proof has to start.
-func (w *Witness) Size() uint64 { return w.seen.Size }
-
-// Last is the checkpoint seen last, to be kept durably before the cosignature
-// is given away.
-func (w *Witness) Last() string { return w.last }
-
-// Cosign checks that the checkpoint continues the one seen last and returns its
-// cosignature, one line of a note. The hashes are the log's Consistency from
-// Size to the checkpoint's size.
-func (w *Witness) Cosign(checkpoint string, hashes []string) (string, error) {
-	newer, err := VerifyCheckpoint(checkpoint, w.logKey, nil)
-	if err != nil {
-		return "", err
-	}
-	if w.last == "" {
-		w.seen.Origin = newer.Origin
-	}
-	if err := VerifyConsistency(w.seen, newer, hashes); err != nil {
-		return "", err
-	}
-	text, _, found := strings.Cut(checkpoint, "\n\n")
-	if !found {
-		return "", ErrCheckpoint
-	}
-	signed, err := note.Sign(&note.Note{Text: text + "\n"}, w.signer)
-	if err != nil {
-		return "", fmt.Errorf("cosign checkpoint: %w", err)
-	}
-	w.seen, w.last = newer, checkpoint
-	_, line, _ := strings.Cut(string(signed), "\n\n")
-	return strings.TrimSuffix(line, "\n"), nil
+	return nil
 }
