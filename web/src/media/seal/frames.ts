@@ -1,0 +1,41 @@
+import type * as words from '../../api/words'
+import { concat, type Bytes } from './encoding'
+import { SealError } from './errors'
+import { sources } from './messages'
+
+/** Stands inside the seal before the codec's frame: ten bytes (docs/protocol.md). */
+export interface FrameHeader {
+  source: words.Source
+  /** Microseconds on the hearing clock. */
+  capture: words.Micros
+  /** -dBov, 0 loud to 127 silent; 255: none. */
+  level: number
+}
+
+export const frameHeaderBytes = 10
+export const noLevel = 255
+const version = 1
+
+export function encodeFrame(h: FrameHeader, frame: Uint8Array): Bytes {
+  const code = sources.indexOf(h.source) + 1
+  if (code === 0 || !Number.isSafeInteger(h.capture) || h.capture < 0 || !Number.isInteger(h.level) || h.level < 0 || h.level > 255) {
+    throw new SealError('frame', 'header is out of bounds')
+  }
+  const head = new Uint8Array(frameHeaderBytes)
+  const view = new DataView(head.buffer)
+  view.setUint8(0, (version << 4) | code)
+  view.setBigUint64(1, BigInt(h.capture))
+  view.setUint8(9, h.level)
+  return concat(head, frame)
+}
+
+export function parseFrame(opened: Bytes): { header: FrameHeader; frame: Bytes } {
+  if (opened.length < frameHeaderBytes) throw new SealError('frame', 'header is cut short')
+  const view = new DataView(opened.buffer, opened.byteOffset, frameHeaderBytes)
+  const code = opened[0] & 0x0f
+  const capture = view.getBigUint64(1)
+  if (opened[0] >> 4 !== version || code < 1 || code > sources.length || capture > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new SealError('frame', 'header is not known')
+  }
+  return { header: { source: sources[code - 1], capture: Number(capture), level: opened[9] }, frame: opened.subarray(frameHeaderBytes) }
+}
