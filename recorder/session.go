@@ -1,0 +1,225 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kuule/interview"
+	"kuule/interview/sealing"
+	"kuule/recorder/journal"
+)
+
+const (
+	joinTimeout   = 20 * time.Second
+	retryMost     = 2 * time.Second
+	beatEvery     = 500 * time.Millisecond
+	causeDisk     = journal.Cause("disk-failed")
+	causeLeft     = journal.CauseDisconnected
+	reasonEnded   = "ended"
+	reasonStopped = "stopped"
+)
+
+// session records one hearing over as many lives as it takes.
+type session struct {
+	r    *Recorder
+	log  *slog.Logger
+	ctx  context.Context
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu    sync.Mutex
+	state state
+	now   *life
+	ended bool
+}
+
+func newSession(r *Recorder, s state) *session {
+	x := &session{r: r, log: r.cfg.Log.With("hearing", s.Hearing.Hearing), done: make(chan struct{}), state: s}
+	x.ctx, x.stop = context.WithCancel(r.ctx)
+	return x
+}
+
+func (s *session) end() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.stop()
+}
+
+func (s *session) status() Status {
+	s.mu.Lock()
+	st := Status{Hearing: s.state.Hearing, State: interview.RecorderFailed, Lives: len(s.state.Recordings)}
+	l := s.now
+	s.mu.Unlock()
+	if l != nil {
+		p := l.journal.Durable()
+		st.Recording, st.State, st.Durable = l.recording, p.State, p.Durable
+	}
+	return st
+}
+
+// remember changes the state on disk, then here.
+func (s *session) remember(change func(*state)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.state
+	next.Recordings = append([]interview.RecordingID{}, s.state.Recordings...)
+	change(&next)
+	if err := s.r.writeState(next); err != nil {
+		return err
+	}
+	s.state = next
+	return nil
+}
+
+// run lives again until the hearing ends. The first life of a process comes
+// after another process's end; the later ones after what ended the one before.
+func (s *session) run() {
+	defer close(s.done)
+	cause := journal.CauseRestarted
+	wait := s.r.cfg.Retry
+	for s.ctx.Err() == nil {
+		begun := time.Now()
+		next, err := s.live(cause)
+		if s.ctx.Err() != nil {
+			return
+		}
+		if next != "" {
+			cause = next
+		}
+		s.log.Warn("out of the room; joining again", "cause", cause, "err", err)
+		if time.Since(begun) > 10*retryMost {
+			wait = s.r.cfg.Retry
+		}
+		select {
+		case <-time.After(wait):
+		case <-s.ctx.Done():
+		}
+		wait = min(2*wait, retryMost)
+	}
+}
+
+// live is one membership with one recording. It returns why it ended, or ""
+// where it had not begun to record.
+func (s *session) live(cause journal.Cause) (journal.Cause, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, joinTimeout)
+	defer cancel()
+	l := newLife(s)
+	room, err := s.r.cfg.Joiner.Join(ctx, s.state.Hearing, l.events())
+	if err != nil {
+		return "", err
+	}
+	defer room.Close()
+	if err := l.begin(ctx, room, cause); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	s.now = l
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.now = nil
+		s.mu.Unlock()
+	}()
+	s.log.Info("recording", "recording", l.recording, "member", room.Member())
+
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			s.mu.Lock()
+			reason := reasonStopped
+			if s.ended {
+				reason = reasonEnded
+			}
+			s.mu.Unlock()
+			l.flush()
+			err := l.journal.Close(reason)
+			l.beat()
+			return "", err
+		case <-room.Done():
+			l.flush()
+			return causeLeft, l.journal.Close(string(causeLeft))
+		case <-tick.C:
+			l.flush()
+			if l.beat() == interview.RecorderFailed {
+				err := l.journal.Durable().Err
+				return causeDisk, errors.Join(err, l.journal.Close(string(causeDisk)))
+			}
+		}
+	}
+}
+
+// begin opens the journal of this life.
+func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error {
+	s := l.session
+	s.mu.Lock()
+	st := s.state
+	s.mu.Unlock()
+	if len(st.Recordings) >= maxRecordings {
+		return fmt.Errorf("the hearing has had %d recordings; look at the disk", maxRecordings)
+	}
+	after, err := s.r.after(st, cause)
+	if err != nil {
+		s.log.Error("the recording before cannot be read; it is left as it is", "err", err)
+	}
+	key, err := journal.NewDataKey()
+	if err != nil {
+		return err
+	}
+	wrapped, err := key.Wrap(ctx, s.r.cfg.Keys, st.Hearing.Case, st.Hearing.Hearing, l.recording)
+	if err != nil {
+		return err
+	}
+	// Remembered first: a journal that nobody knows of would be lost.
+	if err := s.remember(func(st *state) { st.Recordings = append(st.Recordings, l.recording) }); err != nil {
+		return err
+	}
+	disk, err := s.r.cfg.Disk(s.r.journalFolder(st.Hearing.Hearing, l.recording))
+	if err != nil {
+		return err
+	}
+	reason := "opened"
+	if after != nil {
+		reason = "restarted"
+	}
+	j, err := journal.Create(journal.Config{
+		Disk: disk, Key: key, Signer: room.Signer(), Clock: room.Now,
+		Opened: journal.Opened{
+			V: 1, Case: st.Hearing.Case, Hearing: st.Hearing.Hearing, Group: room.Group(), Member: room.Member(), Recording: l.recording,
+			Statement: room.Statement(), Wrapped: journal.EncodeWrapped(wrapped), Anchor: anchor(room.Now(), reason), After: after,
+		},
+		OnAlarm: func(p journal.Progress) {
+			s.log.Error("nothing became durable for 1.5 s", "recording", l.recording, "durable", p.Durable, "state", p.State)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	l.ready(room, j)
+	return nil
+}
+
+var processStart = time.Now()
+
+func anchor(now interview.Micros, reason string) journal.Anchor {
+	return journal.Anchor{Hearing: now, Wall: time.Now().UnixMicro(), Monotonic: time.Since(processStart).Microseconds(), Reason: reason}
+}
+
+// beat signs and sends what is durable and returns the state that it said.
+func (l *life) beat() interview.RecorderState {
+	p := l.journal.Durable()
+	l.beats++
+	err := l.room.Heartbeat(sealing.Heartbeat{
+		Recording: l.recording, State: p.State, Seq: l.beats, Durable: p.Durable, Now: p.Now, Tracks: p.Tracks, Head: p.Head,
+	})
+	if err != nil {
+		l.session.log.Warn("heartbeat was not sent", "err", err)
+	}
+	return p.State
+}
