@@ -95,8 +95,13 @@ func TestEveryFlippedByteIsRefused(t *testing.T) {
 	t.Parallel()
 	key := ed(t)
 	good := sign(t, key)
+	end := bytes.IndexByte(good, '\n')
 	for i := range good {
-		for bit := range 8 {
+		bits := []int{i % 8}
+		if i >= end-2 && i <= end { // the last characters of base64 have bits to spare
+			bits = []int{0, 1, 2, 3, 4, 5, 6, 7}
+		}
+		for _, bit := range bits {
 			bad := bytes.Clone(good)
 			bad[i] ^= 1 << bit
 			if _, err := Read(bad, key.Public()); !errors.Is(err, ErrRefused) {

@@ -61,6 +61,7 @@ func TestAttacksOnCalls(t *testing.T) {
 		"no site":                            {http.MethodGet, func(h http.Header) { h.Del("Sec-Fetch-Site") }, 403},
 		"typed address":                      {http.MethodGet, func(h http.Header) { h.Set("Sec-Fetch-Site", "none") }, 403},
 		"navigation":                         {http.MethodGet, func(h http.Header) { h.Set("Sec-Fetch-Mode", "navigate"); h.Set("Sec-Fetch-Dest", "document") }, 403},
+		"no-cors by the page":                {http.MethodGet, func(h http.Header) { h.Set("Sec-Fetch-Mode", "no-cors") }, 403},
 		"as a script":                        {http.MethodGet, func(h http.Header) { h.Set("Sec-Fetch-Dest", "script") }, 403},
 		"as a worker":                        {http.MethodGet, func(h http.Header) { h.Set("Sec-Fetch-Dest", "worker") }, 403},
 		"upgrade on a call":                  {http.MethodGet, func(h http.Header) { h.Set("Upgrade", "websocket"); h.Set("Connection", "Upgrade") }, 403},
@@ -109,6 +110,7 @@ func TestAttacksOnPages(t *testing.T) {
 		"embedded":                     {navigation(http.Header{"Sec-Fetch-Dest": {"object"}}), 403},
 		"rebound":                      {navigation(http.Header{"Host": {"evil.example"}}), 403},
 		"no metadata":                  {http.Header{}, 403},
+		"window without a site":        {http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}, 403},
 		"with a foreign origin":        {navigation(http.Header{"Origin": {"https://evil.example"}}), 403},
 	} {
 		if resp := f.raw(t, http.MethodGet, "/assets/app.js", c.h); resp.StatusCode != c.want {
@@ -160,7 +162,8 @@ func TestAttacksOnSockets(t *testing.T) {
 func TestASocketPathIsNoCall(t *testing.T) {
 	t.Parallel()
 	f := serve(t)
-	if resp := f.raw(t, http.MethodGet, "/ws/room", forged(f, f.open(t).Bearer(), false)); resp.StatusCode != http.StatusForbidden {
+	h := forged(f, f.open(t).Bearer(), true) // with the page's origin, but no upgrade
+	if resp := f.raw(t, http.MethodGet, "/ws/room", h); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("answered %s", resp.Status)
 	}
 }
