@@ -532,6 +532,9 @@ func TestAuthorityRestarts(t *testing.T) {
 	if !h.DeviceRoot().Equal(root) {
 		t.Error("the restart made another root")
 	}
+	if made, err := attestation.MakeDeviceRoot(h.dir); err != nil || !made.Equal(root) {
+		t.Errorf("another root would be pinned: %v", err)
+	}
 	v, err := h.Verify(t.Context(), leafOf(d), h.answered(t, d))
 	check(t, err)
 	if v.Outcome != interview.Verified {

@@ -70,11 +70,11 @@ func Open(c Config) (*Authority, error) {
 	if err := c.PCRs.check(); err != nil {
 		return nil, fmt.Errorf("open attestation: %w", err)
 	}
-	attesting, err := openHierarchy(c.Dir, c.Keys, "attestation", "Kuule attestation authority", c.Now())
+	attesting, err := openHierarchy(c.Dir, c.Keys, attestationName, attestationTitle, c.Now())
 	if err != nil {
 		return nil, err
 	}
-	issuing, err := openHierarchy(c.Dir, c.Keys, "device", deviceTitle, c.Now())
+	issuing, err := openHierarchy(c.Dir, c.Keys, deviceName, deviceTitle, c.Now())
 	if err != nil {
 		return nil, err
 	}

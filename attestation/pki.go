@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"kuule/internal/durable"
 )
 
 // KeyStore keeps the authorities' private keys. Implementations seal them as
@@ -49,20 +52,10 @@ func (d FileKeys) Save(name string, pkcs8 []byte) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return err
 	}
-	return writeNew(d.path(name), 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	return durable.Create(d.path(name), bytes.NewReader(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), 0o600)
 }
 
 func (d FileKeys) path(name string) string { return filepath.Join(string(d), name+".key") }
-
-// writeNew writes and syncs a file that must not exist.
-func writeNew(path string, mode fs.FileMode, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
-}
 
 const (
 	rootLifetime    = 20 * 365 * 24 * time.Hour
@@ -75,18 +68,24 @@ type hierarchy struct {
 	key           crypto.Signer // of issuing
 }
 
-// MakeDeviceRoot makes, on the first call, the keys of the device authority in
-// dir and returns its root, so that a trust file can name it before Open.
+// Names of the two hierarchies, in files and in certificates.
+const (
+	deviceName       = "device"
+	deviceTitle      = "Kuule device authority"
+	attestationName  = "attestation"
+	attestationTitle = "Kuule attestation authority"
+)
+
+// MakeDeviceRoot makes, or finds, the device authority in dir with its keys
+// there, and returns its root: what an installation pins before its first
+// start. Open with the same Dir uses what it made.
 func MakeDeviceRoot(dir string) (*x509.Certificate, error) {
-	h, err := openHierarchy(dir, FileKeys(dir), "device", deviceTitle, time.Now())
+	h, err := openHierarchy(dir, FileKeys(dir), deviceName, deviceTitle, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	return h.root, nil
 }
-
-// deviceTitle is the common name of the device authority.
-const deviceTitle = "Kuule device authority"
 
 // openHierarchy loads the hierarchy name from dir and keys, or makes it on the
 // first start. What exists in part is an error, never silently made anew: a new
@@ -137,11 +136,11 @@ func makeHierarchy(keys KeyStore, name, title string, now time.Time, rootPath, i
 	if err := os.MkdirAll(filepath.Dir(rootPath), 0o700); err != nil {
 		return err
 	}
-	if err := writeNew(rootPath, 0o644, encodeCertificate(root)); err != nil {
+	if err := durable.Create(rootPath, bytes.NewReader(encodeCertificate(root)), 0o644); err != nil {
 		return err
 	}
 	// Written last: its presence says that the hierarchy is whole.
-	return writeNew(issuingPath, 0o644, encodeCertificate(issuing))
+	return durable.Create(issuingPath, bytes.NewReader(encodeCertificate(issuing)), 0o644)
 }
 
 func signAuthority(cn string, lifetime time.Duration, pathLen int, now time.Time, parent *x509.Certificate, key, signer crypto.Signer) (*x509.Certificate, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"kuule/internal/canon"
+	"kuule/internal/durable"
 )
 
 // Files of the state directory, each 0600 in a directory of 0700.
@@ -103,23 +104,6 @@ func writeJSONFile(dir, name string, v any) error {
 	return writeFile(dir, name, text)
 }
 
-// writeFile replaces a file whole: after a crash the old or the new one is
-// there.
 func writeFile(dir, name string, text []byte) error {
-	f, err := os.CreateTemp(dir, name+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.WriteFile(filepath.Join(dir, name), text, 0o600)
 }
