@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import react from '@vitejs/plugin-react'
 import optimizeLocales from '@react-aria/optimize-locales-plugin'
 import { defineConfig, type Plugin } from 'vite'
@@ -32,13 +33,23 @@ function emptyWithoutInnerHTML(): Plugin {
   }
 }
 
-export default defineConfig({
+// `--mode journey` builds the same pages with a stand-in for sealing and media,
+// so that test/pages.mjs can show every screen without a server. It is never signed.
+const standIns = [
+  { find: /^.*\/media\/seal$/, replacement: fileURLToPath(new URL('./test/seal.ts', import.meta.url)) },
+  { find: /^\.\/peer$/, replacement: fileURLToPath(new URL('./test/peer.ts', import.meta.url)) },
+]
+
+export default defineConfig(({ mode }) => ({
+  resolve: { alias: mode === 'journey' ? standIns : [] },
   plugins: [
     react(),
     { ...(optimizeLocales.vite({ locales: ['fi-FI', 'en-US', 'ar-AE'] }) as Plugin), enforce: 'pre' },
     emptyWithoutInnerHTML(),
   ],
   build: {
+    outDir: mode === 'journey' ? 'test/dist' : 'dist',
+    chunkSizeWarningLimit: 800,
     target: 'chrome150',
     // The content security policy allows no data: addresses and no inline script.
     assetsInlineLimit: 0,
@@ -46,4 +57,4 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   worker: { format: 'es' },
-})
+}))

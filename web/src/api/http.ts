@@ -81,6 +81,7 @@ export interface TodaysHearing {
   role: words.Role // what the caller is there
   people: { role: words.Role; name: string; place: string }[] | null
   seats: SeatView[] | null // on this device
+  tickets: words.TicketID[] | null // redeemed by this device for these seats
   record: words.RecordID | '' // newest sealed version
 }
 
@@ -108,6 +109,7 @@ export interface Place {
   label: string
   premises: words.PremisesID
   place: string
+  own: boolean // this very device
 }
 
 export interface Case {

@@ -44,7 +44,7 @@ describe('catalogues', () => {
 describe('problems', () => {
   const source = readFileSync(new URL('../../../internal/problem/codes.go', import.meta.url), 'utf8')
   const ways = readFileSync(new URL('../../../internal/problem/problem.go', import.meta.url), 'utf8')
-  const quoted = (text: string, type: string) => [...text.matchAll(new RegExp(`${type}\\s*=\\s*"([a-z-]+)"|\\b${type}\\w+\\s+${type}\\s*=\\s*"([a-z-]+)"`, 'g'))].map((m) => m[1] ?? m[2])
+  const quoted = (text: string, type: string) => [...text.matchAll(new RegExp(`${type}\\s*=\\s*"([a-z-]+)"|\\b${type}\\w+\\s+${type}\\s*=\\s*"([a-z-]+)"`, 'g'))].map((m) => m.slice(1).find(Boolean))
   const codes = quoted(source, 'Code')
 
   it('finds the registry', () => expect(codes.length).toBeGreaterThan(50))

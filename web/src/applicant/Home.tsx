@@ -1,0 +1,100 @@
+import { useState } from 'react'
+import { api, type Me, type TodaysHearing, type WaitingTicket } from '../api/http'
+import { Problem } from '../api/problem'
+import type { Document, RecordID } from '../api/words'
+import { languages, setLanguage, useTexts, type Language } from '../i18n'
+import { RecordingNotice, type Answer } from '../room/Notice'
+import { SelfTest } from '../room/SelfTest'
+import { Button } from '../ui/controls'
+import { ProblemNotice } from '../ui/Refusal'
+
+/** What the applicant does before the interview: language, notice, self-test, one large button. */
+export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: RecordID) => void; onChanged: () => Promise<void> }) {
+  const { t, time } = useTexts()
+  const [media, setMedia] = useState<MediaStream | null>(null)
+  const [answer, setAnswer] = useState<Answer | null>(null)
+  const [problem, setProblem] = useState<Document | null>(null)
+  const hearing = (me.hearings ?? []).find((h) => h.phase !== 'ended' && (h.seats ?? []).length > 0)
+  const tickets = me.tickets ?? []
+  const records = me.records ?? []
+
+  const redeem = async (ticket: WaitingTicket) => {
+    try {
+      await api.redeem(ticket.ticket)
+      setProblem(null)
+    } catch (thrown) {
+      setProblem(Problem.of(thrown).document)
+    }
+    await onChanged()
+  }
+
+  return (
+    <main id="content" className="page narrow stack plain" tabIndex={-1}>
+      <h1>{t('applicant.welcome')}</h1>
+      <Languages />
+      <ProblemNotice problem={problem} />
+      {tickets.map((ticket) => (
+        <div key={ticket.ticket} className="card stack">
+          <p className="lead">
+            <strong>{ticket.name}</strong>
+            <br />
+            <span className="quiet" dir="ltr">
+              {ticket.diary}
+            </span>
+          </p>
+          <Button large wide onPress={() => void redeem(ticket)}>
+            {ticket.purpose === 'review' ? t('applicant.read') : t('applicant.enter')}
+          </Button>
+        </div>
+      ))}
+      {records.map((r) => (
+        <div key={r.record} className="card stack">
+          <h2>{t('shared.record.title')}</h2>
+          <Button large wide onPress={() => onRecord(r.record)}>
+            {t('applicant.read')}
+          </Button>
+        </div>
+      ))}
+      {hearing !== undefined && (
+        <>
+          <RecordingNotice onAnswer={setAnswer} />
+          <SelfTest onMedia={setMedia} />
+          <div className="card stack">
+            <div>
+              <h2>{t('applicant.hearing')}</h2>
+              <p className="lead">{t('applicant.at', { time: time(Date.parse(hearing.opens) / 1000) })}</p>
+              {(hearing.seats ?? []).map((s) => (
+                <p key={s.seat}>
+                  {s.name} <span className="quiet">{t(`shared.role.${s.role}`)}</span>
+                </p>
+              ))}
+            </div>
+            <Button large wide isDisabled={answer === null} onPress={() => onOpen(hearing, media, answer)}>
+              {t('applicant.enter')}
+            </Button>
+          </div>
+        </>
+      )}
+      {hearing === undefined && tickets.length === 0 && records.length === 0 && (
+        <div className="card stack tight">
+          <h2>{t('applicant.nothing.title')}</h2>
+          <p>{t('applicant.nothing.body')}</p>
+        </div>
+      )}
+    </main>
+  )
+}
+
+/** The choice of language: each in its own words, so that nobody has to read another. */
+function Languages() {
+  const { t, language } = useTexts()
+  return (
+    <div role="group" aria-label={t('applicant.choose')} className="languages">
+      {(Object.keys(languages) as Language[]).map((l) => (
+        <Button key={l} large look={l === language ? 'primary' : 'secondary'} aria-pressed={l === language} onPress={() => setLanguage(l)}>
+          <span lang={l}>{t(`shared.languages.${l}`)}</span>
+        </Button>
+      ))}
+    </div>
+  )
+}

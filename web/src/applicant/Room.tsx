@@ -1,0 +1,70 @@
+import { useEffect, useRef, useState } from 'react'
+import type { Device, TodaysHearing } from '../api/http'
+import { useTexts } from '../i18n'
+import { Ends } from '../room/Ends'
+import type { Answer } from '../room/Notice'
+import { Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'
+import { useRoom } from '../room/useRoom'
+import { Waiting } from '../room/Waiting'
+import { Button, Notice, Section } from '../ui/controls'
+import { Icon } from '../ui/Icon'
+
+/** The room for the person who is heard: who asks, who is there, whether it is recorded, and one large button. */
+export function Room({ hearing, device, media, answer, onHome, onAgain }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; answer: Answer | null; onHome: () => void; onAgain: () => void }) {
+  const { t } = useTexts()
+  const { room, state } = useRoom(hearing, device, media)
+  const [asked, setAsked] = useState(false)
+  const told = useRef(false)
+  useEffect(() => {
+    if (state.stage !== 'in' || answer === null || told.current) return
+    told.current = true
+    void room.raise(`recording-${answer}`)
+  }, [state.stage, answer, room])
+
+  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.phase.phase === 'ended') {
+    return <Ends state={state} applicant onAgain={onAgain} onHome={onHome} />
+  }
+  if (state.stage !== 'in') return <Waiting room={room} state={state} large />
+
+  const interviewer = find(state.people, 'interviewer')
+  const others = state.people.filter((p) => !p.recorder && !p.self && p !== interviewer)
+  return (
+    <main id="content" className="page wide stack plain" tabIndex={-1}>
+      <h1 className="hidden">{t('applicant.room')}</h1>
+      <RecordSign state={state} large />
+      <PhaseNotice state={state} />
+      <div className="desk applicant-desk">
+        <div className="faces">
+          <Tile large person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
+          {others.length > 0 && (
+            <div className="tiles two">
+              {others.map((p) => (
+                <Tile key={p.member} person={p} label={p.seats.map((s) => `${s.name}, ${t(`shared.role.${s.role}`)}`).join(' · ')} />
+              ))}
+            </div>
+          )}
+        </div>
+        <div className="stack">
+          <Button
+            large
+            wide
+            look="secondary"
+            onPress={() => {
+              void room.raise('break').then(() => setAsked(true))
+            }}
+          >
+            <Icon name="hand" size={32} />
+            {t('shared.raise.break')}
+          </Button>
+          {asked && <Notice kind="success" title={t('applicant.breakSent')} live />}
+          <p>{t('applicant.help')}</p>
+          <Section title={t('shared.members.title')} className="card stack tight">
+            <People state={state} />
+            <Details state={state} />
+          </Section>
+        </div>
+      </div>
+      <Sounds people={state.people} />
+    </main>
+  )
+}

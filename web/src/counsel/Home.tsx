@@ -1,0 +1,55 @@
+import { useState } from 'react'
+import type { Me, TodaysHearing } from '../api/http'
+import type { RecordID } from '../api/words'
+import { useTexts } from '../i18n'
+import { HearingCard } from '../interviewer/Home'
+import { SelfTest } from '../room/SelfTest'
+import { Button, Section } from '../ui/controls'
+
+/** The day of counsel, an interpreter or a representative. */
+export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null) => void; onRecord: (record: RecordID) => void }) {
+  const { t, moment } = useTexts()
+  const [media, setMedia] = useState<MediaStream | null>(null)
+  const hearings = (me.hearings ?? []).filter((h) => h.phase !== 'ended')
+  const records = me.records ?? []
+  return (
+    <main id="content" className="page stack" tabIndex={-1}>
+      <h1>{t('staff.today')}</h1>
+      {hearings.length === 0 ? (
+        <div className="card">
+          <p>{t('staff.none')}</p>
+        </div>
+      ) : (
+        <>
+          <ul className="stack">
+            {hearings.map((h) => (
+              <HearingCard key={h.hearing} hearing={h}>
+                <Button onPress={() => onOpen(h, media)}>{t('staff.join')}</Button>
+              </HearingCard>
+            ))}
+          </ul>
+          <SelfTest onMedia={setMedia} />
+        </>
+      )}
+      <Section title={t('staff.counsel.records')}>
+        {records.length === 0 ? (
+          <p className="quiet">{t('staff.counsel.noRecords')}</p>
+        ) : (
+          <ul className="stack tight">
+            {records.map((r) => (
+              <li key={r.record} className="row spread">
+                <span>
+                  <strong dir="ltr">{r.diary}</strong>{' '}
+                  <span className="quiet">{`${t('shared.record.version', { version: r.version })}, ${moment(Date.parse(r.delivered) / 1000)}`}</span>
+                </span>
+                <Button look="secondary" onPress={() => onRecord(r.record)}>
+                  {t('staff.counsel.read')}
+                </Button>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Section>
+    </main>
+  )
+}

@@ -1,0 +1,170 @@
+import { useEffect, useState } from 'react'
+import { api, type Device, type TodaysHearing, type Utterance } from '../api/http'
+import { useTexts } from '../i18n'
+import type { Raised } from '../api/wire'
+import type { Request, RoomClient, RoomState } from '../media/room'
+import { Ends } from '../room/Ends'
+import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'
+import { useRoom } from '../room/useRoom'
+import { Button, Dialog, Field, Notice, Section } from '../ui/controls'
+import { Icon } from '../ui/Icon'
+import { ProblemNotice } from '../ui/Refusal'
+import { Editor } from './Editor'
+import { KnockDialog } from './KnockDialog'
+
+/** The hearing as its interviewer sees it: the applicant's face always, the transcript beside it. */
+export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; onHome: () => void; onAgain: () => void; onEnded: () => void }) {
+  const { t } = useTexts()
+  const { room, state } = useRoom(hearing, device, media)
+  const [knocking, setKnocking] = useState(false)
+  const [initial, setInitial] = useState<Utterance[] | null>(null)
+  useEffect(() => {
+    api
+      .transcript(hearing.hearing)
+      .then((tr) => setInitial(tr.utterances ?? []))
+      .catch(() => setInitial([]))
+  }, [hearing.hearing])
+  const ended = state.phase.phase === 'ended'
+  useEffect(() => {
+    if (ended) onEnded()
+  }, [ended, onEnded])
+
+  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left') {
+    return <Ends state={state} onAgain={onAgain} onHome={onHome} />
+  }
+  const applicant = find(state.people, 'applicant')
+  const interpreter = find(state.people, 'interpreter')
+  const counsel = find(state.people, 'counsel')
+  const self = state.people.find((p) => p.self)
+  const others = state.people.filter((p) => !p.recorder && p !== applicant && p !== interpreter && p !== counsel && !p.self)
+  const knock = state.knocks.at(0)
+
+  return (
+    <main id="content" className="page wide hearing" tabIndex={-1}>
+      <PhaseBar room={room} state={state} title={t('staff.room.title', { diary: hearing.diary })} />
+      <div className="alerts stack tight">
+        <ProblemNotice problem={state.problem} />
+        <PhaseNotice state={state} />
+        {knock !== undefined && (
+          <div className="knocking" role="status">
+            <Icon name="door" />
+            <strong>{t('staff.knock.banner', { count: state.knocks.length })}</strong>
+            <Button onPress={() => setKnocking(true)}>{t('staff.knock.look')}</Button>
+          </div>
+        )}
+        {state.raised.map((r) => (
+          <Asked key={`${r.member}${r.at}`} raised={r} state={state} room={room} />
+        ))}
+      </div>
+      {knock !== undefined && knocking && <KnockDialog key={knock.member} knock={knock} room={room} onClose={() => setKnocking(false)} />}
+      <div className="desk">
+        <div className="faces">
+          {/* E10: nothing on this page can cover, move or remove the applicant's tile. */}
+          <div className="constant">
+            <Tile large person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
+          </div>
+          <div className="tiles">
+            <Tile person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
+            {counsel !== applicant && <Tile person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
+            {others.map((p) => (
+              <Tile key={p.member} person={p} label={namesOf(p.seats)} />
+            ))}
+            {self !== undefined && <Tile person={self} own={state.media} label={`${namesOf(self.seats)} (${t('shared.members.you')})`} />}
+          </div>
+          <Section title={t('shared.members.title')} className="card stack tight">
+            <People state={state} />
+            <Details state={state} />
+          </Section>
+        </div>
+        {initial === null ? <p>{t('shared.loading')}</p> : <Editor hearing={hearing.hearing} initial={initial} now={() => room.now()} />}
+      </div>
+      <Sounds people={state.people} />
+    </main>
+  )
+}
+
+function Asked({ raised, state, room }: { raised: Raised; state: RoomState; room: RoomClient }) {
+  const { t } = useTexts()
+  const who = state.people.find((p) => p.member === raised.member)
+  const name = who === undefined ? '' : namesOf(who.seats)
+  return (
+    <div className="asked" role="status">
+      <Icon name="hand" />
+      <span>{t(`staff.room.asked.${raised.what as Request}`, { name })}</span>
+      <Button look="quiet" onPress={() => room.handled(raised)}>
+        {t('staff.room.handled')}
+      </Button>
+    </div>
+  )
+}
+
+/** Phase, clock and record sign, with the controls that change them. */
+function PhaseBar({ room, state, title }: { room: RoomClient; state: RoomState; title: string }) {
+  const { t } = useTexts()
+  const [dialog, setDialog] = useState<'pause' | 'end' | null>(null)
+  const [reason, setReason] = useState('')
+  const { phase } = state.phase
+  const ready = state.stage === 'in' && state.online
+  const recorder = state.people.some((p) => p.recorder && p.verified && p.connected)
+  const close = () => {
+    setDialog(null)
+    setReason('')
+  }
+
+  return (
+    <div className={`phase-bar ${state.sign}`}>
+      <div className="phase-what">
+        <h1>{title}</h1>
+        <p>
+          <span className="label">{t(`shared.phase.${phase}`)}</span>
+          <span className="hidden">{t('staff.room.clock')}</span>
+          <Clock room={room} />
+        </p>
+      </div>
+      <RecordSign state={state} />
+      <div className="phase-controls">
+        {phase === 'on-record' ? (
+          <Button large look="secondary" isDisabled={!ready} onPress={() => setDialog('pause')}>
+            <Icon name="pause" />
+            {t('staff.room.pause')}
+          </Button>
+        ) : (
+          <Button large isDisabled={!ready || state.starting || !recorder} onPress={() => void room.goOnRecord('')}>
+            <Icon name="record" />
+            {phase === 'waiting' ? t('staff.room.start') : t('staff.room.resume')}
+          </Button>
+        )}
+        <Button large look="danger secondary" isDisabled={!ready} onPress={() => setDialog('end')}>
+          {t('staff.room.end')}
+        </Button>
+      </div>
+      {ready && !recorder && (
+        <div className="phase-note">
+          <Notice kind="warning" title={t('staff.room.noRecorder')} />
+        </div>
+      )}
+      <Dialog title={t('staff.room.pauseTitle')} open={dialog === 'pause'} onClose={close}>
+        <Field label={t('staff.room.pauseReason')} help={t('staff.room.pauseReasonHelp')} value={reason} onChange={setReason} required />
+        <div className="row">
+          <Button isDisabled={reason.trim() === ''} onPress={() => void room.pause(reason.trim()).then(close)}>
+            {t('staff.room.pause')}
+          </Button>
+          <Button look="quiet" onPress={close}>
+            {t('shared.cancel')}
+          </Button>
+        </div>
+      </Dialog>
+      <Dialog title={t('staff.room.endTitle')} open={dialog === 'end'} onClose={close}>
+        <p>{t('staff.room.endBody')}</p>
+        <div className="row">
+          <Button look="danger" onPress={() => void room.finish('').then(close)}>
+            {t('staff.room.endConfirm')}
+          </Button>
+          <Button look="quiet" onPress={close}>
+            {t('shared.cancel')}
+          </Button>
+        </div>
+      </Dialog>
+    </div>
+  )
+}

@@ -1,0 +1,39 @@
+import type * as signed from '../api/signed'
+import type * as words from '../api/words'
+
+/** How long a recorder's word counts; with the sign's own tick the page leaves "on record" within 2 s. */
+export const heartbeatLife = 1_500_000
+
+/** The last verified heartbeat of one recorder, and when this page got it. */
+export interface Beat {
+  heartbeat: signed.Heartbeat
+  /** performance time in microseconds: it never jumps */
+  arrived: number
+}
+
+export type Sign = 'on' | 'off' | 'checking'
+
+/**
+ * Decides the "on record" sign from what this page verified itself: the phase
+ * alone, which is the server's word, never turns it on.
+ */
+export function signOf(phase: words.Phase, beats: Iterable<Beat>, now: { performance: number; hearing: words.Micros }): Sign {
+  if (phase !== 'on-record') return 'off'
+  for (const beat of beats) if (durable(beat, now)) return 'on'
+  return 'checking'
+}
+
+/** Whether a recorder keeps what is said now. */
+export function durable(beat: Beat, now: { performance: number; hearing: words.Micros }): boolean {
+  return (
+    beat.heartbeat.state === 'recording' &&
+    now.performance - beat.arrived < heartbeatLife &&
+    now.hearing - beat.heartbeat.durable < heartbeatLife + 500_000
+  )
+}
+
+/** What people are told of a recorder. */
+export function recorderState(beat: Beat | undefined, now: { performance: number }): words.RecorderState | 'away' {
+  if (beat === undefined || now.performance - beat.arrived >= 2 * heartbeatLife) return 'away'
+  return beat.heartbeat.state
+}

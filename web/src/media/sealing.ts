@@ -1,0 +1,72 @@
+import type { Trust } from '../api/http'
+import type * as signed from '../api/signed'
+import type * as words from '../api/words'
+
+/** What a page needs of the sealing (DESIGN section 6), whatever makes it. */
+export interface Sealing {
+  /** This page instance's public keys, base64url of uncompressed P-256 points. */
+  readonly keys: { hpke: string; sign: string }
+
+  /** Begins a group. Before it, nothing can be verified or sealed. */
+  begin(group: words.GroupID): Promise<void>
+
+  /** Checks statement and admission against the pinned roots; throws when they do not hold. */
+  addMember(statement: string, admission: string): Promise<KnownMember>
+  forget(member: words.MemberID): Promise<void>
+
+  /** Checks a roster and puts it in force. */
+  applyRoster(roster: string): Promise<InForce>
+  /** Signs the next roster and puts it in force. Only the chair's page can. */
+  signRoster(members: words.MemberID[], reason: RosterReason, at: words.Micros): Promise<{ roster: string; inForce: InForce }>
+
+  /** Own keys for everyone on the roster in force, one wrap per recipient and track. */
+  wraps(): Promise<string[]>
+  acceptWrap(wrap: string): Promise<void>
+  acceptHeartbeat(heartbeat: string): Promise<signed.Heartbeat>
+  /** Signed lists of the frames sealed since the last call. */
+  origins(): Promise<string[]>
+
+  /** Seals all that the sender sends; set before the local description is. */
+  seal(sender: RTCRtpSender, track: words.TrackID, source: words.Source, number: number): void
+  /** Opens what comes on a slot, once it is assigned. */
+  open(receiver: RTCRtpReceiver, slot: number): void
+  assign(slot: number, from: { member: words.MemberID; track: words.TrackID } | null): void
+
+  /** The hearing clock: hearing time = performance time + offset, in microseconds. */
+  setClock(offset: words.Micros): void
+  /** Own microphone's level for frame headers, in -dBov. */
+  setLevel(level: number): void
+  counts(): Promise<FrameCounts>
+  close(): void
+}
+
+export type RosterReason = 'join' | 'leave' | 'pause' | 'resume' | 'chair' | 'revoked'
+
+export interface KnownMember {
+  member: words.MemberID
+  recorder: boolean
+  /** Whether a name and salt are what authority admitted for the seat. */
+  nameIs(seat: words.SeatID, salt: string, name: string): Promise<boolean>
+}
+
+export interface InForce {
+  epoch: number
+  chair: words.MemberID
+  members: words.MemberID[]
+  /** Short authentication string, six digits. */
+  sas: string
+}
+
+export interface FrameCounts {
+  sealed: number
+  opened: number
+  refused: number
+}
+
+export interface SealingSetup {
+  hearing: words.HearingID
+  member: words.MemberID
+  trust: Trust
+}
+
+export type MakeSealing = (setup: SealingSetup) => Promise<Sealing>
