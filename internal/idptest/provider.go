@@ -59,7 +59,7 @@ func Start(ctx context.Context, addr string, personas []Persona) (*Provider, err
 		return nil, errors.Join(err, ln.Close())
 	}
 	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10}
-	stop := context.AfterFunc(ctx, func() { p.server.Close() }) //nolint:errcheck // the caller's context ended
+	stop := context.AfterFunc(ctx, func() { p.server.Close() }) // the caller's context ended
 	go func() {
 		defer stop()
 		p.done <- p.server.Serve(ln)
@@ -81,7 +81,7 @@ func (p *Provider) Close() error {
 
 func (p *Provider) handler() (http.Handler, error) {
 	config := &op.Config{CodeMethodS256: true, SupportedUILocales: []language.Tag{language.Finnish, language.English}}
-	rand.Read(config.CryptoKey[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(config.CryptoKey[:]) // never fails (crypto/rand)
 	provider, err := op.NewProvider(config, p.store, op.StaticIssuer(p.issuer),
 		op.WithAllowInsecure(), // plain http, and on a loopback address only
 		op.WithLogger(slog.New(slog.DiscardHandler)))

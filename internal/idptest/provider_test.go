@@ -82,7 +82,7 @@ func TestThePageOffersThePersonasInBothLanguages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read below
+	defer resp.Body.Close() // read below
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -78,7 +78,7 @@ var Roles = []string{"interviewer", "counsel", "interpreter", "representative", 
 // that the proof shows later.
 func NewNonce(deviceID string) (nonce, random string) {
 	b := make([]byte, randomSize)
-	rand.Read(b) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b) // never fails (crypto/rand)
 	return nonceOf(deviceID, b), base64.RawURLEncoding.EncodeToString(b)
 }
 

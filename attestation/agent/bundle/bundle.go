@@ -110,7 +110,7 @@ func SignFile(dir, file string, key crypto.Signer) error {
 	if err != nil {
 		return fmt.Errorf("write web bundle: %w", err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
+	defer os.Remove(tmp.Name()) // gone after the rename
 	_, err = tmp.Write(content)
 	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return fmt.Errorf("write web bundle: %w", err)
@@ -128,7 +128,7 @@ func Open(file string, pinned crypto.PublicKey) (fs.FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open web bundle: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	content, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("open web bundle %s: %w", file, err)
@@ -201,7 +201,7 @@ func readBounded(f *zip.File, size int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close() // only read
 	return io.ReadAll(io.LimitReader(r, size+1))
 }
 

@@ -166,7 +166,7 @@ func (g *Gateway) getSignInCallback(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/#problem="+string(problem.CodeSignIn), http.StatusSeeOther)
 		return
 	}
-	code, _ := g.sessions.mintFor(sess)
+	code := g.sessions.mintFor(sess)
 	back := startFragment + code
 	if q.Get("error") != "" || q.Get("code") == "" {
 		http.Redirect(w, r, back+"&problem="+string(problem.CodeSignIn), http.StatusSeeOther)

@@ -258,7 +258,7 @@ func TestAPersonSignsInThroughTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // test
+	defer resp.Body.Close()
 	var at echo
 	if err := json.NewDecoder(resp.Body).Decode(&at); err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func TestAPersonSignsInThroughTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close() //nolint:errcheck // test
+	defer socket.Close()
 	if err := socket.ReadJSON(&at); err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +401,7 @@ func TestAReloadedPageGetsALinkByTheAgentAndItsOldSocketEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close() //nolint:errcheck // test
+	defer socket.Close()
 	var hello echo
 	if err := socket.ReadJSON(&hello); err != nil {
 		t.Fatal(err)
@@ -539,7 +539,7 @@ func TestAnotherUserGetsNoStartLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // test
+	defer os.RemoveAll(dir)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

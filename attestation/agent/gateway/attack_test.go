@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -147,7 +148,7 @@ func TestAttacksOnSockets(t *testing.T) {
 			}}
 			conn, resp, err := d.DialContext(t.Context(), "ws://"+f.addr.Host()+"/ws/room", c.header)
 			if err == nil {
-				defer conn.Close() //nolint:errcheck // test
+				defer conn.Close()
 			}
 			if resp == nil || resp.StatusCode != c.want {
 				t.Fatalf("answered %v, %v, want %d", resp, err, c.want)
@@ -183,17 +184,17 @@ func TestASquatterOnEitherFamilyKeepsTheGatewayFromStarting(t *testing.T) {
 		a, err := Bind(t.Context(), "counsel.localhost", port)
 		if err == nil {
 			t.Errorf("held port %d beside a squatter on %s", port, c.address)
-			a.Close() //nolint:errcheck // test
+			a.Close()
 		} else if !strings.Contains(err.Error(), ErrSquatted.Error()) {
 			t.Errorf("%s: %v", c.address, err)
 		}
 		// What was bound before the failure is let go again.
 		if l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			l.Close() //nolint:errcheck // test
+			l.Close()
 		} else if c.address == "[::1]:0" {
 			t.Errorf("127.0.0.1 is still held: %v", err)
 		}
-		squatter.Close() //nolint:errcheck // test
+		squatter.Close()
 	}
 }
 
@@ -215,7 +216,7 @@ func TestAHostWithoutIPv6IsToleratedAndNothingElse(t *testing.T) {
 			t.Errorf("%v: %v", c.v6, err)
 		}
 		if err == nil {
-			a.Close() //nolint:errcheck // test
+			a.Close()
 		}
 	}
 }
@@ -225,7 +226,7 @@ func TestNamesAreLocalhostNames(t *testing.T) {
 	for _, name := range []string{"", "localhost", "counsel", "counsel.example", "a.b.localhost", "Counsel.localhost", "counsel.localhost.", "-.localhost"} {
 		if a, err := Bind(t.Context(), name, 0); err == nil {
 			t.Errorf("held %q", name)
-			a.Close() //nolint:errcheck // test
+			a.Close()
 		}
 	}
 }
@@ -270,7 +271,7 @@ func TestAConnectionThatWasClosedAtOnceHasNoOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close() //nolint:errcheck // test
+	defer ln.Close()
 	for range 20 {
 		c, err := net.Dial("tcp4", ln.Addr().String())
 		if err != nil {
@@ -286,7 +287,7 @@ func TestAConnectionThatWasClosedAtOnceHasNoOwner(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Read(make([]byte, 1)); err != io.EOF { // the close has arrived
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // the close has arrived
 			t.Fatal(err)
 		}
 		if err := checkPeer(s, uint32(os.Getuid())); err == nil {
@@ -295,7 +296,7 @@ func TestAConnectionThatWasClosedAtOnceHasNoOwner(t *testing.T) {
 		if err := checkPeer(s, 0); err == nil {
 			t.Error("closed connection passed for root's")
 		}
-		s.Close() //nolint:errcheck // test
+		s.Close()
 	}
 }
 

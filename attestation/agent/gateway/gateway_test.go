@@ -83,7 +83,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		defer c.Close() //nolint:errcheck // test
+		defer c.Close()
 		if c.WriteJSON(me) != nil {
 			return
 		}
@@ -112,11 +112,10 @@ func (k deviceKey) SignStatement(payload any, typ string) (string, error) {
 
 type fixture struct {
 	*Gateway
-	addr     *Address
-	door     *door
-	key      deviceKey
-	idp      *idptest.Provider
-	callback string
+	addr *Address
+	door *door
+	key  deviceKey
+	idp  *idptest.Provider
 }
 
 type option func(*Config)
@@ -245,7 +244,7 @@ func TestTheSocketReachesTheDoorWithoutTheBearer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // test
+	defer c.Close()
 	if c.Subprotocol() != "kuule.v1" {
 		t.Errorf("subprotocol %q", c.Subprotocol())
 	}
@@ -268,7 +267,7 @@ func TestADoorThatSwitchesToAnotherProtocolIsRefused(t *testing.T) {
 	t.Parallel()
 	f := serve(t)
 	if c, err := f.open(t).Socket(t.Context(), "/ws/other"); err == nil {
-		c.Close() //nolint:errcheck // test
+		c.Close()
 		t.Error("socket opened without the room's protocol")
 	} else if !isProblem(err, problem.CodeUnavailable) {
 		t.Error(err)
@@ -296,7 +295,7 @@ func TestWhatTheDoorMayNotSayIsStripped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // test
+	defer resp.Body.Close()
 	for _, name := range []string{"Set-Cookie", "Access-Control-Allow-Origin", "Service-Worker-Allowed", "Clear-Site-Data", "Location", "Link", "Refresh"} {
 		if v := resp.Header.Get(name); v != "" {
 			t.Errorf("%s: %s reached the page", name, v)
@@ -356,7 +355,7 @@ func rawTo(t *testing.T, a *Address, ip, method, path string, h http.Header) *ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { resp.Body.Close() }) //nolint:errcheck // test
+	t.Cleanup(func() { resp.Body.Close() })
 	return resp
 }
 
@@ -395,7 +394,7 @@ func TestBothLoopbackFamiliesAnswer(t *testing.T) {
 		t.Skip("this host has no IPv6")
 	}
 	for _, ip := range []string{"127.0.0.1", "::1"} {
-		if resp := rawTo(t, f.addr, ip, http.MethodGet, "/", navigation(nil)); resp.StatusCode != 200 {
+		if resp := rawTo(t, f.addr, ip, http.MethodGet, "/", navigation(nil)); resp.StatusCode != http.StatusOK {
 			t.Errorf("%s answered %s", ip, resp.Status)
 		}
 	}
@@ -407,7 +406,7 @@ func TestAGatewayThatLacksAnythingIsNotMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer addr.Close() //nolint:errcheck // test
+	defer addr.Close()
 	good := func() Config {
 		return Config{Address: addr, Pages: samplePages, Door: &url.URL{Scheme: "https", Host: "door"}, Transport: http.DefaultTransport, Signer: deviceKey{},
 			Device: Device{ID: interview.NewDeviceID(), Trust: &trust.File{}}}

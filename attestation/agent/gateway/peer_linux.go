@@ -79,7 +79,7 @@ func socketOwner(src, dst netip.AddrPort) (owner, error) {
 	if err != nil {
 		return owner{}, fmt.Errorf("sock_diag: %w", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // only asked
+	defer unix.Close(fd) // only asked
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return owner{}, fmt.Errorf("sock_diag: %w", err)
 	}

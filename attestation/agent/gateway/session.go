@@ -47,7 +47,7 @@ func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
 func newSecret() string {
 	b := make([]byte, secretSize)
-	rand.Read(b) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b) // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -100,10 +100,11 @@ func (s *sessions) mint(resume bool) (code string, expires time.Time) {
 }
 
 // mintFor makes a start code that leads back into sess.
-func (s *sessions) mintFor(sess *session) (code string, expires time.Time) {
+func (s *sessions) mintFor(sess *session) (code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mintInto(sess)
+	code, _ = s.mintInto(sess)
+	return code
 }
 
 func (s *sessions) mintInto(sess *session) (string, time.Time) {

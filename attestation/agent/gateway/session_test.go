@@ -77,7 +77,7 @@ func TestResumingReplacesThePageAndKeepsTheSession(t *testing.T) {
 		t.Error("the new page has ended already")
 	}
 	s.drop(sess)
-	code, _ = s.mintFor(sess)
+	code = s.mintFor(sess)
 	if _, resumed, err := s.redeem(code); err != nil || resumed {
 		t.Errorf("a session that ended was resumed: %v %v", resumed, err)
 	}

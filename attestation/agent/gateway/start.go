@@ -33,8 +33,8 @@ func (g *Gateway) serveStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { ln.Close() })() //nolint:errcheck // on the way out
-	defer ln.Close()                                      //nolint:errcheck // removes the file
+	defer context.AfterFunc(ctx, func() { ln.Close() })() // on the way out
+	defer ln.Close()                                      // removes the file
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	limit := rate.NewLimiter(5, 10)
@@ -51,7 +51,7 @@ func (g *Gateway) serveStart(ctx context.Context) error {
 			continue
 		}
 		asking.Go(func() {
-			defer c.Close() //nolint:errcheck // answered
+			defer c.Close() // answered
 			if err := g.answerStart(c); err != nil {
 				g.cfg.Log.Warn("start socket refused", "why", err)
 			}
@@ -155,7 +155,7 @@ func AskStartURL(ctx context.Context, socket string, resume bool) (StartURL, err
 	if err != nil {
 		return StartURL{}, fmt.Errorf("ask for a start link: is the agent running? %w", err)
 	}
-	defer c.Close() //nolint:errcheck // answered
+	defer c.Close() // answered
 	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
 		return StartURL{}, fmt.Errorf("ask for a start link: %w", err)
 	}

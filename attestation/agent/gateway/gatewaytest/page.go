@@ -96,7 +96,7 @@ func (p *Page) Call(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read below
+	defer resp.Body.Close() // read below
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
@@ -209,7 +209,7 @@ func (p *Page) Land(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("land: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // not read
+	defer resp.Body.Close() // not read
 	to, err := resp.Location()
 	if err != nil {
 		return "", fmt.Errorf("land: answered %s: %w", resp.Status, err)
