@@ -198,7 +198,11 @@ func (b *Bridge) hold(kiosk Kiosk, conn *websocket.Conn) {
 		return
 	}
 	code := problem.Of(err).Code
-	log.Warn("kiosk visit broke off", "code", code, "error", err)
+	if code == problem.CodeInternal {
+		log.Error("kiosk visit broke off", "error", err)
+	} else { // what a kiosk sent may be personal, so only the code is logged
+		log.Warn("kiosk visit broke off", "code", code)
+	}
 	_ = v.send(tunnel.TypeProblem, problem.Of(err))
 	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.ClosePolicyViolation, string(code)), time.Now().Add(time.Second))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtd"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/kiosk"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -78,6 +80,33 @@ func TestVisitEndsInATicketThatAuthorityBelieves(t *testing.T) {
 	zone, err := w.bridge.Zone(t.Context(), claims.Visit)
 	if err != nil || zone.Surname != "ERIKSSON" {
 		t.Errorf("staff read %v %v", zone, err)
+	}
+}
+
+// The chip may lie behind a socket, in another process: as in the
+// demonstration.
+func TestVisitWithACardBehindASocket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.passport(emrtdtest.Genuine)
+	path := filepath.Join(t.TempDir(), "card.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- emrtdtest.ServeCard(l, p.Card()) }()
+	card, err := kiosk.OpenCard(t.Context(), "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := w.client().Visit(t.Context(), reference, p.Printed, card)
+	if err != nil || out.Result != tunnel.ResultJoin {
+		t.Errorf("%+v %v", out, err)
+	}
+	// The listener closes while the reader is still there: it is sent away.
+	if err := errors.Join(l.Close(), <-served, card.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -165,7 +165,8 @@ func (s *signedData) names(c *Certificate) (bool, error) {
 // checkAttributes demands content type and message digest, each once. Without
 // signed attributes the content could be swapped for an encoding of them.
 func (s *signedData) checkAttributes(h crypto.Hash) (at time.Time, err error) {
-	if len(s.signer.Attrs.FullBytes) == 0 {
+	// The stored tag is not what is signed, so it has to be the one that belongs.
+	if len(s.signer.Attrs.FullBytes) == 0 || s.signer.Attrs.FullBytes[0] != 0xA0 {
 		return at, fmt.Errorf("%w: no signed attributes", ErrCMS)
 	}
 	var attrs []struct {

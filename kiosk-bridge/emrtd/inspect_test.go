@@ -381,9 +381,12 @@ func TestGermanMasterList(t *testing.T) {
 	if verified < 350 {
 		t.Errorf("%d of %d self-issued certificates verify", verified, selfIssued)
 	}
-	list, err := m.Pinned(pin)
+	list, err := ImportTrustList(b, pin)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := ImportTrustList(b, ""); !errors.Is(err, ErrTrustList) {
+		t.Errorf("a list was trusted without a pin: %v", err)
 	}
 	if n := len(list.Countries()); n < 110 {
 		t.Errorf("%d countries", n)
@@ -459,5 +462,18 @@ func TestExplicitParametersMustEqualAKnownCurve(t *testing.T) {
 	x, y := c.affine(c.double(jacobian{c.gx, c.gy, hexInt("1")}))
 	if _, err := parseCurve(encode(x.FillBytes(make([]byte, 32)), y.FillBytes(make([]byte, 32)))); !errors.Is(err, ErrCurve) {
 		t.Errorf("another base point was accepted: %v", err)
+	}
+}
+
+// Server time of a whole judgement: reading from a chip in this process,
+// passive authentication included.
+func BenchmarkInspect(b *testing.B) {
+	s, list := newState(b, emrtdtest.ECDSA)
+	p := issue(b, s, emrtdtest.Genuine)
+	for b.Loop() {
+		p.Card().Reset()
+		if doc := inspect(b, list, p, 0); doc.Check(CheckChain).Verdict != interview.Verified {
+			b.Fatal(doc.Checks)
+		}
 	}
 }

@@ -125,6 +125,24 @@ func ParseCertificates(b []byte) ([]*Certificate, error) {
 	return out, nil
 }
 
+// ImportTrustList reads a file that an administrator gives: country signing
+// certificates in PEM or DER, or a master list. A master list counts only with
+// the pin of [MasterList.Pinned]; certificates are their own pin.
+func ImportTrustList(b []byte, pin string) (*TrustList, error) {
+	certs, err := ParseCertificates(b)
+	if err == nil {
+		return NewTrustList(certs...)
+	}
+	if bytes.Contains(b, []byte("-----BEGIN")) {
+		return nil, err
+	}
+	m, err := ParseMasterList(b)
+	if err != nil {
+		return nil, err
+	}
+	return m.Pinned(pin)
+}
+
 // MasterList is a state's signed collection of country signing certificates
 // (9303-12, 8).
 type MasterList struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -19,9 +20,15 @@ type Transmitter interface {
 // ServeCard lets readers in other processes reach a chip. It speaks the frames
 // of vsmartcard's vpcd: two bytes of length, then one byte of control (0 off,
 // 1 on, 2 reset, 4 answer to reset) or an APDU. Only who dials is turned round:
-// the reader does. A silent chip answers with an empty frame. ServeCard returns
-// when the listener closes.
+// the reader does. A silent chip answers with an empty frame, and a second
+// reader waits for the first to go. ServeCard returns when the listener is
+// closed and every reader has been sent away.
 func ServeCard(l net.Listener, card Transmitter) error {
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	var chip sync.Mutex
 	for {
 		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -30,7 +37,13 @@ func ServeCard(l net.Listener, card Transmitter) error {
 		if err != nil {
 			return fmt.Errorf("serve test chip: %w", err)
 		}
-		serveReader(conn, card) // one reader at a time: there is one chip
+		readers.Go(func() {
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			defer stop()
+			chip.Lock()
+			defer chip.Unlock()
+			serveReader(conn, card)
+		})
 	}
 }
 

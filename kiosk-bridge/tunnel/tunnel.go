@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"log/slog"
 
 	"kuule/internal/canon"
 	"kuule/internal/problem"
@@ -58,6 +59,10 @@ type Document struct {
 	Reference string `json:"reference"`
 	Zone      string `json:"zone"`
 }
+
+func (Document) String() string       { return "redacted document" }
+func (Document) GoString() string     { return "redacted document" }
+func (Document) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // APDU is one command for the chip.
 type APDU struct {
