@@ -62,6 +62,7 @@ $(GOLANGCI):
 .PHONY: test-go
 test-go: ## unit and integration tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
+	go test -count=1 ./test/house # the test cache does not see new files
 
 .PHONY: test-web
 test-web: web/node_modules/.installed ## lint, types and unit tests of the pages

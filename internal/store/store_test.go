@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,67 @@ func TestUnknownAddressIsRefusedWithoutRepeatingIt(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("error repeats the password: %v", err)
+		}
+	}
+}
+
+// postgres gives the address of a PostgreSQL to test against, or skips.
+func postgres(t *testing.T) string {
+	t.Helper()
+	address := os.Getenv("KUULE_TEST_POSTGRES")
+	if address == "" {
+		t.Skip("KUULE_TEST_POSTGRES names no empty PostgreSQL database")
+	}
+	return address
+}
+
+func TestMigrationsAndTriggersOnPostgreSQL(t *testing.T) {
+	address := postgres(t)
+	for range 2 { // the second opening finds all in place
+		db, err := store.Open(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := store.Now(t.Context(), db); err != nil {
+			t.Error(err)
+		}
+		for _, change := range []string{"DELETE FROM append_only", "UPDATE append_only SET frozen = ''", "TRUNCATE append_only"} {
+			if _, err := db.ExecContext(t.Context(), change); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: got %v", change, err)
+			}
+		}
+		_, err = db.ExecContext(t.Context(), "INSERT INTO append_only (table_name, frozen) VALUES ('append_only', '')")
+		if !store.IsDuplicate(err) {
+			t.Errorf("second row of the same key: got %v", err)
+		}
+	}
+}
+
+// Both engines read the same files, so these hold only what both understand.
+func TestMigrationsAreEngineNeutralAndInTheirOwnersRange(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	foreign := regexp.MustCompile(`(?i)\b(AUTOINCREMENT|SERIAL|BIGSERIAL|IDENTITY|JSONB?|BLOB|DATETIME|TIMESTAMPTZ|STRICT|ROWID|PRAGMA|TRIGGER|FUNCTION|NOW\(\)|REAL|DOUBLE|FLOAT|NUMERIC|INTEGER|INT)\b`)
+	owned := regexp.MustCompile(`^0[0-6]\d\d_[a-z_]+\.sql$`)
+	for _, path := range files {
+		if !owned.MatchString(filepath.Base(path)) {
+			t.Errorf("%s is in nobody's range of numbers", path)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			code, _, _ := strings.Cut(line, "--")
+			if word := foreign.FindString(code); word != "" {
+				t.Errorf("%s:%d: %s is not understood alike by both engines", path, number, word)
+			}
 		}
 	}
 }
