@@ -87,8 +87,11 @@ func (g *Gateway) forwardSocket(w http.ResponseWriter, r *http.Request) {
 	// The socket ends with the page that opened it, not only with the page's
 	// process: a reload must not leave a second member behind.
 	sess := sessionOf(r)
-	var page context.Context
-	g.sessions.do(func() { page = sess.page; sess.sockets++ })
+	page, err := g.sessions.openSocket(sess, bearerOf(r))
+	if err != nil {
+		g.refuse(w, r, err)
+		return
+	}
 	defer g.sessions.do(func() { sess.sockets-- })
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

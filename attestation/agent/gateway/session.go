@@ -19,6 +19,7 @@ const (
 	sessionLifetime = 12 * time.Hour
 	maxCodes        = 16
 	maxSessions     = 8
+	maxSockets      = 16 // of one session
 	secretSize      = 32 // bytes: 256 bits
 	secretText      = 43 // characters of base64url
 )
@@ -177,6 +178,22 @@ func (s *sessions) byState(state string) (*session, agentsignin.Attempt, bool) {
 		}
 	}
 	return nil, agentsignin.Attempt{}, false
+}
+
+// openSocket counts a socket of the session's page and returns what the socket
+// lives as long as. Another page may have taken the session over since the
+// bearer was looked up: then it is refused.
+func (s *sessions) openSocket(sess *session, bearer string) (page context.Context, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess.bearer != digestOf(bearer) {
+		return nil, problem.New(problem.CodeBearer, "another page has taken this session over")
+	}
+	if sess.sockets >= maxSockets {
+		return nil, problem.New(problem.CodeTooFast, "page has %d sockets open already", maxSockets)
+	}
+	sess.sockets++
+	return sess.page, nil
 }
 
 // do runs f on the session's fields.

@@ -120,3 +120,32 @@ func TestSessionsAndCodesAreBounded(t *testing.T) {
 		t.Error("the oldest code was kept")
 	}
 }
+
+func TestASocketBelongsToThePageThatHoldsTheSession(t *testing.T) {
+	t.Parallel()
+	s := newSessions(time.Now)
+	code, _ := s.mint(false)
+	first, _, err := s.redeem(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sess, err := s.find(first) // looked up just before another page takes over
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := s.redeem(s.mintFor(sess))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.openSocket(sess, first); !isProblem(err, problem.CodeBearer) {
+		t.Errorf("page before: %v", err)
+	}
+	for range maxSockets {
+		if _, err := s.openSocket(sess, second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.openSocket(sess, second); !isProblem(err, problem.CodeTooFast) {
+		t.Errorf("one socket more: %v", err)
+	}
+}
