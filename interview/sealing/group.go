@@ -177,24 +177,13 @@ func (g *Group) AddMember(statement, admission string, now time.Time) (*Member, 
 	return m, nil
 }
 
-// Forget drops a member that is not on the roster.
+// Forget drops a member that is not on the roster. What it said stays known,
+// so that nothing can be replayed should it return.
 func (g *Group) Forget(id interview.MemberID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.roster != nil && g.roster.place(id) >= 0 {
-		return
-	}
-	delete(g.known, id)
-	delete(g.beats, id)
-	for k := range g.tracks {
-		if k.member == id {
-			delete(g.tracks, k)
-		}
-	}
-	for k := range g.lists {
-		if k.member == id {
-			delete(g.lists, k)
-		}
+	if g.roster == nil || g.roster.place(id) < 0 {
+		delete(g.known, id)
 	}
 }
 

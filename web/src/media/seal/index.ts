@@ -1,6 +1,6 @@
 import { scriptURL } from '../policy'
 import type { MakeSealing } from '../sealing'
-import { SealClient, type Port } from './client'
+import { SealClient } from './client'
 import address from './worker.ts?worker&url'
 
 export { SealClient }

@@ -63,8 +63,8 @@ interface Derived {
 }
 
 /** Derives key and salt (section 4.4.2); baseKey is not kept, and the caller overwrites it. */
-async function derive(baseKey: Bytes, kid: bigint): Promise<Derived> {
-  if (baseKey.length !== keyBytes) throw new SealError('wrap', 'sender key is not 32 bytes')
+async function derive(baseKey: Bytes, kid: bigint, anyLength = false): Promise<Derived> {
+  if (baseKey.length !== keyBytes && !anyLength) throw new SealError('wrap', 'sender key is not 32 bytes')
   const base = await crypto.subtle.importKey('raw', baseKey, 'HKDF', false, ['deriveKey', 'deriveBits'])
   const hkdf = (label: string) => ({ name: 'HKDF', hash: 'SHA-512', salt: new Uint8Array(0), info: labelled(label, kid) })
   const [key, salt] = await Promise.all([
@@ -100,9 +100,9 @@ export class Sealer {
     this.next = next
   }
 
-  /** The only Sealer that may ever use baseKey. `first` is for the RFC's vectors. */
-  static async make(baseKey: Bytes, kid: number, first = 0n): Promise<Sealer> {
-    return new Sealer(BigInt(kid), await derive(baseKey, BigInt(kid)), first)
+  /** The only Sealer that may ever use baseKey. The RFC's vectors begin elsewhere and have shorter keys. */
+  static async make(baseKey: Bytes, kid: number, vector: { first?: bigint; anyLength?: boolean } = {}): Promise<Sealer> {
+    return new Sealer(BigInt(kid), await derive(baseKey, BigInt(kid), vector.anyLength), vector.first ?? 0n)
   }
 
   async seal(metadata: Bytes, frame: Bytes): Promise<{ sealed: Bytes; counter: bigint }> {
