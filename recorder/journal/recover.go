@@ -17,7 +17,8 @@ import (
 // Folder is a journal's directory, open for reading.
 type Folder struct {
 	*Reader
-	files []*os.File
+	files   []*os.File
+	sources []Source
 }
 
 // OpenFolder opens the journal in a directory. Close it after use.
@@ -27,18 +28,21 @@ func OpenFolder(path string) (*Folder, error) {
 		return nil, err
 	}
 	f := &Folder{}
-	sources := make([]Source, 0, len(names))
 	for _, n := range names {
 		file, err := os.Open(filepath.Join(path, n))
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		f.files = append(f.files, file)
-		sources = append(sources, Source{Name: n, Reader: file})
+		f.sources = append(f.sources, Source{Name: n, Reader: file})
 	}
-	f.Reader = NewReader(sources...)
+	f.Reader = NewReader(f.sources...)
 	return f, nil
 }
+
+// Sources are the files, for who wants to read them with a reader of his own
+// instead of this one.
+func (f *Folder) Sources() []Source { return f.sources }
 
 // Close closes the files.
 func (f *Folder) Close() error {

@@ -1,0 +1,268 @@
+package playback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"kuule/internal/jws"
+	"kuule/interview"
+	"kuule/interview/sealing"
+	"kuule/recorder/journal"
+)
+
+// Journal is one recording with its data key. It is read more than once.
+type Journal struct {
+	Key journal.DataKey
+	// Open gives the journal's files in order; close is called after reading.
+	Open func() (files []journal.Source, close func() error, err error)
+}
+
+// Folder is the journal in a directory.
+func Folder(path string, key journal.DataKey) Journal {
+	return Journal{Key: key, Open: func() ([]journal.Source, func() error, error) {
+		f, err := journal.OpenFolder(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return f.Sources(), f.Close, nil
+	}}
+}
+
+// Lane is what one seat (or the seats at one device) sent of one source over
+// the whole hearing, over reloads of its page.
+type Lane struct {
+	Name   string // role and source, for people
+	Roles  []interview.Role
+	Seats  []interview.SeatID
+	Source interview.Source
+	Frames int64
+	First  interview.Micros // capture time of the first frame
+	Last   interview.Micros
+	Width  int // of the first key frame; 0 for audio
+	Height int
+
+	key string
+}
+
+// Overview is what a hearing's journals hold.
+type Overview struct {
+	Lanes   []Lane
+	Gaps    []journal.Gap
+	Phases  []journal.Phase
+	From    interview.Micros // what the journals cover
+	To      interview.Micros
+	Keyless int64 // frames whose sender key is not in the journal
+	Failed  int64 // frames that did not open
+}
+
+// heard is one opened frame on the timeline.
+type heard struct {
+	lane    string
+	member  interview.MemberID
+	capture interview.Micros
+	source  interview.Source
+	codec   []byte
+	key     bool
+	number  int64 // of its arrival in the exporter
+}
+
+// scan reads journals through, one block in memory at a time.
+type scan struct {
+	keys     map[string]*sealing.FrameKey // by member, track and key id
+	seats    map[interview.MemberID]seating
+	overview Overview
+	seen     map[string]bool // phases and gaps of dual recorders, once
+}
+
+type seating struct {
+	key   string
+	roles []interview.Role
+	seats []interview.SeatID
+}
+
+func newScan() *scan {
+	return &scan{keys: map[string]*sealing.FrameKey{}, seats: map[interview.MemberID]seating{}, seen: map[string]bool{}}
+}
+
+func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) error) error {
+	for n, j := range journals {
+		if err := s.journal(ctx, n, j, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scan) journal(ctx context.Context, n int, j Journal, each func(heard) error) (err error) {
+	files, closing, err := j.Open()
+	if err != nil {
+		return fmt.Errorf("open recording: %w", err)
+	}
+	defer func() { err = errors.Join(err, closing()) }()
+	r := journal.NewReader(files...)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read recording: %w", err)
+		}
+		frames, sealed, err := b.Open(j.Key)
+		if err != nil {
+			return fmt.Errorf("read recording: %w", err)
+		}
+		for _, e := range append(b.Entries, sealed...) {
+			if err := s.entry(e); err != nil {
+				return fmt.Errorf("read recording: %s: block %d: %w", b.File, b.Head.Seq, err)
+			}
+		}
+		for _, f := range frames {
+			if err := s.frame(f, each); err != nil {
+				return err
+			}
+		}
+	}
+	from, to := r.Covers()
+	if n == 0 || from < s.overview.From {
+		s.overview.From = from
+	}
+	s.overview.To = max(s.overview.To, to)
+	return nil
+}
+
+func (s *scan) once(e journal.Entry) bool {
+	k := string(e.Type) + string(e.Body)
+	if s.seen[k] {
+		return false
+	}
+	s.seen[k] = true
+	return true
+}
+
+func (s *scan) entry(e journal.Entry) error {
+	switch e.Type {
+	case journal.EntrySenderKey:
+		k, err := e.SenderKey()
+		if err != nil {
+			return err
+		}
+		name := keyName(k.Member, k.Track, k.KID)
+		if s.keys[name] != nil {
+			return nil
+		}
+		s.keys[name], err = sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, k.Key)
+		return err
+	case journal.EntryAdmission:
+		// Names lanes and nothing more: who was admitted is for evidence to verify.
+		var a sealing.Admission
+		if err := jws.Peek(string(e.Body), sealing.TypeAdmission, &a); err != nil {
+			return err
+		}
+		x := seating{}
+		for _, seat := range a.Seats {
+			x.seats, x.roles = append(x.seats, seat.Seat), append(x.roles, seat.Role)
+			x.key += seat.Seat.String() + " "
+		}
+		if x.key != "" {
+			s.seats[a.Member] = x
+		}
+	case journal.EntryGap:
+		var g journal.Gap
+		if err := e.Read(&g); err != nil {
+			return err
+		}
+		if s.once(e) {
+			s.overview.Gaps = append(s.overview.Gaps, g)
+		}
+	case journal.EntryPhase:
+		var p journal.Phase
+		if err := e.Read(&p); err != nil {
+			return err
+		}
+		if s.once(e) {
+			s.overview.Phases = append(s.overview.Phases, p)
+		}
+	}
+	return nil
+}
+
+func keyName(m interview.MemberID, t interview.TrackID, kid int64) string {
+	return fmt.Sprint(m, t, kid)
+}
+
+func (s *scan) frame(f journal.Frame, each func(heard) error) error {
+	k := s.keys[keyName(f.Member, f.Track, int64(f.KID))]
+	if k == nil {
+		s.overview.Keyless++
+		return nil
+	}
+	head, codec, err := k.Open(nil, f.Sealed)
+	if errors.Is(err, sealing.ErrReplay) {
+		return nil // the other recorder's copy
+	}
+	if err != nil || len(codec) == 0 {
+		s.overview.Failed++
+		return nil
+	}
+	lane := s.seats[f.Member].key
+	if lane == "" {
+		lane = f.Member.String()
+	}
+	return each(heard{
+		lane: lane + "/" + string(head.Source), member: f.Member, capture: head.Capture, source: head.Source,
+		codec: codec, key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1
+	})
+}
+
+// Survey reads journals through and tells what they hold. Journals are given
+// in the order of their beginning.
+func Survey(ctx context.Context, journals ...Journal) (Overview, error) {
+	s := newScan()
+	lanes := map[string]*Lane{}
+	err := s.run(ctx, journals, func(h heard) error {
+		l := lanes[h.lane]
+		if l == nil {
+			l = &Lane{key: h.lane, Source: h.source, First: h.capture}
+			lanes[h.lane] = l
+		}
+		if x, ok := s.seats[h.member]; ok {
+			l.Roles, l.Seats = x.roles, x.seats
+		}
+		l.Frames++
+		l.First, l.Last = min(l.First, h.capture), max(l.Last, h.capture)
+		if l.Width == 0 && h.source != interview.SourceAudio {
+			l.Width, l.Height = dimensions(h.codec)
+		}
+		return nil
+	})
+	if err != nil {
+		return Overview{}, err
+	}
+	o := s.overview
+	for _, l := range lanes {
+		roles := make([]string, len(l.Roles))
+		for i, r := range l.Roles {
+			roles[i] = string(r)
+		}
+		l.Name = strings.TrimSpace(strings.Join(roles, ", ") + " " + string(l.Source))
+		o.Lanes = append(o.Lanes, *l)
+	}
+	slices.SortFunc(o.Lanes, func(a, b Lane) int { return strings.Compare(a.Name+a.key, b.Name+b.key) })
+	return o, nil
+}
+
+// dimensions reads a VP8 key frame's size (RFC 6386 section 9.1), or gives 0.
+func dimensions(b []byte) (width, height int) {
+	if len(b) < 10 || b[0]&1 != 0 || b[3] != 0x9d || b[4] != 0x01 || b[5] != 0x2a {
+		return 0, 0
+	}
+	return int(b[6]) | int(b[7]&0x3f)<<8, int(b[8]) | int(b[9]&0x3f)<<8
+}
