@@ -521,7 +521,7 @@ func TestAuthorityRestarts(t *testing.T) {
 	h := newHouse(t)
 	d, _, _ := h.enrolled(t)
 	root := h.DeviceRoot()
-	check(t, h.Authority.Close())
+	check(t, h.Close())
 	config := attestation.Config{
 		Dir: h.dir, Host: "enrol.kuule.test", Agreements: h.agreements,
 		Manufacturers: attestation.Manufacturers{Roots: h.maker.Roots(), Intermediates: h.maker.Intermediates()},
@@ -540,7 +540,7 @@ func TestAuthorityRestarts(t *testing.T) {
 	if v.Outcome != interview.Verified {
 		t.Errorf("after the restart: %+v", v)
 	}
-	check(t, h.Authority.Close())
+	check(t, h.Close())
 	key := filepath.Join(h.dir, "device-issuing.key")
 	if st, err := os.Stat(key); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("key file: %v, %v", st, err)

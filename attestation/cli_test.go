@@ -62,7 +62,13 @@ func TestProgram(t *testing.T) {
 	ended := make(chan error, 1)
 	run := cli.Run{Where: where, Chip: chip, Bundle: signed, Name: "counsel.localhost", BrowserUID: -1}
 	go func() { ended <- run.Run(ctx, slog.New(slog.DiscardHandler)) }()
-	t.Cleanup(func() { cancel(); check(t, <-ended) })
+	t.Cleanup(func() {
+		cancel()
+		check(t, <-ended)
+		if s, err := agent.ReadStatus(where.State); err != nil || s.Posture.Connected {
+			t.Errorf("after its end the agent passes for connected: %+v, %v", s.Posture, err)
+		}
+	})
 	h.await(t, "verified", verified)
 
 	var link string

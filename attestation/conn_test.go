@@ -225,10 +225,10 @@ type testLog struct {
 }
 
 func (l *testLog) root(n int) []byte {
-	switch {
-	case n == 0:
+	switch n {
+	case 0:
 		return rfc6962.DefaultHasher.EmptyRoot()
-	case n == 1:
+	case 1:
 		return rfc6962.DefaultHasher.HashLeaf(l.leaves[0])
 	}
 	return rfc6962.DefaultHasher.HashChildren(

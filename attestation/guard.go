@@ -104,7 +104,7 @@ func (g *guard) refuse(ch *acme.Challenge, p *problem.Error) {
 		ch.Error = acme.NewDetailedError(acme.ErrorBadAttestationStatementType, "%s", p.Detail)
 	}
 	ch.Status, ch.ValidatedAt = acme.StatusInvalid, ""
-	ch.Error.AddSubproblems(acme.Subproblem{Type: problemType + string(p.Code), Detail: p.Detail})
+	_ = ch.Error.AddSubproblems(acme.Subproblem{Type: problemType + string(p.Code), Detail: p.Detail})
 }
 
 func (g *guard) remember(a attestation) *problem.Error {

@@ -424,7 +424,7 @@ func TestHandlerBounds(t *testing.T) {
 	refused := false
 	for range 2 * enrolBurst {
 		w := httptest.NewRecorder()
-		a.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		a.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		refused = refused || w.Code == http.StatusTooManyRequests
 	}
 	if !refused {

@@ -59,6 +59,9 @@ func Open(stateDir, tpm string) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
 	d := &Device{dir: stateDir, tpm: c, trust: pinned, roots: roots, posture: readPosture(stateDir)}
 	d.posture.Connected = false // that was another run
 	if err := d.use(s); err != nil {

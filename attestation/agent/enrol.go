@@ -72,6 +72,9 @@ func Enrol(ctx context.Context, o Options) (Enrolled, error) {
 	if err != nil {
 		return Enrolled{}, err
 	}
+	if err := tpm.flush(); err != nil {
+		return Enrolled{}, err
+	}
 	e, err := newEnroller(tpm, pinned, o.Server, o.Address)
 	if err != nil {
 		return Enrolled{}, err

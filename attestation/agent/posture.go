@@ -71,36 +71,41 @@ func readPosture(dir string) Posture {
 // KeepPosture holds the posture connection until ctx ends: it answers the
 // server's challenges and requests for cosignatures, and connects anew with a
 // growing pause when the connection is lost.
-func (d *Device) KeepPosture(ctx context.Context, log *slog.Logger) error {
+func (d *Device) KeepPosture(ctx context.Context, log *slog.Logger) {
 	pause := firstBackoff
-	for ctx.Err() == nil {
+	for {
 		started, renewed := time.Now(), d.Renewed()
-		err := d.connect(ctx, renewed)
+		lost := d.connect(ctx, renewed)
 		select {
 		case <-renewed: // no fault: come back with the new certificate
 			continue
 		default:
 		}
-		p := d.Posture()
-		p.Connected = false
-		if doc := problem.Of(err); doc.Code != problem.CodeInternal {
-			p.Verified, p.Code, p.Detail, p.At = false, doc.Code, doc.Detail, time.Now().UTC()
-		}
-		d.setPosture(p)
+		d.noteLoss(lost)
 		if ctx.Err() != nil {
-			break
+			return
 		}
-		log.Warn("posture connection lost", "err", err, "again_in", pause)
+		log.Warn("posture connection lost", "err", lost, "again_in", pause)
 		if time.Since(started) > silence {
 			pause = firstBackoff
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause)): // spread, so that a restarted server is not met by all at once
+			return
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // only spreads, so that a restarted server is not met by all at once
 		}
 		pause = min(2*pause, lastBackoff)
 	}
-	return nil
+}
+
+// noteLoss keeps why the connection ended, where the server said so.
+func (d *Device) noteLoss(lost error) {
+	p := d.Posture()
+	p.Connected = false
+	if doc := problem.Of(lost); doc.Code != problem.CodeInternal {
+		p.Verified, p.Code, p.Detail, p.At = false, doc.Code, doc.Detail, time.Now().UTC()
+	}
+	d.setPosture(p)
 }
 
 // connect holds one connection until it is lost or the certificate is renewed.
@@ -116,7 +121,7 @@ func (d *Device) connect(ctx context.Context, renewed <-chan struct{}) error {
 	}()
 	dial := websocket.Dialer{TLSClientConfig: d.ClientTLS(), NetDialContext: dialer(d.Address()), HandshakeTimeout: requestTimeout}
 	address := "wss://" + strings.TrimPrefix(d.Server(), "https://") + PosturePath
-	ws, resp, err := dial.DialContext(ctx, address, nil)
+	ws, resp, err := dial.DialContext(ctx, address, nil) //nolint:bodyclose // dialError closes it; a success has none
 	if err != nil {
 		return dialError(resp, err)
 	}

@@ -40,7 +40,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.KeepPosture(ctx, o.Log) })
+	g.Go(func() error { d.KeepPosture(ctx, o.Log); return nil })
 	g.Go(func() error { return d.keepCertificate(ctx, o.Log) })
 	for _, serve := range o.Serve {
 		g.Go(func() error { return serve(ctx, d) })

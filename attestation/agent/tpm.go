@@ -28,42 +28,37 @@ type chip struct {
 	mu     sync.Mutex
 }
 
-// openChip finds the TPM. A software TPM has no resource manager, so what a
-// killed program left loaded in it is flushed here.
 func openChip(path string) (*chip, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("TPM %s: %w", path, err)
 	}
-	c := &chip{path: path, socket: st.Mode()&os.ModeSocket != 0}
-	if !c.socket {
-		return c, nil
-	}
-	handles, err := tpmutilHandles(tpmutil.NewEmulatorReadWriteCloser(path))
-	if err != nil {
-		return nil, fmt.Errorf("TPM %s: %w", path, err)
-	}
-	for _, h := range handles {
-		if err := tpm2.FlushContext(tpmutil.NewEmulatorReadWriteCloser(path), h); err != nil {
-			return nil, fmt.Errorf("TPM %s: flush: %w", path, err)
-		}
-	}
-	return c, nil
+	return &chip{path: path, socket: st.Mode()&os.ModeSocket != 0}, nil
 }
 
-func tpmutilHandles(rw io.ReadWriter) ([]tpmutil.Handle, error) {
-	const transient = uint32(0x80000000) // TPM 2.0 Library Part 2, section 7.5
-	values, _, err := tpm2.GetCapability(rw, tpm2.CapabilityHandles, 64, transient)
-	if err != nil {
-		return nil, fmt.Errorf("list loaded objects: %w", err)
+// flush removes what a program that was killed left loaded in a software TPM;
+// on hardware the resource manager does that. Only the one program that works
+// with the TPM may call it, before it begins.
+func (c *chip) flush() error {
+	if !c.socket {
+		return nil
 	}
-	handles := make([]tpmutil.Handle, 0, len(values))
-	for _, v := range values {
-		if h, ok := v.(tpmutil.Handle); ok {
-			handles = append(handles, h)
+	const transient = uint32(0x80000000) // TPM 2.0 Library Part 2, section 7.5
+	rw := tpmutil.NewEmulatorReadWriteCloser(c.path)
+	handles, _, err := tpm2.GetCapability(rw, tpm2.CapabilityHandles, 64, transient)
+	if err != nil {
+		return fmt.Errorf("TPM %s: list loaded objects: %w", c.path, err)
+	}
+	for _, v := range handles {
+		h, ok := v.(tpmutil.Handle)
+		if !ok {
+			continue
+		}
+		if err := tpm2.FlushContext(rw, h); err != nil {
+			return fmt.Errorf("TPM %s: flush: %w", c.path, err)
 		}
 	}
-	return handles, nil
+	return nil
 }
 
 // channel carries commands. go-attestation wants a measurement log too; the
