@@ -17,8 +17,6 @@ const (
 	joinTimeout   = 20 * time.Second
 	retryMost     = 2 * time.Second
 	beatEvery     = 500 * time.Millisecond
-	causeDisk     = journal.Cause("disk-failed")
-	causeLeft     = journal.CauseDisconnected
 	reasonEnded   = "ended"
 	reasonStopped = "stopped"
 )
@@ -144,12 +142,12 @@ func (s *session) live(cause journal.Cause) (journal.Cause, error) {
 			return "", err
 		case <-room.Done():
 			l.flush()
-			return causeLeft, l.journal.Close(string(causeLeft))
+			return journal.CauseDisconnected, l.journal.Close(string(journal.CauseDisconnected))
 		case <-tick.C:
 			l.flush()
 			if l.beat() == interview.RecorderFailed {
 				err := l.journal.Durable().Err
-				return causeDisk, errors.Join(err, l.journal.Close(string(causeDisk)))
+				return journal.CauseDiskFailed, errors.Join(err, l.journal.Close(string(journal.CauseDiskFailed)))
 			}
 		}
 	}

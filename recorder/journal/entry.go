@@ -127,7 +127,8 @@ const (
 	CauseNotReceived  Cause = "not-received"       // counters that never came
 	CausePaused       Cause = "paused"             // outside the key group
 	CauseConsultation Cause = "consultation"       // outside the key group
-	CauseDisconnected Cause = "disconnected"       // the recorder's leg was down
+	CauseDisconnected Cause = "disconnected"       // the recorder was out of the room
+	CauseDiskFailed   Cause = "disk-failed"        // a write or sync failed
 )
 
 // Gap says what is missing, of whom and why. Frames counts what is known to be
