@@ -25,11 +25,15 @@ import (
 
 // authority seals with a key of its own, as the process does over the bus.
 type authority struct {
-	key  ed25519.PrivateKey
-	lies bool
+	key    ed25519.PrivateKey
+	lies   bool
+	before func() // happens while a record is being sealed
 }
 
 func (a *authority) SealRecord(_ context.Context, r record.Record) (string, error) {
+	if a.before != nil {
+		a.before()
+	}
 	if a.lies {
 		r.Content = "AAAA"
 	}
@@ -373,6 +377,47 @@ func TestEachSingleMissingConditionOfSealingAndEnding(t *testing.T) {
 	}
 	if code := end(interview.RoleApplicant, confirm); code != problem.CodeOutcomeSet {
 		t.Errorf("J7 a second outcome: %q", code)
+	}
+}
+
+// What was read is what is sealed: a line typed meanwhile is never lost.
+func TestALineTypedWhileSealingIsAConflictAndNotLost(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, world)
+	d.must(interview.RoleInterviewer, "PUT", d.line(interview.NewUtteranceID()), d.body(0, 1, record.Note, "a"), nil)
+	d.phase(interview.PhaseEnded)
+	d.authority.before = func() {
+		d.must(interview.RoleInterviewer, "PUT", d.line(interview.NewUtteranceID()), d.body(0, 2, record.Note, "typed meanwhile"), nil)
+	}
+	if _, code := d.do(interview.RoleInterviewer, "POST", d.records(), nil, nil); code != problem.CodeConflict {
+		t.Fatalf("sealed over a line typed meanwhile: %q", code)
+	}
+	d.authority.before = nil
+	var v transcript.Sealed
+	d.must(interview.RoleInterviewer, "POST", d.records(), nil, &v)
+	if !strings.Contains(v.Content, "typed meanwhile") {
+		t.Error("the line is lost")
+	}
+}
+
+// Two who seal at once make one version 1.
+func TestTwoWhoSealAtOnceMakeOneVersion(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, world)
+	d.must(interview.RoleInterviewer, "PUT", d.line(interview.NewUtteranceID()), d.body(0, 1, record.Note, "a"), nil)
+	d.phase(interview.PhaseEnded)
+	h, err := d.Store.Hearing(t.Context(), d.Hearing.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { _, _ = d.store.Seal(context.Background(), h) })
+	}
+	wg.Wait()
+	versions, err := d.store.Versions(t.Context(), h)
+	if err != nil || len(versions) != 1 {
+		t.Errorf("%d versions, %v", len(versions), err)
 	}
 }
 
