@@ -30,12 +30,15 @@ var access = map[string]Who{
 	"GET /api/hearings/{hearing}/transcript":             {Roles: []Role{RoleInterviewer}},
 	"PUT /api/hearings/{hearing}/utterances/{utterance}": {Roles: []Role{RoleInterviewer}},
 	"POST /api/hearings/{hearing}/records":               {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}/records":                {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/records/{record}/deliver":                 {Roles: []Role{RoleInterviewer}},
 	"GET /api/records/{record}":                          {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/records/{record}/receipt":                 {Roles: []Role{RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/records/{record}/amendments":              {Roles: []Role{RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/records/{record}/outcome":                 {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/amendments/{amendment}/answer":            {Roles: []Role{RoleInterviewer}},
+
+	"POST /api/hearings/{hearing}/recording/export": {Roles: []Role{RoleInterviewer}},
 
 	"POST /api/agreements":                            {Roles: []Role{RoleSecurityOffice}},
 	"GET /api/agreements":                             {Roles: []Role{RoleSecurityOffice}},

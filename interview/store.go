@@ -296,6 +296,19 @@ func (s *Store) Hearing(ctx context.Context, id HearingID) (*Hearing, error) {
 	return list[0], nil
 }
 
+// HearingOf returns the hearing that a participant belongs to, or CodeNotFound.
+func (s *Store) HearingOf(ctx context.Context, id ParticipantID) (*Hearing, error) {
+	row := participantRow{ID: id}
+	err := s.db.NewSelect().Model(&row).WherePK().Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, problem.New(problem.CodeNotFound, "participant %s", id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read participant %s: %w", id, err)
+	}
+	return s.Hearing(ctx, row.Hearing)
+}
+
 // MaxListed bounds a list of hearings.
 const MaxListed = 200
 

@@ -73,6 +73,13 @@ func TestABookedHearingReadsAsItWasWritten(t *testing.T) {
 	if h.Diary != interviewtest.Words[0] || h.Justification != interviewtest.Words[4] || len(h.Seats) != 3 || h.Participants[1].Name != interviewtest.Words[1] {
 		t.Errorf("read %+v", h)
 	}
+	of, err := w.Store.HearingOf(t.Context(), h.Participants[1].ID)
+	if err != nil || of.ID != h.ID {
+		t.Errorf("hearing of the applicant: %v", err)
+	}
+	if _, err := w.Store.HearingOf(t.Context(), interview.NewParticipantID()); code(t, err) != problem.CodeNotFound {
+		t.Errorf("hearing of nobody: %v", err)
+	}
 	if seats := h.SeatsAt(w.Terminal); len(seats) != 1 || seats[0].Participant != h.Participants[1].ID {
 		t.Errorf("seats at the terminal: %+v", seats)
 	}

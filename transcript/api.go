@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,7 +28,20 @@ type Review struct {
 	After  After  `json:"after"` // of version 1; as it is now
 }
 
+// Listed is a sealed version as a list shows it.
+type Listed struct {
+	Record   interview.RecordID `json:"record"`
+	Version  int64              `json:"version"`
+	At       int64              `json:"at"`                 // Unix seconds
+	Delivery *record.Delivery   `json:"delivery,omitempty"` // to the caller
+}
+
 type (
+	listOutput struct {
+		Body struct {
+			Records []Listed `json:"records"`
+		}
+	}
 	hearingInput struct {
 		Hearing interview.HearingID `path:"hearing"`
 	}
@@ -157,6 +171,14 @@ func registerDraft(api huma.API, s *Store) {
 
 func registerReview(api huma.API, s *Store) {
 	interview.Handle(api, huma.Operation{
+		OperationID: "list-records", Method: http.MethodGet, Path: "/api/hearings/{hearing}/records", Summary: "Sealed versions; to the applicant's side those that were handed over",
+	}, func(ctx context.Context, c interview.Caller, in *hearingInput) (*listOutput, error) {
+		out := &listOutput{}
+		var err error
+		out.Body.Records, err = s.list(ctx, c, in.Hearing)
+		return out, err
+	})
+	interview.Handle(api, huma.Operation{
 		OperationID: "get-record", Method: http.MethodGet, Path: "/api/records/{record}", Summary: "A sealed version; the applicant's side once it was handed over",
 	}, func(ctx context.Context, c interview.Caller, in *recordInput) (*reviewOutput, error) {
 		r, err := s.review(ctx, c, in.Record)
@@ -216,6 +238,36 @@ func (s *Store) transcript(ctx context.Context, c interview.Caller, id interview
 	out.State = stateSealed
 	out.After, err = s.After(ctx, h, out.Records[0])
 	return out, err
+}
+
+func (s *Store) list(ctx context.Context, c interview.Caller, id interview.HearingID) ([]Listed, error) {
+	h, err := s.cfg.Hearings.Hearing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.reader(c, h)
+	if err != nil {
+		return nil, problem.New(problem.CodeNotFound, "hearing %s", id)
+	}
+	var rows []recordRow
+	if err := s.db.NewSelect().Model(&rows).Column("id", "version", "at").Where("hearing_id = ?", id).Order("version").Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := []Listed{}
+	for _, row := range rows {
+		one := Listed{Record: row.ID, Version: row.Version, At: row.At}
+		d, err := s.delivered(ctx, Sealed{Record: row.ID}, p.ID)
+		switch {
+		case err == nil:
+			one.Delivery = &d
+		case !errors.Is(err, problem.New(problem.CodeNotDelivered, "")):
+			return nil, err
+		case side(p.Role):
+			continue
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 func (s *Store) review(ctx context.Context, c interview.Caller, id interview.RecordID) (Review, error) {

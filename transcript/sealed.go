@@ -290,12 +290,22 @@ func (s *Store) find(ctx context.Context, c interview.Caller, id interview.Recor
 	if err != nil {
 		return nil, Sealed{}, interview.Participant{}, err
 	}
-	p, ok := c.As(h, s.cfg.Now(), interview.PurposeReview)
-	if !ok || p.Role == interview.RoleInterpreter {
+	p, err := s.reader(c, h)
+	if err != nil {
 		return nil, Sealed{}, interview.Participant{}, missing
 	}
 	v, err := s.open(ctx, h, row)
 	return h, v, p, err
+}
+
+// reader is the participant that the caller is, if that one reads records: the
+// interviewer and the applicant's side, by sign-in or by a ticket for review.
+func (s *Store) reader(c interview.Caller, h *interview.Hearing) (interview.Participant, error) {
+	p, ok := c.As(h, s.cfg.Now(), interview.PurposeReview)
+	if !ok || (p.Role != interview.RoleInterviewer && !side(p.Role)) {
+		return interview.Participant{}, problem.New(problem.CodeNotFound, "no part in the records of %s", h.ID)
+	}
+	return p, nil
 }
 
 // side reports whether a participant is on the applicant's side: who gets the

@@ -163,7 +163,19 @@ func TestARecordIsHandedOverCorrectedConfirmedAndSealedAgain(t *testing.T) {
 	if _, code := d.do(interview.RoleApplicant, "GET", at, nil, nil); code != problem.CodeNotDelivered {
 		t.Fatalf("before the hand-over the applicant got %q", code)
 	}
+	list := func() (out struct {
+		Records []transcript.Listed `json:"records"`
+	}) {
+		d.must(interview.RoleApplicant, "GET", d.records(), nil, &out)
+		return out
+	}
+	if got := list(); len(got.Records) != 0 {
+		t.Errorf("before the hand-over the applicant's list shows %+v", got)
+	}
 	d.deliver(v1)
+	if got := list(); len(got.Records) != 1 || got.Records[0].Record != v1.Record || got.Records[0].Delivery.Deadline == 0 {
+		t.Errorf("after the hand-over the applicant's list shows %+v", got)
+	}
 	var review transcript.Review
 	d.must(interview.RoleApplicant, "GET", at, nil, &review)
 	if review.Sealed.Content != v1.Content || !strings.Contains(review.Sealed.Content, answer) || !strings.Contains(review.Sealed.Content, "hand-over-7-days") {
@@ -455,9 +467,11 @@ func TestARecordExistsOnlyForThoseWhoHaveAPartInIt(t *testing.T) {
 		"ticket for the hearing": hearingTicket,
 		"stale ticket":           stale,
 	} {
-		status, body := interviewtest.Do(d.srv, c, "GET", at, nil)
-		if status < 400 || strings.Contains(string(body), answer) {
-			t.Errorf("%s: %d %s", name, status, body)
+		for _, path := range []string{at, d.records()} {
+			status, body := interviewtest.Do(d.srv, c, "GET", path, nil)
+			if status < 400 || strings.Contains(string(body), answer) {
+				t.Errorf("%s reads %s: %d", name, path, status)
+			}
 		}
 	}
 	if status, _ := d.do(interview.RoleCounsel, "POST", at+"/deliver", map[string]any{"language": "fi"}, nil); status < 400 {
