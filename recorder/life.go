@@ -38,6 +38,8 @@ type life struct {
 	shown  map[string]bool // statements and admissions written
 	tracks map[trackOf]*counter
 	gaps   map[gapOf]*journal.Gap
+	pinned time.Time // when the chain was last told
+	turned bool      // the phase changed since
 }
 
 type trackOf struct {
@@ -162,7 +164,7 @@ func (l *life) origin(lists []string) {
 func (l *life) tellPhase(p wire.PhaseNow) {
 	at := l.now()
 	l.mu.Lock()
-	l.phase = p
+	l.phase, l.turned = p, true
 	l.mu.Unlock()
 	l.note(journal.NewEntry(journal.EntryPhase, at, journal.Phase{Phase: p.Phase, Cause: p.Cause, Since: p.Since, By: p.By}))
 	if p.Phase == interview.PhaseOnRecord && at > 0 {

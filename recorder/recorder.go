@@ -22,8 +22,21 @@ type Config struct {
 	Log    *slog.Logger
 	// Disk opens a journal's folder; nil: journal.Directory.
 	Disk func(path string) (journal.Disk, error)
+	// Checkpoint, if set, is told where a journal's chain stands: at its
+	// beginning, after each phase, every minute and at its end. It goes to the
+	// audit log, so that a journal cannot be written again later. It must not block.
+	Checkpoint func(Checkpoint)
 	// Retry is the first wait before joining again, doubled up to 2 s; 0: 100 ms.
 	Retry time.Duration
+}
+
+// Checkpoint is a durable block of a journal's chain.
+type Checkpoint struct {
+	Hearing   interview.HearingID   `json:"hearing"`
+	Recording interview.RecordingID `json:"recording"`
+	Seq       int64                 `json:"seq"`
+	Head      string                `json:"head"`
+	Durable   interview.Micros      `json:"durable"`
 }
 
 // Recorder records hearings. Its methods are safe for concurrent use.

@@ -154,6 +154,7 @@ type kept struct {
 	entries []journal.Entry
 	gaps    []journal.Gap
 	closed  *journal.Closed
+	head    string
 }
 
 // read opens all journals of a hearing, in the order of their beginning.
@@ -193,6 +194,7 @@ func read(t testing.TB, r *recorder.Recorder, h interview.HearingID, folder stri
 			}
 		}
 		k.opened, k.closed = j.Opened(), j.Closed()
+		k.head, _ = j.Head()
 		must(t, j.Close())
 		out = append(out, k)
 	}
@@ -304,7 +306,15 @@ func TestNothingOfAConsultationIsKept(t *testing.T) {
 func TestLostRoomIsJoinedAgainAsANewMemberAndTheGapIsMarked(t *testing.T) {
 	t.Parallel()
 	w := journaltest.New(t)
-	r, j, keys, folder := open(t, w)
+	var mu sync.Mutex
+	pins := map[interview.RecordingID][]recorder.Checkpoint{}
+	r, j, keys, folder := open(t, w, func(c *recorder.Config) {
+		c.Checkpoint = func(p recorder.Checkpoint) {
+			mu.Lock()
+			defer mu.Unlock()
+			pins[p.Recording] = append(pins[p.Recording], p)
+		}
+	})
 	first := j.last()
 	begin := time.Now()
 	first.Close()
@@ -323,6 +333,14 @@ func TestLostRoomIsJoinedAgainAsANewMemberAndTheGapIsMarked(t *testing.T) {
 	}
 	if a := k[1].opened.After; a == nil || a.Recording != k[0].opened.Recording || a.Cause != journal.CauseDisconnected || len(k[1].gaps) != 1 || k[1].gaps[0].From != a.To {
 		t.Fatalf("after %+v, gaps %+v", k[1].opened.After, k[1].gaps)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, x := range k {
+		p := pins[x.opened.Recording]
+		if len(p) < 1 || p[len(p)-1].Head != x.head || p[len(p)-1].Hearing != w.Hearing {
+			t.Fatalf("the chain of %s was told as %+v, it ends with %s", x.opened.Recording, p, x.head)
+		}
 	}
 	if string(keys.Keys[journal.WrapContext(w.Hearing, k[0].opened.Recording)]) == string(keys.Keys[journal.WrapContext(w.Hearing, k[1].opened.Recording)]) {
 		t.Fatal("two lives share a data key")

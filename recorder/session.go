@@ -17,6 +17,7 @@ const (
 	joinTimeout   = 20 * time.Second
 	retryMost     = 2 * time.Second
 	beatEvery     = 500 * time.Millisecond
+	pinEvery      = time.Minute
 	reasonEnded   = "ended"
 	reasonStopped = "stopped"
 )
@@ -138,13 +139,17 @@ func (s *session) live(cause journal.Cause) (journal.Cause, error) {
 			s.mu.Unlock()
 			l.flush()
 			err := l.journal.Close(reason)
+			l.pin(true)
 			l.beat()
 			return "", err
 		case <-room.Done():
 			l.flush()
-			return journal.CauseDisconnected, l.journal.Close(string(journal.CauseDisconnected))
+			err := l.journal.Close(string(journal.CauseDisconnected))
+			l.pin(true)
+			return journal.CauseDisconnected, err
 		case <-tick.C:
 			l.flush()
+			l.pin(false)
 			if l.beat() == interview.RecorderFailed {
 				err := l.journal.Durable().Err
 				return journal.CauseDiskFailed, errors.Join(err, l.journal.Close(string(journal.CauseDiskFailed)))
@@ -207,6 +212,21 @@ var processStart = time.Now()
 
 func anchor(now interview.Micros, reason string) journal.Anchor {
 	return journal.Anchor{Hearing: now, Wall: time.Now().UnixMicro(), Monotonic: time.Since(processStart).Microseconds(), Reason: reason}
+}
+
+// pin tells where the chain stands, where it is time to.
+func (l *life) pin(end bool) {
+	tell := l.session.r.cfg.Checkpoint
+	p := l.journal.Durable()
+	l.mu.Lock()
+	due := end || l.pinned.IsZero() || time.Since(l.pinned) > pinEvery || l.turned && p.Durable >= l.phase.Since
+	if due {
+		l.pinned, l.turned = time.Now(), false
+	}
+	l.mu.Unlock()
+	if due && tell != nil && p.Seq >= 0 {
+		tell(Checkpoint{l.session.state.Hearing.Hearing, l.recording, p.Seq, p.Head, p.Durable})
+	}
 }
 
 // beat signs and sends what is durable and returns the state that it said.

@@ -6,8 +6,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"io"
 	"os"
@@ -19,15 +22,22 @@ import (
 
 	"go.uber.org/goleak"
 
+	"kuule/internal/audit"
+	"kuule/internal/audit/audittest"
+	"kuule/internal/canon"
 	"kuule/internal/jws"
 	"kuule/internal/trust"
 	"kuule/interview"
+	"kuule/interview/record"
 	"kuule/recorder/evidence"
 	"kuule/recorder/journal"
 	"kuule/recorder/journaltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A logger in the log's library flushes for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/klog/v2.(*flushDaemon).run.func1"))
+}
 
 type sealer struct{ key crypto.Signer }
 
@@ -118,9 +128,13 @@ func (h *hearing) records(t testing.TB, key crypto.Signer) []string {
 	var out []string
 	prev := ""
 	for n := 1; n <= 2; n++ {
-		r, err := jws.Sign(map[string]any{"v": 1, "version": n, "hearing": h.Hearing, "prev": prev}, evidence.TypeRecord, key)
+		r := record.Record{V: 1, ID: interview.NewRecordID(), Hearing: h.Hearing, Case: h.Case, Version: int64(n), Previous: prev, Content: "x", Rule: "2", SealedAt: int64(n)}
+		if n == 2 {
+			r.Outcome = record.Confirmed
+		}
+		text, err := jws.Sign(r, record.Type, key)
 		must(t, err)
-		out, prev = append(out, r), jws.Hash(r)
+		out, prev = append(out, text), jws.Hash(text)
 	}
 	return out
 }
@@ -435,4 +449,93 @@ func FuzzVerify(f *testing.F) {
 	f.Add(h.build(f))
 	file := h.Trust()
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = verify(b, file, h.options()) })
+}
+
+// The log pins the chain: a journal that its recorder wrote again does not fit it.
+func TestLogPinsTheJournal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		head string
+		seq  int64
+		of   interview.RecordingID
+		ok   bool
+	}{
+		"true": {ok: true, seq: 2}, "another block": {head: strings.Repeat("A", 43), seq: 2}, "later block": {seq: 99, head: "x"},
+		"recording left out": {of: interview.NewRecordingID(), head: "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := hold(t)
+			_, key, err := ed25519.GenerateKey(rand.Reader)
+			must(t, err)
+			log, err := audit.OpenLog(t.TempDir(), "kuule.test/log", key)
+			must(t, err)
+			defer log.Close()
+			head := c.head
+			if head == "" {
+				head = h.blockHash(t, c.seq)
+			}
+			of := c.of
+			if of.IsZero() {
+				of = h.Recording
+			}
+			leaf := audit.Leaf{ID: interview.NewEventID().String(), Type: evidence.EventHead, V: 1}
+			body, err := canon.Marshal(map[string]any{"id": leaf.ID, "type": leaf.Type, "v": 1, "hearing": h.Hearing, "fields": map[string]any{"recording": of, "seq": c.seq, "head": head}})
+			must(t, err)
+			salt := make([]byte, 32)
+			sum := sha256.Sum256(append(salt, body...))
+			leaf.H = base64.RawURLEncoding.EncodeToString(sum[:])
+			at, err := log.Append(t.Context(), []audit.Leaf{leaf})
+			must(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			proof, err := log.Prove(ctx, at[0])
+			must(t, err)
+			witness := audittest.NewWitness(t, log.Key(), "dev_counsel")
+			line, err := witness.Cosign(proof.Checkpoint, nil)
+			must(t, err)
+			must(t, log.AddCosignature(proof.Checkpoint, line, witness.Key))
+			proof, err = log.Prove(ctx, at[0])
+			must(t, err)
+			entry := evidence.LogEntry{Proof: proof, Body: string(body), Salt: base64.RawURLEncoding.EncodeToString(salt)}
+			h.content.Audit, err = evidence.LogFiles([]evidence.LogEntry{entry}, []string{witness.Key})
+			must(t, err)
+			file := h.Trust()
+			file.LogKey = log.Key()
+			o := evidence.Options{Log: evidence.AuditLog(func(_ *trust.File, message string) (string, error) { return message, nil })}
+			r, err := verify(h.build(t), file, o)
+			if !c.ok {
+				if !errors.Is(err, evidence.ErrRecording) {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err != nil || r.AgencyOnly || r.Log.Entries != 1 || r.Recordings[0].Logged != 3 {
+				t.Fatalf("%+v %v", r, err)
+			}
+			file.LogKey = h.Trust().LogKey
+			if _, err := verify(h.build(t), file, o); !errors.Is(err, evidence.ErrLog) {
+				t.Fatalf("another log's key: %v", err)
+			}
+		})
+	}
+}
+
+func (h *hearing) blockHash(t *testing.T, seq int64) string {
+	t.Helper()
+	var sources []journal.Source
+	for _, f := range h.content.Journals[0] {
+		r, err := f.Open()
+		must(t, err)
+		defer r.Close()
+		sources = append(sources, journal.Source{Name: f.Name, Reader: r})
+	}
+	r := journal.NewReader(sources...)
+	for {
+		b, err := r.Next()
+		must(t, err)
+		if b.Head.Seq == seq {
+			return b.Hash
+		}
+	}
 }

@@ -183,6 +183,11 @@ func (v *verifier) recordings() error {
 		}
 		v.report.Recordings = append(v.report.Recordings, j.report)
 	}
+	for _, h := range v.report.Log.Heads {
+		if !seen[h.Recording] {
+			return wrong(manifestName, "recordings", fmt.Errorf("%w: the log knows of %s, which is not here", ErrRecording, h.Recording))
+		}
+	}
 	return nil
 }
 
@@ -269,7 +274,21 @@ func (j *recordingCheck) recorder(o journal.Opened) error {
 
 // clear checks what needs no key: the chain, and each entry that stands in clear.
 func (j *recordingCheck) clear() error {
+	logged := map[int64]string{}
+	for _, h := range j.v.report.Log.Heads {
+		if h.Recording != j.want.Recording {
+			continue
+		}
+		if h.Seq < 0 || h.Seq >= j.want.Blocks {
+			return fmt.Errorf("%w: the log knows of block %d, the journal ends before it", ErrRecording, h.Seq)
+		}
+		logged[h.Seq] = h.Head
+		j.report.Logged = max(j.report.Logged, h.Seq+1)
+	}
 	r, err := j.each(func(b *journal.Block) error {
+		if h, ok := logged[b.Head.Seq]; ok && h != b.Hash {
+			return fmt.Errorf("%w: the log knows another block in its place", ErrRecording)
+		}
 		j.report.Frames += b.Head.Frames
 		for _, e := range b.Entries {
 			if err := j.entry(e); err != nil {

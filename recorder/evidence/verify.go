@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"bytes"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -12,12 +11,10 @@ import (
 	"kuule/internal/jws"
 	"kuule/internal/trust"
 	"kuule/interview"
+	"kuule/interview/record"
 	"kuule/interview/sealing"
 	"kuule/recorder/journal"
 )
-
-// TypeRecord is the JWS "typ" of a sealed version of the transcript.
-const TypeRecord = "kuule-record+jws"
 
 var (
 	// ErrNotSealed says that a bundle's manifest is not signed by the key that
@@ -39,6 +36,15 @@ var (
 type LogReport struct {
 	Entries  int64    `json:"entries"`  // proved to be in the log
 	Cosigned []string `json:"cosigned"` // who outside the agency vouches for it
+	// Heads are blocks whose hashes are in the log: the journals must have them.
+	Heads []LoggedHead `json:"heads"`
+}
+
+// LoggedHead is a block of a recording as the log knows it.
+type LoggedHead struct {
+	Recording interview.RecordingID `json:"recording"`
+	Seq       int64                 `json:"seq"`
+	Head      string                `json:"head"`
 }
 
 // LogVerifier checks the log's part of a bundle: audit holds the files below
@@ -52,6 +58,9 @@ type Options struct {
 	// Keys are data keys of recordings, given apart: with one, every frame of
 	// its recording is opened and held against the senders' lists.
 	Keys map[interview.RecordingID]journal.DataKey
+	// Contents are the transcript's versions in words, given apart: with them,
+	// each is held against its record.
+	Contents [][]byte
 }
 
 // Report is what holds.
@@ -74,6 +83,7 @@ type RecordingReport struct {
 	Frames    int64         `json:"frames"`
 	Origins   int64         `json:"origins"` // lists
 	Gaps      []journal.Gap `json:"gaps"`
+	Logged    int64         `json:"logged"` // blocks up to the newest whose hash is in the log
 	// With the data key:
 	Open       bool  `json:"open"`
 	Attested   int64 `json:"attested"`   // frames on a sender's list, opened
@@ -92,7 +102,7 @@ func Verify(bundle io.ReaderAt, size int64, t *trust.File, o Options) (Report, e
 	if v.trust, err = sealing.NewTrust(t); err != nil {
 		return Report{}, fmt.Errorf("verify bundle: trust file: %w", err)
 	}
-	for _, step := range []func() error{v.bytes, v.names, v.room, v.recordings, v.transcript, v.phases, v.log} {
+	for _, step := range []func() error{v.bytes, v.names, v.room, v.log, v.recordings, v.transcript, v.phases} {
 		if err := step(); err != nil {
 			return Report{}, err
 		}
@@ -271,33 +281,25 @@ func (v *verifier) transcript() error {
 	if err != nil {
 		return err
 	}
-	previous := ""
-	for i, text := range records {
-		if err := checkRecord(text, previous, int64(i)+1, v.report.Manifest.Hearing, key); err != nil {
-			return wrong(recordsName, line(i), err)
+	if len(records) == 0 {
+		if len(v.opts.Contents) > 0 {
+			return wrong(recordsName, "versions", fmt.Errorf("%w: there is none for the contents given", ErrRecord))
 		}
-		previous = jws.Hash(text)
+		return nil
+	}
+	chain, err := record.VerifyChain(records, key)
+	if err != nil {
+		return wrong(recordsName, "versions", fmt.Errorf("%w: %w", ErrRecord, err))
+	}
+	if m := v.report.Manifest; chain[0].Hearing != m.Hearing || chain[0].Case != m.Case {
+		return wrong(recordsName, line(0), fmt.Errorf("%w: it is of another hearing or case", ErrRecord))
+	}
+	if len(v.opts.Contents) > 0 {
+		if _, err := record.VerifyContents(chain, v.opts.Contents); err != nil {
+			return wrong(recordsName, "contents", fmt.Errorf("%w: %w", ErrRecord, err))
+		}
 	}
 	v.report.Records = len(records)
-	return nil
-}
-
-// checkRecord reads of a transcript what binds it; the rest is the transcript's own.
-func checkRecord(text, previous string, version int64, hearing interview.HearingID, key crypto.PublicKey) error {
-	var r map[string]any
-	if err := jws.Verify(text, TypeRecord, key, &r); err != nil {
-		return fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	// JSON numbers that canon lets through are exact in a float64.
-	if n, _ := r["version"].(float64); int64(n) != version {
-		return fmt.Errorf("%w: version is %v, want %d", ErrRecord, r["version"], version)
-	}
-	if h, _ := r["hearing"].(string); h != hearing.String() {
-		return fmt.Errorf("%w: it is of another hearing", ErrRecord)
-	}
-	if p, _ := r["prev"].(string); p != previous {
-		return fmt.Errorf("%w: it does not name the version before it", ErrRecord)
-	}
 	return nil
 }
 
