@@ -183,6 +183,11 @@ func (v *verifier) recordings() error {
 		}
 		v.report.Recordings = append(v.report.Recordings, j.report)
 	}
+	for r := range v.opts.Keys {
+		if !seen[r] {
+			return fmt.Errorf("%w: recording %s is not in this bundle", ErrKeyFile, r)
+		}
+	}
 	for _, h := range v.report.Log.Heads {
 		if !seen[h.Recording] {
 			return wrong(manifestName, "recordings", fmt.Errorf("%w: the log knows of %s, which is not here", ErrRecording, h.Recording))

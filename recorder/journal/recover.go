@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,20 @@ func OpenFolder(path string) (*Folder, error) {
 // Sources are the files, for who wants to read them with a reader of his own
 // instead of this one.
 func (f *Folder) Sources() []Source { return f.sources }
+
+// Identify reads of a journal in a directory whose it is and under which
+// wrapped key: what is needed to ask for its data key.
+func Identify(path string) (Opened, error) {
+	f, err := OpenFolder(path)
+	if err != nil {
+		return Opened{}, err
+	}
+	defer f.Close()
+	if _, err := f.Next(); err != nil {
+		return Opened{}, err
+	}
+	return f.Opened(), nil
+}
 
 // Close closes the files.
 func (f *Folder) Close() error {
@@ -129,8 +144,18 @@ func Recover(path string) (Tail, error) {
 	return t, nil
 }
 
-// cut removes what one torn write can leave: a last block that reaches or
-// passes the end of the file. A wrong block with more behind it is no torn
+// zeros reports whether nothing but zero bytes is left, and not more than one
+// block could be: a file that had grown when the power went.
+func zeros(r *io.SectionReader) bool {
+	if r.Size() > prefixSize+MaxHead+MaxClear+MaxSealed {
+		return false
+	}
+	b, err := io.ReadAll(r)
+	return err == nil && len(bytes.TrimLeft(b, "\x00")) == 0
+}
+
+// cut removes what one torn write can leave: a last block that passes the end
+// of the file, or zeros where it was to be. A wrong block with more behind it is no torn
 // write, and neither is a whole block that is merely wrong.
 func cut(path string, at *PlaceError) (int64, error) {
 	name := filepath.Join(path, at.File)
@@ -159,7 +184,7 @@ func cut(path string, at *PlaceError) (int64, error) {
 	}
 	if n == prefixSize {
 		l, err := parsePrefix(prefix)
-		if err != nil || at.Offset+l.total() <= st.Size() {
+		if err == nil && at.Offset+l.total() <= st.Size() || err != nil && !zeros(io.NewSectionReader(f, at.Offset, st.Size()-at.Offset)) {
 			return 0, at
 		}
 	}

@@ -179,6 +179,12 @@ func TestTornLastWriteIsCutOffAndNothingElse(t *testing.T) {
 		}
 	}
 
+	// The file had grown, the bytes had not come.
+	grown := append(append([]byte(nil), end[:last.Offset]...), make([]byte, last.Size)...)
+	if tail, err := journal.Recover(lay(t, append(append([][]byte(nil), files[:last.File]...), grown)...)); err != nil || tail.Seq != last.Seq-1 || tail.Torn < last.Size {
+		t.Fatalf("zeros at the end: %+v %v", tail, err)
+	}
+
 	// A whole block that is wrong, or one with more behind it, was not torn.
 	for _, of := range []journal.Position{last, blocks[1]} {
 		bad := append([][]byte(nil), files...)
@@ -191,6 +197,9 @@ func TestTornLastWriteIsCutOffAndNothingElse(t *testing.T) {
 		if b, err := os.ReadFile(filepath.Join(path, journal.FileName(int64(of.File)+1))); err != nil || !bytes.Equal(b, bad[of.File]) {
 			t.Fatal("a changed block was cut off")
 		}
+	}
+	if o, err := journal.Identify(lay(t, files...)); err != nil || o.Recording != w.Recording {
+		t.Fatalf("identify: %+v %v", o, err)
 	}
 	if _, err := journal.Recover(lay(t, []byte("kuule"))); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("nothing durable: %v", err)
