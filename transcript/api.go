@@ -225,7 +225,7 @@ func (s *Store) transcript(ctx context.Context, c interview.Caller, id interview
 		return Transcript{}, err
 	}
 	span, err := s.cfg.Hearings.Span(ctx, id)
-	if err != nil {
+	if err != nil && !errors.Is(err, problem.New(problem.CodeNotReady, "")) { // before the opening it is zero
 		return Transcript{}, err
 	}
 	out := Transcript{Hearing: id, State: stateDraft, Span: span, After: After{Deliveries: []record.Delivery{}, Amendments: []record.Amendment{}}}

@@ -292,6 +292,23 @@ func TestTypingIsCompareAndSetAgainstTheHearingClock(t *testing.T) {
 	}
 }
 
+func TestBeforeTheOpeningTheTranscriptIsEmptyAndTakesNothing(t *testing.T) {
+	t.Parallel()
+	w := world(t)
+	s := transcript.NewStore(w.DB, transcript.Config{Hearings: w.Store, Sealer: w.Sealer, Outbox: w.Outbox})
+	mux := http.NewServeMux()
+	transcript.Register(interview.NewAPI(mux), s)
+	at := "/api/hearings/" + w.Hearing.ID.String()
+	me := w.Caller(interview.RoleInterviewer)
+	if status, body := interviewtest.Do(mux, me, "GET", at+"/transcript", nil); status != http.StatusOK || !strings.Contains(string(body), `"utterances":[]`) {
+		t.Errorf("%d %s", status, body)
+	}
+	line := map[string]any{"version": 0, "kind": "note", "at": 0, "speaker": w.Hearing.Participants[0].ID, "language": "fi", "text": "a"}
+	if _, body := interviewtest.Do(mux, me, "PUT", at+"/utterances/"+interview.NewUtteranceID().String(), line); interviewtest.Code(body) != problem.CodeNotReady {
+		t.Errorf("a line before the opening: %s", body)
+	}
+}
+
 func TestManyWritersOfOneLineLeaveOneHistory(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, world)
