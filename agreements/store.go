@@ -129,6 +129,9 @@ type revocationRow struct {
 	Generation    int64              `bun:"generation"`
 }
 
+// Office is the key whose signature makes an agreement.
+func (s *Store) Office() crypto.PublicKey { return s.office }
+
 // Generation is the number of the register's last change.
 func (s *Store) Generation(ctx context.Context) (int64, error) { return generation(ctx, s.db) }
 
@@ -404,6 +407,43 @@ func (s *Store) inForce(ctx context.Context, column, value string, at time.Time)
 		}
 	}
 	return nil, "", nil
+}
+
+// InUse is an agreement's signed text for those who keep their own copy, and
+// whether it is off: suspended or ended.
+type InUse struct {
+	Signed string
+	Off    bool
+}
+
+// InUse lists the newest signed revision of every agreement that has one.
+func (s *Store) InUse(ctx context.Context) ([]InUse, error) {
+	var rows []agreementRow
+	if err := s.db.NewSelect().Model(&rows).Where("revision > 0").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list agreements in use: %w", err)
+	}
+	out := make([]InUse, 0, len(rows))
+	for _, row := range rows {
+		_, signed, err := s.document(ctx, row.ID, row.Revision)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, InUse{Signed: signed, Off: row.State != Signed})
+	}
+	return out, nil
+}
+
+// Revoked lists the devices whose approval was withdrawn, with the reason.
+func (s *Store) Revoked(ctx context.Context) (map[interview.DeviceID]string, error) {
+	var rows []revocationRow
+	if err := s.db.NewSelect().Model(&rows).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list revoked devices: %w", err)
+	}
+	out := map[interview.DeviceID]string{}
+	for _, row := range rows {
+		out[row.Device] = row.Reason
+	}
+	return out, nil
 }
 
 func (s *Store) revoked(ctx context.Context, device interview.DeviceID) (bool, error) {

@@ -125,7 +125,7 @@ func (c Config) Check() error {
 	for _, user := range []string{c.Users.Door, c.Users.Authority, c.Users.SFU, c.Users.Recorder, c.Users.Playback} {
 		refuse(!userPattern.MatchString(user), "%q is no system user", user)
 	}
-	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://localhost:"),
+	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://127.0.0.1:"),
 		"identity issuer: begin with https://")
 	errs = append(errs, c.Ports.check()...)
 	return errors.Join(errs...)

@@ -15,6 +15,8 @@ var types = define(
 	audit.Define("case.created", 1, "case"),
 	audit.Define("hearing.booked", 1, "case", "mode", "opens", "closes", "seats"),
 	audit.Define("hearing.anchor", 1, "kind", "at", "wall", "mono", "epoch"),
+	audit.Define("room.join", 1, "device", "rule", "outcome"),
+	audit.Define("recording.viewed", 1, "viewing", "purpose_hash"),
 	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),
 
 	audit.Define("agreement.step", 1, "agreement", "state", "revision", "generation"),

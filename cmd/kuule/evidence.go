@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"kuule/internal/app"
+	"kuule/internal/audit"
+	"kuule/internal/config"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/kiosk-bridge/emrtd"
+	"kuule/recorder/evidence"
+)
+
+type evidenceCommand struct {
+	data
+	Hearing string `arg:"" help:"Id of the hearing (hrg_…)."`
+	Out     string `help:"File to write; it must not exist." required:"" type:"path"`
+}
+
+// Run writes the bundle. A file that could not be finished is removed.
+func (c evidenceCommand) Run(ctx context.Context, out io.Writer) (err error) {
+	id, err := interview.ParseHearingID(c.Hearing)
+	if err != nil {
+		return fmt.Errorf("hearing %q: %w", c.Hearing, err)
+	}
+	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(c.Out))
+		}
+	}()
+	n, err := app.Console(c.Data).Evidence(ctx, id, f)
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s: %d bytes\n", c.Out, n)
+	return err
+}
+
+type verifyCommand struct {
+	Trust string `help:"Trust file of the installation, got from the security office and not with the bundle." required:"" type:"existingfile"`
+	File  string `arg:"" help:"Evidence bundle." type:"existingfile"`
+	JSON  bool   `help:"Print the whole report as JSON."`
+}
+
+// Run verifies the bundle and says what was found in words.
+func (c verifyCommand) Run(out io.Writer) error {
+	keys, err := trust.Read(c.Trust)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := evidence.Verify(f, st.Size(), keys, evidence.Options{Log: app.VerifyLog})
+	if err != nil {
+		return fmt.Errorf("%s DOES NOT VERIFY: %w", c.File, err)
+	}
+	if c.JSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s verifies.\n\nhearing     %s\nmembers     %d, rosters %d\ntranscript  %d sealed versions\n", c.File, r.Manifest.Hearing, r.Members, r.Rosters, r.Records)
+	for _, rec := range r.Recordings {
+		fmt.Fprintf(&b, "recording   %s: %d blocks, %d frames, %d origin lists, %d gaps\n", rec.Recording.Recording, rec.Recording.Blocks, rec.Frames, rec.Origins, len(rec.Gaps))
+	}
+	fmt.Fprintf(&b, "audit log   %d entries proved\n", r.Log.Entries)
+	if r.AgencyOnly {
+		b.WriteString("vouched by  only the agency vouches: nobody outside has cosigned the log\n")
+	} else {
+		fmt.Fprintf(&b, "vouched by  the agency and %s\n", strings.Join(r.Log.Cosigned, ", "))
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "note        %s\n", note)
+	}
+	if keys.Demonstration {
+		b.WriteString("note        these are keys of a demonstration\n")
+	}
+	_, err = io.WriteString(out, b.String())
+	return err
+}
+
+type trustlistCommand struct {
+	Inspect inspectCommand `cmd:"" help:"Count the certificates of a list by country."`
+}
+
+type inspectCommand struct {
+	File string `arg:"" help:"Master list (CMS), or certificates in PEM or DER." type:"existingfile"`
+}
+
+// Run prints the counts.
+func (c inspectCommand) Run(out io.Writer) error {
+	text, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	signer := "no signer: a plain list of certificates"
+	var certs []*emrtd.Certificate
+	list, err := emrtd.ParseMasterList(text)
+	if err == nil {
+		certs, signer = list.Certificates, "signer verified"
+	} else if certs, err = emrtd.ParseCertificates(text); err != nil {
+		return fmt.Errorf("%s is neither a master list nor certificates: %w", c.File, err)
+	}
+	countries := map[string]int{}
+	for _, cert := range certs {
+		countries[cert.Country]++
+	}
+	for _, country := range slices.Sorted(maps.Keys(countries)) {
+		if _, err := fmt.Fprintf(out, "%-4s %d\n", country, countries[country]); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(out, "%d certificates, %d countries, %s\n", len(certs), len(countries), signer)
+	return err
+}
+
+type auditCommand struct {
+	Check checkCommand `cmd:"" help:"Compute the whole log anew and compare."`
+}
+
+type checkCommand struct {
+	data
+}
+
+// Run checks the log's files on this machine.
+func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
+	layout := config.NewLayout(c.Data)
+	keys, err := trust.Read(layout.Trust())
+	if err != nil {
+		return err
+	}
+	n, err := audit.Check(ctx, layout.AuditLog(), keys.LogKey)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d entries, as signed\n", n)
+	return err
+}

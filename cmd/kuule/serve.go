@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"kuule/internal/app"
+	"kuule/internal/config"
+	"kuule/internal/keyring"
+	"kuule/internal/trust"
+)
+
+// data is where an installation lies.
+type data struct {
+	Data string `help:"Folder of the installation." default:"/var/lib/kuule" type:"path"`
+}
+
+type initCommand struct {
+	data
+	Config        string `help:"Configuration file; without one the defaults hold." type:"existingfile"`
+	OfficeKey     string `help:"Public key of the security office, as 'kuule key make' printed it." required:""`
+	BundleKey     string `help:"Public key of the release, as 'kuule key make' printed it." required:""`
+	Manufacturers string `help:"PEM file: roots of TPM makers that are believed." required:"" type:"existingfile"`
+	Intermediates string `help:"PEM file: issuing certificates of TPM makers." type:"existingfile"`
+	Csca          string `help:"PEM file: roots of those who issue travel documents." type:"existingfile"`
+	Passphrase    string `help:"File with the keyring's passphrase; asked for at the terminal without one." type:"existingfile"`
+	Demonstration bool   `help:"Mark the keys as made for a demonstration."`
+}
+
+// Run makes the installation and says what comes next.
+func (c initCommand) Run(out io.Writer) error {
+	o := app.InitOptions{Config: config.Default(), Demonstration: c.Demonstration}
+	var err error
+	if c.Config != "" {
+		if o.Config, err = config.Read(c.Config); err != nil {
+			return err
+		}
+	}
+	o.Config.Data = c.Data
+	o.Config.PassphraseFile = c.Passphrase
+	if o.OfficeKey, err = trust.Key(c.OfficeKey); err != nil {
+		return fmt.Errorf("office key: %w", err)
+	}
+	if o.BundleKey, err = trust.Key(c.BundleKey); err != nil {
+		return fmt.Errorf("bundle key: %w", err)
+	}
+	for path, into := range map[string]*[]byte{c.Manufacturers: &o.Manufacturers, c.Intermediates: &o.Intermediates, c.Csca: &o.TrustList} {
+		if path == "" {
+			continue
+		}
+		if *into, err = os.ReadFile(path); err != nil {
+			return err
+		}
+	}
+	if o.Passphrase, err = passphrase(c.Passphrase, true); err != nil {
+		return err
+	}
+	if err := app.Init(o); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "installation made in %s\nhand %s to every device, by another way than this network\nnext: kuule serve --data %s\n", c.Data, o.Config.Layout().Trust(), c.Data)
+	return err
+}
+
+type serveCommand struct {
+	data
+}
+
+// Run serves until it is told to stop.
+func (c serveCommand) Run(ctx context.Context) error {
+	file, err := app.PassphraseFile(c.Data)
+	if err != nil {
+		return err
+	}
+	secret, err := passphrase(file, false)
+	if err != nil {
+		return err
+	}
+	return app.Serve(ctx, c.Data, secret)
+}
+
+// minPassphrase is the shortest passphrase taken, in bytes.
+const minPassphrase = 12
+
+// passphrase reads the keyring's passphrase from a file or from the terminal,
+// twice where it is new.
+func passphrase(file string, fresh bool) (keyring.Secret, error) {
+	var secret []byte
+	var err error
+	switch {
+	case file != "":
+		if secret, err = os.ReadFile(file); err != nil {
+			return keyring.Secret{}, fmt.Errorf("passphrase: %w", err)
+		}
+		secret = bytes.TrimRight(secret, "\r\n")
+	case !term.IsTerminal(int(os.Stdin.Fd())):
+		return keyring.Secret{}, errors.New("passphrase: there is no terminal to ask at; name a file by passphrase_file in kuule.json")
+	default:
+		if secret, err = ask("Passphrase of the keyring: "); err != nil {
+			return keyring.Secret{}, err
+		}
+		if fresh {
+			again, err := ask("Once more: ")
+			if err != nil {
+				return keyring.Secret{}, err
+			}
+			if !bytes.Equal(secret, again) {
+				return keyring.Secret{}, errors.New("the two passphrases differ")
+			}
+		}
+	}
+	if len(secret) < minPassphrase {
+		return keyring.Secret{}, fmt.Errorf("passphrase: at least %d characters", minPassphrase)
+	}
+	return keyring.NewSecret(secret), nil
+}
+
+func ask(prompt string) ([]byte, error) {
+	fmt.Fprint(os.Stderr, prompt)
+	defer fmt.Fprintln(os.Stderr)
+	return term.ReadPassword(int(os.Stdin.Fd()))
+}

@@ -1,0 +1,477 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"kuule/agreements"
+	"kuule/attestation"
+	"kuule/attestation/wire"
+	"kuule/internal/audit"
+	auditremote "kuule/internal/audit/remote"
+	"kuule/internal/bus"
+	keyringremote "kuule/internal/keyring/remote"
+	"kuule/internal/problem"
+	"kuule/internal/signin"
+	"kuule/internal/store"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/interview/admission"
+	"kuule/interview/ledger"
+	"kuule/interview/media"
+	kioskbridge "kuule/kiosk-bridge"
+	"kuule/kiosk-bridge/emrtd"
+	"kuule/signaling"
+	"kuule/transcript"
+)
+
+// Times of the door's HTTP side.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	deviceCached      = 2 * time.Second // how long authority's word on a certificate is reused
+	personCached      = time.Minute     // how long a verified identity token is reused
+)
+
+// door is the process that everybody outside speaks to.
+type door struct {
+	in       *installation
+	conn     *bus.Conn
+	db       *bun.DB
+	trust    *x509.CertPool // of device certificates
+	hearings *interview.Store
+	register *agreements.Store
+	tickets  *kioskbridge.SQL
+	records  *transcript.Store
+	keeper   *signaling.Keeper
+	hub      *signaling.Hub
+	rules    *admission.Engine
+	people   *signin.Verifier
+	posture  *attestation.PostureServer
+	log      auditremote.Client
+	epoch    int64 // of the leases that this run of the door holds
+	saltKey  []byte
+
+	mu       sync.Mutex
+	verdicts map[interview.DeviceID]attestation.Verdict
+	devices  map[[32]byte]cachedDevice
+	persons  map[[32]byte]cachedPerson
+}
+
+type cachedDevice struct {
+	device wire.Device
+	until  time.Time
+}
+
+type cachedPerson struct {
+	identity signin.Identity
+	until    time.Time
+}
+
+// maxCached bounds each cache; a full one is emptied.
+const maxCached = 4096
+
+func runDoor(ctx context.Context, in *installation, credentials *bus.Credentials, ready func() error) error {
+	server, err := bus.Serve(credentials, in.Ports.Bus)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	conn, err := bus.Connect(ctx, credentials, server.Address())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	db, err := store.Open(ctx, in.DatabaseAddress())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	d, err := openDoor(in, conn, db)
+	if err != nil {
+		return err
+	}
+	defer d.keeper.Close()
+	d.hub = signaling.NewHub(signaling.Config{
+		Admission: joins{d}, Hearings: hearings{d}, Media: busMedia{conn}, Recorders: recorders{d},
+		Journal: d.keeper, Audit: joinAudit{d}, Limits: signaling.Defaults, Log: slog.Default(),
+	})
+	defer d.hub.Close()
+	if _, err := bus.Subscribe(conn, bus.SFU, "leg", func(_ bus.Name, _ string, ev media.Event) { d.hub.LegEvent(ev) }); err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rooms, err := serveBusRooms(background, conn, d.hub)
+	if err != nil {
+		return err
+	}
+	defer rooms.work.Wait()
+	defer cancel()
+	bridge, err := d.openBridge()
+	if err != nil {
+		return err
+	}
+	defer bridge.Close()
+	mux, err := d.handler(bridge)
+	if err != nil {
+		return err
+	}
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	tasks.Go(func() { audit.Worker{DB: db, Log: d.log}.Run(background) })
+	tasks.Go(func() { d.handOverAgreements(background) })
+	return d.serve(ctx, mux, ready)
+}
+
+func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
+	d := &door{
+		in: in, conn: conn, db: db, log: auditremote.New(conn), epoch: time.Now().Unix(),
+		verdicts: map[interview.DeviceID]attestation.Verdict{}, devices: map[[32]byte]cachedDevice{}, persons: map[[32]byte]cachedPerson{},
+	}
+	office, err := trust.Key(in.trust.OfficeKey)
+	if err != nil {
+		return nil, err
+	}
+	sealing, err := trust.Key(in.trust.SealingKey)
+	if err != nil {
+		return nil, err
+	}
+	if d.trust, err = trust.Pool(in.trust.DeviceRoots); err != nil {
+		return nil, err
+	}
+	if d.rules, err = admission.New(); err != nil {
+		return nil, err
+	}
+	if d.people, err = signin.NewVerifier(signin.Config{Issuer: in.Identity.Issuer, ClientID: in.Identity.ClientID}); err != nil {
+		return nil, err
+	}
+	if d.saltKey, err = loadSecret(filepath.Join(in.layout.Door(), "salt.key")); err != nil {
+		return nil, err
+	}
+	sealer := newCaseSealer(db, keyringremote.New(conn))
+	outbox := ledger.Outbox{}
+	d.register = agreements.NewStore(db, office, outbox, time.Now)
+	d.hearings = interview.NewStore(db, interview.Config{Sealer: sealer, Register: d.register, Outbox: outbox})
+	d.tickets = kioskbridge.NewSQL(db, outbox)
+	d.records = newTranscripts(d, db, sealer, outbox, sealing)
+	d.keeper = signaling.NewKeeper(db, slog.Default())
+	d.posture = &attestation.PostureServer{Verifier: busVerifier{conn}, Verdict: d.takeVerdict, Log: slog.Default()}
+	return d, nil
+}
+
+func (d *door) openBridge() (*kioskbridge.Bridge, error) {
+	key, err := readKey(d.in.path(bridgeKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(d.in.path(trustListFile))
+	if err != nil {
+		return nil, err
+	}
+	certs, err := emrtd.ParseCertificates(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", trustListFile, err)
+	}
+	list, err := emrtd.NewTrustList(certs...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", trustListFile, err)
+	}
+	return kioskbridge.New(kioskbridge.Config{
+		Kiosks: d, Bookings: d, Inspector: &emrtd.Inspector{Trust: list}, TrustList: list.Version(), Store: d.tickets,
+		Sealer: newCaseSealer(d.db, keyringremote.New(d.conn)), Key: key, Log: slog.Default(),
+	})
+}
+
+// handler is everything that the door answers under mutual TLS. Each path is in
+// the table of routes (docs/protocol.md); a test compares.
+func (d *door) handler(bridge *kioskbridge.Bridge) (http.Handler, error) {
+	api := http.NewServeMux()
+	h := interview.NewAPI(api)
+	interview.Register(h, d.hearings, d.tickets)
+	agreements.Register(h, d.register)
+	kioskbridge.Register(h, d.tickets)
+	transcript.Register(h, d.records)
+	d.registerRecording(api)
+
+	mux := http.NewServeMux()
+	mux.Handle("/api/", d.withCaller(api))
+	mux.Handle("/agent/posture", d.posture)
+	mux.HandleFunc("/agent/bundle", d.serveBundle)
+	mux.HandleFunc("/ws/room", d.serveRoom)
+	mux.Handle("/ws/kiosk", bridge)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.New(problem.CodeNoRoute, "no such path"))
+	})
+	return mux, nil
+}
+
+// serve listens for TLS. The name enrol.HOST reaches authority's enrolment and
+// asks for no certificate; everybody else needs one.
+func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) error {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(d.in.layout.Door(), "tls.pem"), filepath.Join(d.in.layout.Door(), "tls.key"))
+	if err != nil {
+		return err
+	}
+	enrolName := "enrol." + d.in.Host
+	strict := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: d.trust, NextProtos: []string{"h2", "http/1.1"}}
+	open := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if strings.EqualFold(hello.ServerName, enrolName) {
+			return open, nil
+		}
+		return strict, nil
+	}}
+	enrol := &httputil.ReverseProxy{
+		Transport: d.conn.Transport(bus.Main(bus.Authority), "enrol"),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: "authority"})
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			problem.Write(w, problem.New(problem.CodeUnavailable, "enrolment: %w", err))
+		},
+	}
+	// The name was decided in the handshake: a request cannot choose another by
+	// its Host header.
+	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.TLS.ServerName, enrolName) {
+			enrol.ServeHTTP(w, r)
+			return
+		}
+		if len(r.TLS.PeerCertificates) == 0 {
+			problem.Write(w, problem.New(problem.CodeCertificateInvalid, "no device certificate"))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+	l, err := net.Listen("tcp", net.JoinHostPort(d.in.Listen, strconv.Itoa(d.in.Ports.HTTPS)))
+	if err != nil {
+		return fmt.Errorf("door: %w", err)
+	}
+	server := &http.Server{Handler: byName, TLSConfig: config, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	admin, err := d.serveAdmin()
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	if err := ready(); err != nil {
+		return errors.Join(err, l.Close(), admin.Close())
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(l, "", "") }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, admin.Close())
+	case <-ctx.Done():
+		d.hub.Close() // WebSockets are not among those that Shutdown waits for
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		err := errors.Join(server.Shutdown(stopping), admin.Close())
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
+		return err
+	}
+}
+
+// device verifies a device certificate with authority: issued, not revoked,
+// covered by an agreement in force.
+func (d *door) device(ctx context.Context, cert *x509.Certificate) (wire.Device, error) {
+	key := sha256.Sum256(cert.Raw)
+	d.mu.Lock()
+	c, known := d.devices[key]
+	d.mu.Unlock()
+	if known && time.Now().Before(c.until) {
+		return c.device, nil
+	}
+	var out wire.Device
+	if err := d.conn.Call(ctx, bus.Main(bus.Authority), "posture.device", certificateQuestion{Certificate: cert.Raw}, &out); err != nil {
+		return wire.Device{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.devices) >= maxCached {
+		clear(d.devices)
+	}
+	d.devices[key] = cachedDevice{out, time.Now().Add(deviceCached)}
+	return out, nil
+}
+
+// person verifies the identity that the agent's gateway sent along, if any.
+func (d *door) person(ctx context.Context, proof signin.Proof, device interview.DeviceID) (*signin.Identity, error) {
+	if proof.IDToken == "" {
+		return nil, nil
+	}
+	key := sha256.Sum256([]byte(proof.IDToken + "\x00" + proof.NonceRandom + "\x00" + device.String()))
+	d.mu.Lock()
+	c, known := d.persons[key]
+	d.mu.Unlock()
+	if known && time.Now().Before(c.until) && time.Now().Before(c.identity.Expires) {
+		return &c.identity, nil
+	}
+	identity, err := d.people.Verify(ctx, proof, device.String())
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.persons) >= maxCached {
+		clear(d.persons)
+	}
+	d.persons[key] = cachedPerson{identity, time.Now().Add(personCached)}
+	return &identity, nil
+}
+
+// Headers by which an agent's gateway tells who is signed in. It sets them
+// itself and strips them from what pages send.
+const (
+	headerIdentity = "Kuule-Identity"
+	headerNonce    = "Kuule-Identity-Nonce"
+)
+
+// withCaller finds out who asks: the device by its certificate, the person by
+// the identity token, and the tickets that this device has redeemed.
+func (d *door) withCaller(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := d.caller(r)
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(interview.WithCaller(r.Context(), c)))
+	})
+}
+
+func (d *door) caller(r *http.Request) (interview.Caller, error) {
+	device, err := d.device(r.Context(), r.TLS.PeerCertificates[0])
+	if err != nil {
+		return interview.Caller{}, err
+	}
+	c := interview.Caller{Device: device.DeviceID}
+	who, err := d.person(r.Context(), proofOf(r), device.DeviceID)
+	if err != nil {
+		return interview.Caller{}, err
+	}
+	if who != nil {
+		c.Subject, c.Name, c.Roles = who.Subject, who.Name, []interview.Role{interview.Role(who.Role)}
+	}
+	c.Tickets, err = d.tickets.Held(r.Context(), device.DeviceID)
+	return c, err
+}
+
+func proofOf(r *http.Request) signin.Proof {
+	return signin.Proof{IDToken: r.Header.Get(headerIdentity), NonceRandom: r.Header.Get(headerNonce)}
+}
+
+func (d *door) serveRoom(w http.ResponseWriter, r *http.Request) {
+	leaf := r.TLS.PeerCertificates[0]
+	device, err := d.device(r.Context(), leaf)
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	d.hub.ServeWebSocket(w, r, signaling.Peer{Device: device.DeviceID, Certificate: leaf.Raw})
+}
+
+// Kiosk implements kioskbridge.Kiosks.
+func (d *door) Kiosk(r *http.Request) (kioskbridge.Kiosk, error) {
+	leaf := r.TLS.PeerCertificates[0]
+	device, err := d.device(r.Context(), leaf)
+	if err != nil {
+		return kioskbridge.Kiosk{}, err
+	}
+	return kioskbridge.Kiosk{Device: device.DeviceID, Certificate: leaf}, nil
+}
+
+// serveBundle hands out the signed web bundle; agents verify it.
+func (d *door) serveBundle(w http.ResponseWriter, r *http.Request) {
+	http.ServeFile(w, r, filepath.Join(d.in.layout.Bundle(), "kuule.bundle"))
+}
+
+// takeVerdict notes what a device's quote was found to be. One that failed
+// takes the device out of its rooms.
+func (d *door) takeVerdict(v attestation.Verdict) {
+	d.mu.Lock()
+	d.verdicts[v.Device.DeviceID] = v
+	d.mu.Unlock()
+	if v.Outcome != interview.Verified {
+		d.hub.Revoke(v.Device.DeviceID, problem.Refused(v.Code, "posture", "%s", v.Detail))
+	}
+}
+
+// busVerifier is the posture verifier on the other side of the bus.
+type busVerifier struct{ conn *bus.Conn }
+
+func (b busVerifier) Challenge(ctx context.Context, certificate []byte) (out wire.Challenge, err error) {
+	err = b.conn.Call(ctx, bus.Main(bus.Authority), "posture.challenge", certificateQuestion{Certificate: certificate}, &out)
+	return out, err
+}
+
+func (b busVerifier) Verify(ctx context.Context, certificate []byte, q wire.NoncedQuote) (out attestation.Verdict, err error) {
+	err = b.conn.Call(ctx, bus.Main(bus.Authority), "posture.verify", certificateQuestion{Certificate: certificate, Quote: &q}, &out)
+	return out, err
+}
+
+// handOverAgreements gives authority every agreement in use, now and whenever
+// the register's generation grows: it reads no SQL and believes only the
+// office's signature.
+func (d *door) handOverAgreements(ctx context.Context) {
+	told := int64(-1)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if generation, err := d.register.Generation(ctx); err == nil && generation != told {
+			if err := d.handOver(ctx); err != nil {
+				slog.Warn("agreements were not handed to authority", "err", err)
+			} else {
+				told = generation
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *door) handOver(ctx context.Context) error {
+	signed, err := d.register.InUse(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range signed {
+		errs = append(errs, d.conn.Call(ctx, bus.Main(bus.Authority), "agreement.put", agreementPut{Signed: s.Signed, Off: s.Off}, nil))
+	}
+	revoked, err := d.register.Revoked(ctx)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for device, reason := range revoked {
+		errs = append(errs, d.conn.Call(ctx, bus.Main(bus.Authority), "revoke", revokeQuestion{Device: device, Reason: reason}, nil))
+		d.hub.Revoke(device, problem.Refused(problem.CodeDeviceRevoked, "agreement-device-not-revoked", "%s", reason))
+	}
+	return errors.Join(errs...)
+}

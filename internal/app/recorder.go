@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kuule/internal/bus"
+	"kuule/internal/keyring"
+	keyringremote "kuule/internal/keyring/remote"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/member"
+	"kuule/interview/sealing"
+	"kuule/interview/wire"
+	"kuule/recorder"
+)
+
+// journalChunk is how much of a journal file travels in one answer.
+const journalChunk = 512 << 10
+
+type (
+	journalList struct {
+		Files []recorder.File `json:"files"` // in order
+	}
+	journalQuestion struct {
+		Hearing   interview.HearingID   `json:"hearing"`
+		Recording interview.RecordingID `json:"recording"`
+		Name      string                `json:"name"`
+		Offset    int64                 `json:"offset"`
+	}
+	journalAnswer struct {
+		Data []byte `json:"data"`
+	}
+	recorderStatus struct {
+		Recordings []recorder.Status `json:"recordings"`
+	}
+)
+
+// runRecorder is the process that is a member of every room it records.
+func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
+	dialer, err := newRoomDialer(conn)
+	if err != nil {
+		return err
+	}
+	trust, err := sealing.NewTrust(in.trust)
+	if err != nil {
+		return err
+	}
+	certificate := &recorderCertificate{conn: conn}
+	rec, err := recorder.New(recorder.Config{
+		Folder: in.layout.Recorder(conn.Name().Instance),
+		Joiner: recorder.Members{
+			Connect: func(context.Context, recorder.Hearing) (member.Conn, error) { return dialer.dial(), nil },
+			Prove:   certificate.prove, Trust: trust, Log: slog.Default(),
+		},
+		Keys: recordingKeys{keyringremote.New(conn)},
+		Log:  slog.Default(),
+	})
+	if err != nil {
+		return err
+	}
+	defer rec.Close()
+	if err := errors.Join(
+		bus.Handle(conn, "room.open", func(_ context.Context, _ bus.Name, q invitation) (none, error) {
+			return none{}, rec.Open(recorder.Hearing{Case: q.Case, Hearing: q.Hearing})
+		}),
+		bus.Handle(conn, "recorder.end", func(ctx context.Context, _ bus.Name, q hearingQuestion) (none, error) {
+			return none{}, rec.End(ctx, q.Hearing)
+		}),
+		bus.Handle(conn, "recorder.status", func(context.Context, bus.Name, none) (recorderStatus, error) {
+			return recorderStatus{rec.Status()}, nil
+		}),
+		bus.Handle(conn, "recorder.files", func(_ context.Context, _ bus.Name, q hearingQuestion) (journalList, error) {
+			return listJournals(rec, q.Hearing)
+		}),
+		bus.Handle(conn, "recorder.read", func(_ context.Context, _ bus.Name, q journalQuestion) (journalAnswer, error) {
+			return readJournal(rec, q)
+		}),
+	); err != nil {
+		return err
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// recorderCertificate is the certificate of this run of the process. It is
+// asked for when it is first needed and again well before it ends.
+type recorderCertificate struct {
+	conn *bus.Conn
+
+	mu    sync.Mutex
+	key   *ecdsa.PrivateKey
+	chain []*x509.Certificate
+}
+
+func (c *recorderCertificate) prove(ctx context.Context, st sealing.Statement) (string, wire.Proof, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.key == nil || time.Until(c.chain[0].NotAfter) < sealing.MaxStatementHours*time.Hour {
+		if err := c.renew(ctx); err != nil {
+			return "", wire.Proof{}, fmt.Errorf("recorder's certificate: %w", err)
+		}
+	}
+	text, err := sealing.SignWith(c.key, c.chain...)(st)
+	return text, wire.Proof{}, err
+}
+
+func (c *recorderCertificate) renew(ctx context.Context) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return err
+	}
+	var out certifyAnswer
+	if err := c.conn.Call(ctx, bus.Main(bus.Authority), "certify", certifyQuestion{Key: spki}, &out); err != nil {
+		return err
+	}
+	chain := make([]*x509.Certificate, len(out.Chain))
+	for i, der := range out.Chain {
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return err
+		}
+	}
+	if len(chain) == 0 {
+		return errors.New("authority gave no certificate")
+	}
+	c.key, c.chain = key, chain
+	return nil
+}
+
+// recordingKeys wraps data keys under the case's recording key. It can do
+// nothing else: unwrapping is not among a recorder's rights.
+type recordingKeys struct{ ring keyring.Keyring }
+
+// Wrap implements journal.KeyWrapper.
+func (k recordingKeys) Wrap(ctx context.Context, c interview.CaseID, bound string, dek []byte) ([]byte, error) {
+	key := keyring.Key{Case: c.String(), Kind: keyring.Recording}
+	if err := k.ring.Create(ctx, key); err != nil && !errors.Is(err, keyring.ErrExists) {
+		return nil, err
+	}
+	wrapped, err := k.ring.Wrap(ctx, key, bound, dek)
+	return []byte(wrapped), err
+}
+
+// listJournals lists the journal files of a hearing that has ended.
+func listJournals(rec *recorder.Recorder, h interview.HearingID) (journalList, error) {
+	files, err := rec.Files(h)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return journalList{}, problem.New(problem.CodeNotFound, "nothing was recorded of %s", h)
+	case errors.Is(err, recorder.ErrStillRecording):
+		return journalList{}, problem.New(problem.CodeRecordingState, "%w", err)
+	}
+	return journalList{Files: files}, err
+}
+
+// readJournal reads a piece of one file that listJournals named.
+func readJournal(rec *recorder.Recorder, q journalQuestion) (journalAnswer, error) {
+	b := make([]byte, journalChunk)
+	n, err := rec.ReadFile(q.Hearing, q.Recording, q.Name, q.Offset, b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return journalAnswer{}, err
+	}
+	return journalAnswer{Data: b[:n]}, nil
+}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"kuule/internal/bus"
+	"kuule/interview/media"
+	"kuule/sfu"
+)
+
+// runSFU is the process that forwards sealed media. It holds sockets and
+// nothing else.
+func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
+	cfg := sfu.Config{Log: slog.Default(), OnEvent: func(ev media.Event) {
+		if err := conn.Publish("leg", ev); err != nil {
+			slog.Warn("leg event was not told", "leg", ev.Leg, "err", err)
+		}
+	}}
+	addresses := in.Media
+	if len(addresses) == 0 {
+		addresses = []string{in.Listen}
+	}
+	for _, a := range addresses {
+		addr, err := netip.ParseAddr(a)
+		if err != nil {
+			return fmt.Errorf("media address %q: %w", a, err)
+		}
+		cfg.Addresses = append(cfg.Addresses, netip.AddrPortFrom(addr, uint16(in.Ports.Media)))
+	}
+	node, err := sfu.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	if err := bus.Handle(conn, "leg.open", func(ctx context.Context, _ bus.Name, req media.OpenLeg) (media.LegOpened, error) {
+		return node.OpenLeg(ctx, req)
+	}); err != nil {
+		return err
+	}
+	if err := bus.Handle(conn, "leg.close", func(_ context.Context, _ bus.Name, req media.CloseLeg) (none, error) {
+		node.CloseLeg(req)
+		return none{}, nil
+	}); err != nil {
+		return err
+	}
+	if err := bus.Handle(conn, "forward", func(_ context.Context, _ bus.Name, t media.Table) (none, error) {
+		return none{}, node.Forward(t)
+	}); err != nil {
+		return err
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// busMedia is signaling's media node on the other side of the bus.
+type busMedia struct{ conn *bus.Conn }
+
+func (m busMedia) OpenLeg(ctx context.Context, req media.OpenLeg) (out media.LegOpened, err error) {
+	err = m.conn.Call(ctx, bus.Main(bus.SFU), "leg.open", req, &out)
+	return out, err
+}
+
+func (m busMedia) CloseLeg(ctx context.Context, req media.CloseLeg) error {
+	return m.conn.Call(ctx, bus.Main(bus.SFU), "leg.close", req, nil)
+}
+
+func (m busMedia) Forward(ctx context.Context, t media.Table) error {
+	return m.conn.Call(ctx, bus.Main(bus.SFU), "forward", t, nil)
+}
