@@ -222,6 +222,9 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		Opens: b.Opens.UTC().Truncate(time.Millisecond), Closes: b.Closes.UTC().Truncate(time.Millisecond), State: Opened(),
 	}
 	names := map[string]string{}
+	if h.Vulnerabilities == nil {
+		h.Vulnerabilities = []Vulnerability{}
+	}
 	for _, p := range b.Participants {
 		covered, err := s.covers(ctx, p, h.Opens, h.Closes)
 		if err != nil {
@@ -232,7 +235,7 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		h.Participants = append(h.Participants, who)
 		h.Seats = append(h.Seats, Seat{ID: NewSeatID(), Participant: who.ID, Device: p.Device, Premises: p.Premises, Agreement: covered.Agreement, Place: covered.Place})
 	}
-	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{b.Justification, b.Vulnerabilities, names})
+	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{h.Justification, h.Vulnerabilities, names})
 	if err != nil {
 		return nil, err
 	}
