@@ -3,6 +3,7 @@ package sealing_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"kuule/internal/canon"
 	"kuule/internal/jws"
+	"kuule/internal/sframe"
 	"kuule/interview"
 	"kuule/interview/sealing"
 	"kuule/interview/sealing/sealingtest"
@@ -77,6 +79,7 @@ func TestEveryGateOfAStatement(t *testing.T) {
 	otherCA := sealingtest.NewCA(t, "devices", w.now)
 	foreignKey, foreignCert := otherCA.Issue(t, good.Device.String(), w.now)
 	otherDeviceKey, otherDeviceCert := w.Devices.Issue(t, interview.NewDeviceID().String(), w.now)
+	caKey, caCert := w.Devices.IssueCA(t, good.Device.String(), w.now)
 	recKey, recCert := w.Recorders.Issue(t, sealing.RecorderUnit, w.now)
 	fakeRecKey, fakeRecCert := w.Devices.Issue(t, sealing.RecorderUnit, w.now)
 	devAsRecKey, devAsRecCert := w.Recorders.Issue(t, good.Device.String(), w.now)
@@ -99,6 +102,7 @@ func TestEveryGateOfAStatement(t *testing.T) {
 		"certificate of another device":      {nil, sealing.SignWith(otherDeviceKey, otherDeviceCert), 0, sealing.ErrStatement},
 		"certificate of another key":         {nil, sealing.SignWith(otherDeviceKey, good.Cert), 0, sealing.ErrStatement},
 		"no certificate":                     {nil, sealing.SignWith(good.Key), 0, sealing.ErrStatement},
+		"certificate of an authority":        {nil, sealing.SignWith(caKey, caCert), 0, sealing.ErrStatement},
 		"root's own certificate":             {nil, sealing.SignWith(good.Key, w.Devices.Cert), 0, sealing.ErrStatement},
 		"recorder says page":                 {nil, sealing.SignWith(recKey, recCert), 0, sealing.ErrStatement},
 		"recorder says page of its own name": {nil, sealing.SignWith(devAsRecKey, devAsRecCert), 0, sealing.ErrStatement},
@@ -370,16 +374,18 @@ func TestEveryGateOfAWrap(t *testing.T) {
 		want  error
 	}{
 		"made and signed by the server": {func(w *world, v sealing.Wrap, chair, applicant, _ *person) string {
-			evil := sealingtest.Identity(w.t)
-			m, _ := w.Trust().VerifyMember(applicant.Statement, applicant.Admission, w.now)
-			text, err := sealing.SignedWraps(evil).Give(v, make([]byte, 32), m)
+			// All is as it should be, but for whose signature it is.
+			evil := sealingtest.NewKey(w.t)
+			m, err := w.Trust().VerifyMember(applicant.Statement, applicant.Admission, w.now)
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			var forged sealing.Wrap
-			_ = jws.Peek(text, sealing.TypeWrap, &forged)
-			forged.Sender = chair.ID()
-			return sign(w.t, forged, sealing.TypeWrap, pageKey(&person{Joined: &sealingtest.Joined{Identity: evil}}))
+			v.KID, v.Track = v.KID+1, interview.NewTrackID()
+			text, err := sealing.SignedWraps(sealing.IdentityOf(chair.ID(), nil, evil)).Give(v, make([]byte, 32), m)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return text
 		}, sealing.ErrWrap},
 		"key substituted under the sender's signature text": {func(w *world, v sealing.Wrap, chair, _, _ *person) string {
 			text, _ := canonJWS(w.t, v, func(v *sealing.Wrap) { v.CT = v.Enc })
@@ -436,6 +442,11 @@ func TestEveryGateOfAWrap(t *testing.T) {
 		"no source": {func(w *world, v sealing.Wrap, chair, applicant, _ *person) string {
 			return give(w, v, chair, applicant, func(v *sealing.Wrap) { v.KID++; v.Track = interview.NewTrackID(); v.Source = "smell" })
 		}, sealing.ErrTrack},
+		"from one who left": {func(w *world, v sealing.Wrap, chair, applicant, rec *person) string {
+			late := w.page(interview.RoleCounsel)
+			w.know(chair, applicant, rec, late)
+			return give(w, v, late, applicant, func(*sealing.Wrap) {})
+		}, sealing.ErrNotOnRoster},
 		"too long": {func(w *world, v sealing.Wrap, chair, _, _ *person) string {
 			v.CT = strings.Repeat("A", sealing.MaxWrap)
 			return sign(w.t, v, sealing.TypeWrap, pageKey(chair))
@@ -553,6 +564,65 @@ func TestAFrameCountsOnceAndOnlyWhereItBelongs(t *testing.T) {
 	wants(t, "another source on the track", err, sealing.ErrTrack)
 	_, err = chair.Seal(nil, interview.NewTrackID(), sealing.FrameHeader{Source: interview.SourceAudio}, nil)
 	wants(t, "undeclared track", err, sealing.ErrTrack)
+}
+
+// A sender who lies inside its own seal about what the track carries.
+func TestAFrameOfAnotherSourceIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	chair, applicant, _ := w.trio()
+	track, key := interview.NewTrackID(), make([]byte, 32)
+	key[0] = 7 // what give wraps
+	wraps, err := chair.Wraps(chair.track, interview.SourceAudio, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v sealing.Wrap
+	if err := jws.Peek(wrapFor(t, wraps, applicant.ID()), sealing.TypeWrap, &v); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := applicant.AcceptWrap(give(w, v, chair, applicant, func(v *sealing.Wrap) { v.Track, v.KID = track, v.KID+1 })); err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := sframe.NewSealer(key, uint64(v.KID+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[interview.Source]error{interview.SourceVideo: sealing.ErrTrack, interview.SourceAudio: nil} {
+		plain, err := sealing.AppendFrameHeader(nil, sealing.FrameHeader{Source: source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, _, err := sealer.Seal(nil, sealing.FrameMetadata(track), plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err = applicant.Open(nil, chair.ID(), track, sealed); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", source, err, want)
+		}
+	}
+	sealed, _, err := sealer.Seal(nil, sealing.FrameMetadata(track), []byte("no header"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = applicant.Open(nil, chair.ID(), track, sealed)
+	wants(t, "no header inside", err, sealing.ErrFrame)
+}
+
+// However fast epochs follow each other, a key outlives its own by one only.
+func TestAKeyTwoEpochsOldIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	chair, applicant, rec := w.trio()
+	everyone := []*person{chair, applicant, rec}
+	first, second := chair.say(t, "first"), chair.say(t, "second")
+	w.roster(chair, everyone, "join", applicant, rec)
+	if _, err := applicant.hear(chair, first); err != nil {
+		t.Errorf("one epoch later: %v", err)
+	}
+	w.roster(chair, everyone, "join", applicant, rec)
+	_, err := applicant.hear(chair, second)
+	wants(t, "two epochs later", err, sealing.ErrNoKey)
 }
 
 // A reload is a new member: it has new keys, cannot be taken for the old page,

@@ -40,12 +40,28 @@ func NewCA(t testing.TB, name string, now time.Time) *CA {
 // for a day from an hour before now.
 func (c *CA) Issue(t testing.TB, unit string, now time.Time) (*ecdsa.PrivateKey, *x509.Certificate) {
 	t.Helper()
-	key := NewKey(t)
-	tmpl := &x509.Certificate{
+	return c.issue(t, leaf(unit, now))
+}
+
+// IssueCA does the same, but lets the certificate issue others.
+func (c *CA) IssueCA(t testing.TB, unit string, now time.Time) (*ecdsa.PrivateKey, *x509.Certificate) {
+	t.Helper()
+	tmpl := leaf(unit, now)
+	tmpl.IsCA, tmpl.BasicConstraintsValid = true, true
+	return c.issue(t, tmpl)
+}
+
+func leaf(unit string, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: "kuule", OrganizationalUnit: []string{unit}},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(23 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
+}
+
+func (c *CA) issue(t testing.TB, tmpl *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
+	t.Helper()
+	key := NewKey(t)
 	return key, certificate(t, tmpl, c.Cert, &key.PublicKey, c.key)
 }
 

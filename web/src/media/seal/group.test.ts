@@ -260,9 +260,13 @@ describe('a wrap', () => {
     const { chair, applicant } = await pair()
     const w = peekMessage('wrap', (await chair.group.wraps())[0])
     const swapped = await sign({ ...w, kid: w.kid + 1 }, typ.wrap, chair.identity.sign.privateKey)
-    await expect(applicant.group.acceptWrap(swapped)).rejects.toThrow('wrap')
-    const server = await makeIdentity(newID('mem'))
-    await expect(applicant.group.acceptWrap(await sign(w, typ.wrap, server.sign.privateKey))).rejects.toThrow('wrap')
+    await expect(applicant.group.acceptWrap(swapped)).rejects.toThrow(/^wrap:/)
+    // All is as it should be, but for whose signature it is.
+    const server = { ...(await makeIdentity(newID('mem'))), member: chair.id }
+    const to = applicant.group.member(applicant.id)
+    if (to === undefined) throw new Error('the applicant is not known')
+    const forged = await new SignedWraps(server).give({ ...w, track: newID('trk'), kid: w.kid + 1 }, new Uint8Array(32), to)
+    await expect(applicant.group.acceptWrap(forged)).rejects.toThrow(/^wrap: signature/)
     await expect(applicant.group.acceptWrap(await sign({ ...w, sender: applicant.id }, typ.wrap, applicant.identity.sign.privateKey))).rejects.toThrow('member')
   })
 })
