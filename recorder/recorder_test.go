@@ -92,7 +92,7 @@ type room struct {
 	beats []sealing.Heartbeat
 }
 
-func (r *room) Member() interview.MemberID { return r.me.Identity.Member() }
+func (r *room) Member() interview.MemberID { return r.me.Member() }
 func (r *room) Group() interview.GroupID   { return r.w.Group }
 func (r *room) Statement() string          { return r.me.Statement }
 func (r *room) Signer() crypto.Signer      { return r.me.Signer() }

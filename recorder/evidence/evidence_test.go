@@ -326,11 +326,11 @@ func TestWhatDoesNotHoldTogetherIsRefusedAndNamed(t *testing.T) {
 		"member without admission":   {after: func(h *hearing) { h.content.Admissions = append(h.content.Admissions[:1:1], h.Recorder.Admission) }, want: evidence.ErrRoom, file: "room/rosters"},
 		"recorder without admission": {after: func(h *hearing) { h.content.Admissions = h.content.Admissions[:2] }, want: evidence.ErrRoom, file: "room/rosters"},
 		"roster signed by the applicant": {after: func(h *hearing) {
-			h.content.Rosters = append(h.content.Rosters, h.World.Roster(h.other, 20, h.other, h.Recorder))
+			h.content.Rosters = append(h.content.Rosters, h.Roster(h.other, 20, h.other, h.Recorder))
 		}, want: evidence.ErrRoom, file: "room/rosters"},
 		"roster missing": {after: func(h *hearing) {
-			h.World.Roster(h.chair, 20, h.chair)
-			h.content.Rosters = append(h.content.Rosters, h.World.Roster(h.chair, 21, h.chair))
+			h.Roster(h.chair, 20, h.chair)
+			h.content.Rosters = append(h.content.Rosters, h.Roster(h.chair, 21, h.chair))
 		}, want: evidence.ErrRoom, file: "room/rosters"},
 		"no roster that the recorder saw": {after: func(h *hearing) { h.content.Rosters = nil }, want: evidence.ErrRoom, file: "journal/"},
 		"origin list of somebody else": {during: func(h *hearing, j *journal.Writer) {
@@ -483,7 +483,7 @@ func TestLogPinsTheJournal(t *testing.T) {
 			body, err := canon.Marshal(map[string]any{"id": leaf.ID, "type": leaf.Type, "v": 1, "hearing": h.Hearing, "fields": map[string]any{"recording": of, "seq": c.seq, "head": head}})
 			must(t, err)
 			salt := make([]byte, 32)
-			sum := sha256.Sum256(append(salt, body...))
+			sum := sha256.Sum256(slices.Concat(salt, body))
 			leaf.H = base64.RawURLEncoding.EncodeToString(sum[:])
 			at, err := log.Append(t.Context(), []audit.Leaf{leaf})
 			must(t, err)

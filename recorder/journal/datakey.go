@@ -75,7 +75,7 @@ func (k DataKey) Wrap(ctx context.Context, w KeyWrapper, c interview.CaseID, h i
 // IsZero reports whether there is no key.
 func (k DataKey) IsZero() bool { return k.aead == nil }
 
-// String, GoString, LogValue and MarshalJSON keep the key out of every output.
+// String and its siblings keep the key out of every output.
 func (k DataKey) String() string { return "data key (redacted)" }
 
 // GoString is String.

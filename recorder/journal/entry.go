@@ -195,7 +195,7 @@ func (e Entry) SenderKey() (SenderKey, error) {
 	return SenderKey{b.Group, b.Epoch, b.Member, b.Track, b.Source, b.KID, key}, nil
 }
 
-// String, GoString, LogValue and MarshalJSON keep the key out of every output.
+// String and its siblings keep the key out of every output.
 func (k SenderKey) String() string { return fmt.Sprintf("sender key %d (redacted)", k.KID) }
 
 // GoString is String.

@@ -109,14 +109,16 @@ func (x *Index) Block(seq int64) (*Block, error) {
 		}
 	}
 	r.at, r.begun, r.offset, r.next = p.File, true, p.Offset, seq
-	r.last.To, r.last.File = p.From, int64(p.File)+1
 	src := Source{Name: FileName(int64(p.File) + 1), Reader: io.NewSectionReader(x.files[p.File], p.Offset, p.Size)}
 	prefix := make([]byte, prefixSize)
 	if _, err := io.ReadFull(src.Reader, prefix); err != nil {
 		return nil, r.place(truncated(err))
 	}
-	r.anyPrev = true
+	r.adopt = seq > 0
 	b, err := r.block(src, prefix)
+	if err == nil && b.Head.Seq != seq {
+		err = ErrChain
+	}
 	if err != nil {
 		return nil, &PlaceError{src.Name, p.Offset, seq, err}
 	}

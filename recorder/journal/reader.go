@@ -89,7 +89,7 @@ type Reader struct {
 	key     crypto.PublicKey
 	opened  Opened
 	closed  *Closed
-	anyPrev bool // a block read out of order: its predecessor is not known
+	adopt   bool // the next block is taken where it stands: what is before it was not read
 	err     error
 }
 
@@ -228,7 +228,7 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 	}
 	whole := append(append(make([]byte, 0, l.total()), prefix...), rest...)
 	b.Hash = hash(whole)
-	r.prev, r.last, r.next = b.Hash, b.Head, r.next+1
+	r.prev, r.last, r.next, r.adopt = b.Hash, b.Head, b.Head.Seq+1, false
 	return b, nil
 }
 
@@ -277,13 +277,13 @@ func (r *Reader) follows(h Head) error {
 		return fmt.Errorf("%w: it belongs to recording %s", ErrChain, h.Recording)
 	case r.closed != nil:
 		return fmt.Errorf("%w: the journal was closed before it", ErrChain)
-	case h.Seq != r.next:
+	case h.Seq != r.next && !r.adopt:
 		return fmt.Errorf("%w: it is block %d", ErrChain, h.Seq)
-	case h.Prev != r.prev && !r.anyPrev:
+	case h.Prev != r.prev && !r.adopt:
 		return fmt.Errorf("%w: it names another block before it", ErrChain)
 	case h.File != int64(r.at)+1:
 		return fmt.Errorf("%w: it belongs to file %d", ErrChain, h.File)
-	case h.Seq > 0 && h.From != r.last.To, h.To < h.From:
+	case h.Seq > 0 && h.From != r.last.To && !r.adopt, h.To < h.From:
 		return fmt.Errorf("%w: its times do not continue", ErrChain)
 	case h.Frames < 0:
 		return fmt.Errorf("%w: negative count of frames", ErrMalformed)

@@ -107,26 +107,29 @@ func (t Tail) After(cause Cause) *After {
 // Recover opens a journal that its writer may have left in the middle of a
 // write. A torn last block is cut off, durably; anything else that is wrong is
 // returned as it is found, and nothing is changed. A journal whose first block
-// is torn is fs.ErrNotExist: nothing of it was ever durable.
+// is torn is fs.ErrNotExist: nothing of it was ever durable. Only the last file
+// is read through, so that a long hearing's recorder is back as soon as a short
+// one's.
 func Recover(path string) (Tail, error) {
-	names, err := fileNames(path)
-	if err != nil {
-		return Tail{}, err
-	}
-	last := names[len(names)-1]
 	f, err := OpenFolder(path)
 	if err != nil {
 		return Tail{}, err
 	}
 	defer f.Close()
+	r := f.Reader
+	if len(f.files) > 1 {
+		if r, err = f.lastFile(); err != nil {
+			return Tail{}, err
+		}
+	}
 	t := Tail{Seq: -1}
 	for {
-		b, err := f.Next()
+		b, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		var at *PlaceError
-		if errors.As(err, &at) && at.File == last {
+		if errors.As(err, &at) && at.File == f.sources[len(f.sources)-1].Name {
 			if t.Torn, err = cut(path, at); err != nil {
 				return Tail{}, err
 			}
@@ -137,11 +140,25 @@ func Recover(path string) (Tail, error) {
 		}
 		t.Seq, t.Head, t.To = b.Head.Seq, b.Hash, b.Head.To
 	}
-	t.Opened, t.Closed = f.Opened(), f.Closed() != nil
+	if t.Seq < 0 && len(f.files) > 1 { // the last file is gone, the one before it ends the journal
+		before, err := Recover(path)
+		before.Torn += t.Torn
+		return before, err
+	}
+	t.Opened, t.Closed = r.Opened(), r.Closed() != nil
 	if t.Seq < 0 {
 		return Tail{}, fmt.Errorf("journal in %s: no whole block: %w", filepath.Base(path), fs.ErrNotExist)
 	}
 	return t, nil
+}
+
+// lastFile is a reader of the last file alone, with the key of the first block.
+func (f *Folder) lastFile() (*Reader, error) {
+	if _, err := f.Next(); err != nil {
+		return nil, err
+	}
+	n := len(f.sources) - 1
+	return &Reader{sources: f.sources, at: n, next: 1, adopt: true, last: Head{File: int64(n)}, opened: f.opened, key: f.key}, nil
 }
 
 // zeros reports whether nothing but zero bytes is left, and not more than one

@@ -179,6 +179,17 @@ func TestTornLastWriteIsCutOffAndNothingElse(t *testing.T) {
 		}
 	}
 
+	// A next file was begun and its first block torn: the file goes.
+	for _, begun := range []string{"", "kuu", "kuulejr1", "kuulejr1KJB1\x00\x00"} {
+		whole := append(append([][]byte(nil), files[:last.File]...), end[:last.Offset])
+		path := lay(t, append(whole, []byte(begun))...)
+		tail, err := journal.Recover(path)
+		must(t, err)
+		if names, _ := filepath.Glob(path + "/*.kj"); tail.Seq != last.Seq-1 || tail.Torn != int64(len(begun)) || len(names) != len(whole) {
+			t.Fatalf("begun with %q: %+v, files %v", begun, tail, names)
+		}
+	}
+
 	// The file had grown, the bytes had not come.
 	grown := append(append([]byte(nil), end[:last.Offset]...), make([]byte, last.Size)...)
 	if tail, err := journal.Recover(lay(t, append(append([][]byte(nil), files[:last.File]...), grown)...)); err != nil || tail.Seq != last.Seq-1 || tail.Torn < last.Size {
@@ -186,16 +197,19 @@ func TestTornLastWriteIsCutOffAndNothingElse(t *testing.T) {
 	}
 
 	// A whole block that is wrong, or one with more behind it, was not torn.
-	for _, of := range []journal.Position{last, blocks[1]} {
-		bad := append([][]byte(nil), files...)
-		bad[of.File] = append([]byte(nil), files[of.File]...)
-		bad[of.File][of.Offset+of.Size-1] ^= 1
+	for name, c := range map[string]struct {
+		of    journal.Position
+		files [][]byte
+	}{"last": {last, files}, "with more behind it": {blocks[1], files[:1]}} {
+		bad := append([][]byte(nil), c.files...)
+		bad[c.of.File] = append([]byte(nil), files[c.of.File]...)
+		bad[c.of.File][c.of.Offset+c.of.Size-1] ^= 1
 		path := lay(t, bad...)
 		if _, err := journal.Recover(path); !errors.Is(err, journal.ErrContent) {
-			t.Fatalf("a changed block: %v", err)
+			t.Fatalf("%s: a changed block: %v", name, err)
 		}
-		if b, err := os.ReadFile(filepath.Join(path, journal.FileName(int64(of.File)+1))); err != nil || !bytes.Equal(b, bad[of.File]) {
-			t.Fatal("a changed block was cut off")
+		if b, err := os.ReadFile(filepath.Join(path, journal.FileName(int64(c.of.File)+1))); err != nil || !bytes.Equal(b, bad[c.of.File]) {
+			t.Fatalf("%s: a changed block was cut off", name)
 		}
 	}
 	if o, err := journal.Identify(lay(t, files...)); err != nil || o.Recording != w.Recording {

@@ -151,7 +151,7 @@ func writeVector(t *testing.T) {
 	last.Lost = 1
 	must(t, j.Append(last))
 	add(journal.NewSigned(journal.EntryOrigin, 1_400_000, audio.Origin()))
-	add(journal.NewEntry(journal.EntryGap, 1_400_000, journal.Gap{Cause: journal.CauseNotReceived, From: 1_230_000, To: 1_250_000, Member: m.Identity.Member(), Track: audio.Track, Frames: 1}))
+	add(journal.NewEntry(journal.EntryGap, 1_400_000, journal.Gap{Cause: journal.CauseNotReceived, From: 1_230_000, To: 1_250_000, Member: m.Member(), Track: audio.Track, Frames: 1}))
 	must(t, j.Close("ended"))
 	file, err := os.ReadFile(filepath.Join(path, journal.FileName(1)))
 	must(t, err)

@@ -497,7 +497,7 @@ func (w *Writer) settle(b batch, head string) {
 // EncodeWrapped is the text form of a wrapped data key.
 func EncodeWrapped(wrapped []byte) string { return base64.RawURLEncoding.EncodeToString(wrapped) }
 
-// Wrapped gives the wrapped data key.
+// DecodeWrapped gives the wrapped data key.
 func (o Opened) DecodeWrapped() ([]byte, error) {
 	b, err := base64.RawURLEncoding.DecodeString(o.Wrapped)
 	if err != nil {

@@ -52,10 +52,10 @@ type Authority struct {
 
 // Member is a member with its own keys.
 type Member struct {
-	*sealing.Identity
-	Statement string
-	Admission string
-	Seat      sealing.AdmittedSeat
+	*sealing.Identity // whose Member is the member's id
+	Statement         string
+	Admission         string
+	Seat              sealing.AdmittedSeat
 }
 
 // New makes a world.
@@ -110,9 +110,9 @@ func (w *World) Roster(chair *Member, at interview.Micros, members ...*Member) s
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := sealing.Roster{V: 1, Hearing: w.Hearing, Group: w.Group, Epoch: int64(len(w.rosters)) + 1, Chair: chair.Identity.Member(), Reason: "join", At: at}
+	r := sealing.Roster{V: 1, Hearing: w.Hearing, Group: w.Group, Epoch: int64(len(w.rosters)) + 1, Chair: chair.Member(), Reason: "join", At: at}
 	for _, m := range members {
-		r.Members = append(r.Members, sealing.RosterMember{Member: m.Identity.Member(), Admission: jws.Hash(m.Admission)})
+		r.Members = append(r.Members, sealing.RosterMember{Member: m.Member(), Admission: jws.Hash(m.Admission)})
 	}
 	if n := len(w.rosters); n > 0 {
 		r.Prev = jws.Hash(w.rosters[n-1])
@@ -146,7 +146,7 @@ func (w *World) Clock() interview.Micros { return interview.Micros(time.Since(w.
 // Opened is how this world's journal opens.
 func (w *World) Opened() journal.Opened {
 	return journal.Opened{
-		V: 1, Case: w.Case, Hearing: w.Hearing, Group: w.Group, Member: w.Recorder.Identity.Member(), Recording: w.Recording,
+		V: 1, Case: w.Case, Hearing: w.Hearing, Group: w.Group, Member: w.Recorder.Member(), Recording: w.Recording,
 		Statement: w.Recorder.Statement, Wrapped: journal.EncodeWrapped([]byte("wrapped")),
 		Anchor: journal.Anchor{Wall: w.Now.UnixMicro(), Reason: "opened"},
 	}
@@ -195,7 +195,7 @@ func (s *Sender) Seal(capture interview.Micros, key bool, codec []byte) journal.
 	s.hashes = append(s.hashes, sum[:sealing.OriginHashBytes]...)
 	s.next = counter + 1
 	return journal.Frame{
-		Member: s.Member.Identity.Member(), Track: s.Track, Source: s.Source, KID: uint64(s.KID), Counter: counter,
+		Member: s.Member.Member(), Track: s.Track, Source: s.Source, KID: uint64(s.KID), Counter: counter,
 		RTPTime: uint32(capture / 1000 * 48), Arrival: capture + 20_000, Capture: capture, Key: key, Sealed: sealed,
 	}
 }
@@ -204,7 +204,7 @@ func (s *Sender) Seal(capture interview.Micros, key bool, codec []byte) journal.
 func (s *Sender) Origin() string {
 	s.w.t.Helper()
 	text, err := jws.Sign(sealing.Origin{
-		V: 1, Hearing: s.w.Hearing, Group: s.w.Group, Member: s.Member.Identity.Member(), Track: s.Track, Seq: s.seq, Prev: s.prev,
+		V: 1, Hearing: s.w.Hearing, Group: s.w.Group, Member: s.Member.Member(), Track: s.Track, Seq: s.seq, Prev: s.prev,
 		KID: s.KID, First: int64(s.first), Hashes: base64.RawURLEncoding.EncodeToString(s.hashes),
 	}, sealing.TypeOrigin, s.Member.Signer())
 	must(s.w.t, err)
@@ -214,7 +214,7 @@ func (s *Sender) Origin() string {
 
 // SenderKey is what a recorder keeps of this sender's key.
 func (s *Sender) SenderKey() journal.SenderKey {
-	return journal.SenderKey{Group: s.w.Group, Epoch: s.KID >> 10, Member: s.Member.Identity.Member(), Track: s.Track, Source: s.Source, KID: s.KID, Key: s.Key}
+	return journal.SenderKey{Group: s.w.Group, Epoch: s.KID >> 10, Member: s.Member.Member(), Track: s.Track, Source: s.Source, KID: s.KID, Key: s.Key}
 }
 
 // Numbered is a frame whose content is its number, for tests that count.

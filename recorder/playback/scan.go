@@ -204,12 +204,8 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 		s.overview.Keyless++
 		return nil
 	}
-	head, codec, err := k.Open(nil, f.Sealed)
-	if errors.Is(err, sealing.ErrReplay) {
-		return nil // the other recorder's copy
-	}
-	if err != nil || len(codec) == 0 {
-		s.overview.Failed++
+	head, codec, ok := s.open(k, f.Sealed)
+	if !ok {
 		return nil
 	}
 	lane := s.seats[f.Member].key
@@ -220,6 +216,19 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 		lane: lane + "/" + string(head.Source), member: f.Member, capture: head.Capture, source: head.Source,
 		codec: codec, key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1
 	})
+}
+
+// open opens a frame and counts it where it does not open. A second recorder's
+// copy of a frame is passed over.
+func (s *scan) open(k *sealing.FrameKey, sealed []byte) (sealing.FrameHeader, []byte, bool) {
+	head, codec, err := k.Open(nil, sealed)
+	if err == nil && len(codec) > 0 {
+		return head, codec, true
+	}
+	if !errors.Is(err, sealing.ErrReplay) {
+		s.overview.Failed++
+	}
+	return head, nil, false
 }
 
 // Survey reads journals through and tells what they hold. Journals are given
