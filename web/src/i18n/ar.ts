@@ -49,7 +49,8 @@ export const ar: ApplicantCatalogue = {
       behind: 'متأخر',
       failed: 'عطل',
       stopped: 'متوقف',
-      away: 'غير موجود',
+      away: 'لا يستجيب',
+      ready: 'جاهز، لا يسجل',
     },
     verdict: {
       verified: 'تم التحقق',

@@ -45,7 +45,8 @@ export const en: Catalogue = {
       behind: 'Behind',
       failed: 'Failed',
       stopped: 'Stopped',
-      away: 'Not present',
+      away: 'Does not answer',
+      ready: 'Ready, not recording',
     },
     verdict: {
       verified: 'Verified',

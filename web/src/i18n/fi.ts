@@ -46,7 +46,8 @@ export const fi = {
       behind: 'Jäljessä',
       failed: 'Vika',
       stopped: 'Pysäytetty',
-      away: 'Ei paikalla',
+      away: 'Ei vastaa',
+      ready: 'Valmiina, ei tallenna',
     },
     verdict: {
       verified: 'Tarkistettu',

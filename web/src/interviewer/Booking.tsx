@@ -19,7 +19,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
   const [diary, setDiary] = useState('')
   const [lodged, setLodged] = useState<CalendarDate>(today(getLocalTimeZone()))
   const [applicant, setApplicant] = useState('')
-  const [place, setPlace] = useState<string>(places.at(0)?.device ?? '')
+  const [place, setPlace] = useState<string>(places.find((p) => !p.own)?.device ?? '')
   const [language, setLanguage] = useState<Spoken>('ar')
   const [when, setWhen] = useState<CalendarDateTime>(toCalendarDateTime(now(getLocalTimeZone())).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 }))
   const [mode, setMode] = useState<Mode>('remote')
@@ -66,7 +66,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
     <form className="stack" onSubmit={(e) => void submit(e)} noValidate>
       <p className="quiet">{t('staff.book.help')}</p>
       <ProblemNotice problem={problem} />
-      <Field label={t('staff.book.diary')} help={t('staff.book.diaryHelp')} value={diary} onChange={setDiary} required {...needs(diary)} />
+      <Field label={t('staff.book.diary')} help={t('staff.book.diaryHelp')} value={diary} onChange={setDiary} required first {...needs(diary)} />
       <Dates label={t('staff.book.lodged')} granularity="day" value={lodged} onChange={(v) => setLodged(parseDate(v.toString().slice(0, 10)))} />
       <Field label={t('staff.book.applicant')} value={applicant} onChange={setApplicant} required {...needs(applicant)} />
       <Choice label={t('staff.knock.place')} value={place} onChange={setPlace} options={places.filter((p) => !p.own).map((p) => ({ id: p.device as string, text: `${p.label}, ${p.place}` }))} />
@@ -89,7 +89,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
 function Dates({ label, value, onChange, granularity }: { label: string; value: DateValue; onChange: (value: DateValue) => void; granularity: 'day' | 'minute' }) {
   return (
     <DateField className="field" value={value} onChange={(v) => (v === null ? undefined : onChange(v))} granularity={granularity} hourCycle={24} shouldForceLeadingZeros>
-      <Label>{label}</Label>
+      <Label className="label">{label}</Label>
       <DateInput className="date">{(segment) => <DateSegment segment={segment} className="segment" />}</DateInput>
     </DateField>
   )

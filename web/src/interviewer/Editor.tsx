@@ -69,6 +69,7 @@ export function Editor({ hearing, initial, now }: { hearing: HearingID; initial:
             <textarea
               data-line={line.utterance}
               rows={1}
+              dir="auto"
               value={line.text}
               aria-label={t('staff.editor.text', { kind: t(`shared.record.kind.${line.kind}`), time: clockText(line.at) })}
               onChange={(event) => store.change(line.utterance, { text: event.target.value }, now())}

@@ -58,7 +58,7 @@ export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: Room
       {face && <Notice kind="warning" title={t('staff.knock.face')} />}
       {declining ? (
         <>
-          <Field label={t('staff.knock.declineReason')} help={t('staff.knock.declineHelp')} value={reason} onChange={setReason} lines required />
+          <Field label={t('staff.knock.declineReason')} help={t('staff.knock.declineHelp')} value={reason} onChange={setReason} lines required first />
           <div className="row">
             <Button look="danger" isDisabled={reason.trim() === ''} onPress={() => act(room.decline(knock, reason.trim()))}>
               {t('staff.knock.declineSend')}

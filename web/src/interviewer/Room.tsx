@@ -62,14 +62,17 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
           {/* E10: nothing on this page can cover, move or remove the applicant's tile. */}
           <div className="constant">
             <Tile large person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
-          </div>
-          <div className="tiles">
-            <Tile person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
-            {counsel !== applicant && <Tile person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
+            <div className="tiles">
+            {/* Who sits beside the applicant is in the same picture. */}
+            {(interpreter === undefined || interpreter !== applicant) && (
+              <Tile person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
+            )}
+            {(counsel === undefined || counsel !== applicant) && <Tile person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
             {others.map((p) => (
               <Tile key={p.member} person={p} label={namesOf(p.seats)} />
             ))}
             {self !== undefined && <Tile person={self} own={state.media} label={`${namesOf(self.seats)} (${t('shared.members.you')})`} />}
+            </div>
           </div>
           <Section title={t('shared.members.title')} className="card stack tight">
             <People state={state} />
@@ -144,7 +147,7 @@ function PhaseBar({ room, state, title }: { room: RoomClient; state: RoomState; 
         </div>
       )}
       <Dialog title={t('staff.room.pauseTitle')} open={dialog === 'pause'} onClose={close}>
-        <Field label={t('staff.room.pauseReason')} help={t('staff.room.pauseReasonHelp')} value={reason} onChange={setReason} required />
+        <Field label={t('staff.room.pauseReason')} help={t('staff.room.pauseReasonHelp')} value={reason} onChange={setReason} required first />
         <div className="row">
           <Button isDisabled={reason.trim() === ''} onPress={() => void room.pause(reason.trim()).then(close)}>
             {t('staff.room.pause')}

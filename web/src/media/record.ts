@@ -32,7 +32,9 @@ export function durable(beat: Beat, now: { performance: number; hearing: words.M
   )
 }
 
-/** What people are told of a recorder. */
+/** What people are told of a recorder; `ready` is one in the room that is outside the keys, as in a pause. */
+export type ShownRecorder = words.RecorderState | 'away' | 'ready'
+
 export function recorderState(beat: Beat | undefined, now: { performance: number }): words.RecorderState | 'away' {
   if (beat === undefined || now.performance - beat.arrived >= 2 * heartbeatLife) return 'away'
   return beat.heartbeat.state

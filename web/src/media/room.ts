@@ -5,7 +5,7 @@ import type * as words from '../api/words'
 import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView, Slot } from '../api/wire'
 import { LevelMeter } from './level'
 import { Peer, wantedCipher } from './peer'
-import { durable, recorderState, signOf, type Beat, type Sign } from './record'
+import { durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
 import type { InForce, MakeSealing, RosterReason, Sealing } from './sealing'
 import { RoomSocket, type Incoming } from './socket'
 
@@ -25,7 +25,7 @@ export interface Person {
   seats: SeatView[]
   audio: MediaStreamTrack | null
   video: MediaStreamTrack | null
-  recorderState: words.RecorderState | 'away' | null
+  recorderState: ShownRecorder | null
 }
 
 /** All that a room's screens show. A new object at every change. */
@@ -447,7 +447,7 @@ export class RoomClient {
     this.sealing?.setLevel(this.meter.dBov())
     const now = { performance: micros(), hearing: this.now() }
     const sign = signOf(this.state.phase.phase, this.beats.values(), now)
-    const moved = this.state.people.some((p) => p.recorder && p.recorderState !== recorderState(this.beats.get(p.member), now))
+    const moved = this.state.people.some((p) => p.recorder && p.recorderState !== this.shownRecorder(p, now))
     if (sign !== this.state.sign || moved) {
       this.set({ sign })
       this.show()
@@ -468,10 +468,15 @@ export class RoomClient {
         keyed: this.inForce?.members.includes(v.member) ?? false,
         audio: verified ? (from?.audio ?? null) : null,
         video: verified ? (from?.video ?? null) : null,
-        recorderState: recorder ? recorderState(this.beats.get(v.member), now) : null,
+        recorderState: recorder ? this.shownRecorder(v, now) : null,
       }
     })
     this.set({ people, sas: this.inForce?.sas ?? '', epoch: this.inForce?.epoch ?? 0 })
+  }
+
+  private shownRecorder(recorder: { member: words.MemberID; connected: boolean }, now: { performance: number }): ShownRecorder {
+    const state = recorderState(this.beats.get(recorder.member), now)
+    return state === 'away' && recorder.connected && this.state.phase.phase !== 'on-record' ? 'ready' : state
   }
 
   private dropKnock(member: words.MemberID) {

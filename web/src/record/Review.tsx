@@ -14,6 +14,7 @@ export function Review({ id, applicant = false, onHome }: { id: RecordID; applic
   const { t, language, moment } = useTexts()
   const [record, setRecord] = useState<Sealed | null>(null)
   const [problem, setProblem] = useState<Document | null>(null)
+  const [read, setRead] = useState<ReadonlySet<string>>(new Set())
   const load = useCallback(() => {
     api
       .record(id)
@@ -21,6 +22,8 @@ export function Review({ id, applicant = false, onHome }: { id: RecordID; applic
       .catch((thrown: unknown) => setProblem(Problem.of(thrown).document))
   }, [id])
   useEffect(load, [load])
+
+  const markRead = useCallback((ids: string[]) => setRead((before) => (ids.every((u) => before.has(u)) ? before : new Set([...before, ...ids]))), [])
 
   const act = async (work: () => Promise<unknown>): Promise<boolean> => {
     try {
@@ -71,8 +74,8 @@ export function Review({ id, applicant = false, onHome }: { id: RecordID; applic
       </Section>
       {record.received !== '' && (
         <>
-          <Lines record={record} act={act} large={applicant} />
-          <Outcome record={record} act={act} large={applicant} />
+          <Lines record={record} act={act} large={applicant} onRead={markRead} />
+          <Outcome record={record} act={act} large={applicant} read={(record.utterances ?? []).every((u) => read.has(u.utterance))} />
         </>
       )}
       <div>
@@ -86,13 +89,15 @@ export function Review({ id, applicant = false, onHome }: { id: RecordID; applic
 
 type Do = (work: () => Promise<unknown>) => Promise<boolean>
 
-function Lines({ record, act, large }: { record: Sealed; act: Do; large: boolean }) {
+function Lines({ record, act, large, onRead }: { record: Sealed; act: Do; large: boolean; onRead: (ids: string[]) => void }) {
   const { t } = useTexts()
   const lines = record.utterances ?? []
   const amendments = record.amendments ?? []
   const [at, setAt] = useState(0)
   const [all, setAll] = useState(false)
   const line = lines.at(at)
+  const shown = all ? lines.map((l) => l.utterance).join(' ') : (line?.utterance ?? '')
+  useEffect(() => onRead(shown.split(' ')), [shown, onRead])
   if (line === undefined) return null
   return (
     <Section title={t('shared.record.line', { number: at + 1, total: lines.length })} className={`card stack${large ? ' reading' : ''}`}>
@@ -152,7 +157,7 @@ function Correct({ line, record, act, large }: { line: Utterance; record: Sealed
 }
 
 /** J7: exactly one outcome; a refusal has reasons, or the person's word that none are given. */
-function Outcome({ record, act, large }: { record: Sealed; act: Do; large: boolean }) {
+function Outcome({ record, act, large, read }: { record: Sealed; act: Do; large: boolean; read: boolean }) {
   const { t } = useTexts()
   const [refusing, setRefusing] = useState(false)
   const [reasons, setReasons] = useState('')
@@ -185,7 +190,7 @@ function Outcome({ record, act, large }: { record: Sealed; act: Do; large: boole
         </>
       ) : (
         <div className="row">
-          <Button large={large} onPress={() => void act(() => api.outcome(record.record, 'confirmed', ''))}>
+          <Button large={large} isDisabled={!read} onPress={() => void act(() => api.outcome(record.record, 'confirmed', ''))}>
             {t('shared.record.confirm')}
           </Button>
           <Button large={large} look="secondary" onPress={() => setRefusing(true)}>

@@ -128,7 +128,7 @@ function Recorders({ people }: { people: Person[] }) {
           <Icon name="record" size={18} />
           <strong>{t('shared.role.recorder')}</strong>
         </span>
-        <span className={`tag ${state === 'recording' ? 'good' : state === 'away' || state === 'failed' ? 'bad' : 'careful'}`}>{t(`shared.recorder.${state}`)}</span>
+        <span className={`tag ${state === 'recording' ? 'good' : state === 'ready' ? 'info' : state === 'away' || state === 'failed' ? 'bad' : 'careful'}`}>{t(`shared.recorder.${state}`)}</span>
       </div>
     </li>
   ))

@@ -40,13 +40,15 @@ interface FieldProps {
   required?: boolean
   placeholder?: string
   type?: string
+  /** Takes the focus when its dialog opens. */
+  first?: boolean
 }
 
 /** A text field with its label above, help below it, and what is wrong in words. */
-export function Field({ label, value, onChange, help, wrong, lines = false, required = false, placeholder, type = 'text' }: FieldProps) {
+export function Field({ label, value, onChange, help, wrong, lines = false, required = false, placeholder, type = 'text', first = false }: FieldProps) {
   return (
-    <TextField className="field" value={value} onChange={onChange} isRequired={required} isInvalid={wrong !== undefined} type={type} validationBehavior="aria">
-      <Label>{label}</Label>
+    <TextField className="field" value={value} onChange={onChange} isRequired={required} isInvalid={wrong !== undefined} type={type} autoFocus={first} validationBehavior="aria">
+      <Label className="label">{label}</Label>
       {help !== undefined && (
         <Text slot="description" className="help">
           {help}
@@ -62,7 +64,7 @@ export function Field({ label, value, onChange, help, wrong, lines = false, requ
 export function Choice<T extends string>({ label, value, onChange, options, hideLabel = false }: { label: string; value: T; onChange: (value: T) => void; options: readonly { id: T; text: string; lang?: string }[]; hideLabel?: boolean }) {
   return (
     <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(key as T)}>
-      <Label className={hideLabel ? 'hidden' : ''}>{label}</Label>
+      <Label className={hideLabel ? 'hidden' : 'label'}>{label}</Label>
       <AriaButton className="select-button">
         <SelectValue />
         <Icon name="down" />
@@ -83,7 +85,7 @@ export function Choice<T extends string>({ label, value, onChange, options, hide
 export function Radios<T extends string>({ label, value, onChange, options }: { label: string; value: T; onChange: (value: T) => void; options: readonly { id: T; text: string }[] }) {
   return (
     <RadioGroup className="field" value={value} onChange={(v) => onChange(v as T)}>
-      <Label>{label}</Label>
+      <Label className="label">{label}</Label>
       <div className="radios">
         {options.map((o) => (
           <Radio key={o.id} value={o.id} className="radio">

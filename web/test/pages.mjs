@@ -1,0 +1,277 @@
+// Walks through the pages in Debian's Chromium, by keyboard where people would,
+// under the agent's own content security policy: axe, layout and behaviour in
+// every language at 1280 and 390 px. Screenshots go to test/shots.
+//   npm run journey [-- words of the scene's name]
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium } from 'playwright-core'
+import { serve } from './server.mjs'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const shots = new URL('./shots/', import.meta.url).pathname
+mkdirSync(shots, { recursive: true })
+const only = process.argv.slice(2)
+
+const server = await serve(0)
+const origin = `http://pages.localhost:${server.port}`
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+})
+
+const sizes = { wide: { width: 1280, height: 860 }, narrow: { width: 390, height: 844 } }
+let failed = 0
+
+/** One walk: a fresh window at a scene, in a language and width. */
+async function walk(name, { code, language = 'fi', size = 'wide' }, steps) {
+  const title = `${name} ${language} ${size}`
+  if (only.length > 0 && !only.every((w) => title.includes(w))) return
+  const context = await browser.newContext({ viewport: sizes[size], permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
+  const page = await context.newPage()
+  page.setDefaultTimeout(6000)
+  const wrong = []
+  page.on('console', (m) => m.type() === 'error' && !/status of 40[13]|ERR_EMPTY_RESPONSE/.test(m.text()) && wrong.push(m.text()))
+  page.on('pageerror', (e) => wrong.push(String(e)))
+  page.on('request', (r) => !r.url().startsWith(origin) && !/^(blob|data):/.test(r.url()) && wrong.push(`request outside the installation: ${r.url()}`))
+  await page.addInitScript((l) => {
+    sessionStorage.setItem('kuule.language', l)
+    document.addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`))
+  }, language)
+  try {
+    await page.goto(`${origin}/${code === null ? '' : `#start=${code}`}`)
+    await page.locator('main h1').first().waitFor({ state: 'attached' })
+    await steps({ page, look: (label) => look(page, `${title} ${label}`) })
+    assert.deepEqual(wrong, [], 'errors on the page')
+    console.log(`ok    ${title}`)
+  } catch (error) {
+    failed++
+    await page.screenshot({ path: `${shots}FAILED ${title}.png`.replaceAll(' ', '-') })
+    console.log(`FAIL  ${title}\n      ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n      ')} ${wrong.join('\n')}`)
+  } finally {
+    await context.close()
+  }
+}
+
+/** What must hold of every screen: axe, nothing cut off, nothing untranslated; axe alone passes blank and mirrored pages. */
+async function look(page, label) {
+  await page.waitForTimeout(250)
+  const session = await page.context().newCDPSession(page)
+  const { frameTree } = await session.send('Page.getFrameTree')
+  // An isolated world keeps the page's own policy in force while axe runs.
+  const { executionContextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id, worldName: 'axe' })
+  await session.send('Runtime.evaluate', { contextId: executionContextId, expression: axe })
+  const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+    contextId: executionContextId, awaitPromise: true, returnByValue: true,
+    expression: `axe.run(document, { runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','EN-301-549','best-practice'], rules: { region: { enabled: false } } }).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).slice(0, 3).join(' | '))))`,
+  })
+  assert.equal(exceptionDetails, undefined, 'axe ran')
+  const violations = JSON.parse(result.value)
+  await session.detach()
+  await page.screenshot({ path: `${shots}${label}.png`.replaceAll(' ', '-'), fullPage: true })
+  assert.deepEqual(violations, [], `axe: ${label}`)
+
+  const facts = await page.evaluate(() => {
+    const main = document.querySelector('main')
+    const heading = document.querySelector('main h1:not(.hidden), main h2')
+    const box = heading?.getBoundingClientRect()
+    const bounds = heading?.parentElement?.getBoundingClientRect()
+    const range = document.createRange()
+    if (heading) range.selectNodeContents(heading)
+    const text = range.getBoundingClientRect()
+    return {
+      words: main?.innerText.trim().length ?? 0,
+      overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      keys: /(?<![\w.])(shared|applicant|staff|problem|way)\.[a-z]+/.exec(document.body.innerText)?.[0] ?? null,
+      braces: document.body.innerText.includes('{{'),
+      dir: document.documentElement.dir, lang: document.documentElement.lang,
+      startGap: box && bounds ? (document.documentElement.dir === 'rtl' ? box.right - text.right : text.left - box.left) : 0,
+      small: [...document.querySelectorAll('button, [role=radio], [role=checkbox]')].filter((b) => { const r = b.getBoundingClientRect(); return r.width > 0 && (r.height < 40 || r.width < 28) }).map((b) => b.innerText),
+      font: getComputedStyle(document.body).fontFamily,
+    }
+  })
+  assert.ok(facts.words > 20, `${label}: the page is not blank`)
+  assert.ok(facts.overflow <= 0, `${label}: nothing stands out by ${facts.overflow} px`)
+  assert.equal(facts.keys, null, `${label}: no untranslated key`)
+  assert.equal(facts.braces, false, `${label}: no value left out`)
+  assert.equal(facts.dir, facts.lang === 'ar' ? 'rtl' : 'ltr', label)
+  assert.ok(Math.abs(facts.startGap) < 3, `${label}: headings begin at the start of the line, not ${facts.startGap} px away`)
+  assert.deepEqual(facts.small, [], `${label}: everything to press is large enough`)
+}
+
+/** Presses Tab until something with that name has the focus, then Enter or another key. */
+async function press(page, name, key = 'Enter', limit = 60) {
+  for (let i = 0; i < limit; i++) {
+    const at = await page.evaluate(() => {
+      const on = document.activeElement
+      return on?.matches('button, input, summary, a') ? (on.getAttribute('aria-label') ?? on.textContent) : ''
+    })
+    if (name.test(at)) return page.keyboard.press(key)
+    await page.keyboard.press('Tab')
+  }
+  throw new Error(`the keyboard does not reach ${name}`)
+}
+
+const everySize = ['wide', 'narrow']
+
+for (const language of ['fi', 'en', 'ar']) {
+  for (const size of everySize) {
+    await walk('start', { code: null, language, size }, async ({ look }) => look('needed'))
+    await walk('terminal', { code: 'applicant', language, size }, async ({ page, look }) => {
+      await press(page, /ymmärtänyt|understood|فهمت/)
+      await press(page, /Kokeile|Try camera|جرّب/)
+      await page.locator('.self-test video').waitFor()
+      await look('home')
+      await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
+      await page.locator('.sign.on').waitFor()
+      await page.locator('.tile video').first().waitFor()
+      await look('room')
+      await press(page, /tauon|break|استراحة/)
+      await page.locator('.notice.success').waitFor()
+      await look('break')
+      assert.deepEqual(server.scenes.get('applicant').asked.filter(([type]) => type === 'raise').map(([, b]) => b.what), ['recording-acknowledged', 'break'])
+      // H1: without valid heartbeats the page leaves "on record" within 2 s, whatever the server's phase says.
+      server.scenes.get('applicant').silent = true
+      await page.locator('.sign.checking').waitFor({ timeout: 2000 })
+      await look('unconfirmed')
+    })
+    await walk('review', { code: 'applicant-review', language, size }, async ({ page, look }) => {
+      await press(page, /Lue pöytäkirja|Read the transcript|اقرأ المحضر/)
+      await page.locator('h1').waitFor()
+      await look('notice')
+      await press(page, /Olen saanut|I have received|استلمت/)
+      await page.locator('.line.large').waitFor()
+      await press(page, /Seuraava|Next line|السطر التالي/)
+      await press(page, /Lisää korjaus|Add a correction|إضافة تصحيح/)
+      await page.locator('textarea').fill(language === 'ar' ? 'غادرت في الرابع من أيار.' : 'Lähdin neljäntenä päivänä.')
+      await press(page, /^Lähetä$|^Send$|^إرسال$/)
+      await page.locator('.amendment').waitFor()
+      await look('line')
+      // J3: confirming waits until the entire content was shown.
+      assert.ok(await page.getByRole('button', { name: /^Vahvistan|^I confirm|^أؤكد/ }).isDisabled())
+      await press(page, /Näytä kaikki|Show all|إظهار كل/)
+      await press(page, /^Vahvistan|^I confirm|^أؤكد/)
+      await page.locator('.notice.success').nth(1).waitFor()
+      await look('confirmed')
+    })
+  }
+  await walk('ticket', { code: 'applicant-ticket', language }, async ({ page, look }) => {
+    await look('waits')
+    await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
+    await page.getByRole('heading', { level: 2 }).nth(1).waitFor()
+  })
+  await walk('nothing', { code: 'applicant-nothing', language }, async ({ look }) => look('home'))
+  await walk('refused', { code: 'applicant-refused', language, size: 'narrow' }, async ({ page, look }) => {
+    await press(page, /ymmärtänyt|understood|فهمت/)
+    await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
+    await page.locator('.notice').waitFor()
+    await page.getByText('admission.counsel.premises').waitFor()
+    await look('way')
+  })
+  await walk('used', { code: 'used', language }, async ({ look }) => look('link'))
+}
+
+for (const language of ['fi', 'en']) {
+  for (const size of everySize) {
+    await walk('interviewer', { code: 'interviewer', language, size }, async ({ page, look }) => {
+      await look('day')
+      await press(page, /^Avaa huone|^Open the room/)
+      await page.locator('.knocking').waitFor()
+      await look('knock')
+      await press(page, /Katso, kuka|See who/)
+      await page.getByRole('dialog').waitFor()
+      assert.equal(await page.locator('.who').count(), 2, 'D1: everyone at the device is named')
+      await look('who')
+      await page.getByRole('checkbox').focus()
+      await page.keyboard.press('Space')
+      await press(page, /^Päästä sisään|^Let in/)
+      await page.locator('.tile.large video').waitFor()
+      await press(page, /Aloita tallenne|Start the record/)
+      await page.locator('.sign.on').waitFor()
+      await page.locator('.asked').waitFor()
+      // The transcript by keyboard alone.
+      await press(page, /^Uusi rivi|^New line/)
+      await page.keyboard.type('Kertokaa omin sanoin, miksi lähditte.')
+      await page.keyboard.press('Enter')
+      await page.keyboard.type('Minua uhattiin, koska olin töissä lehdessä.')
+      await page.keyboard.press('Enter')
+      await page.keyboard.press('Control+4')
+      await page.keyboard.type('Tulkki pyytää toistamaan.')
+      await page.locator('.save.saved').waitFor()
+      assert.deepEqual(server.scenes.get('interviewer').saves.at(-1)?.kind, 'note')
+      await look('hearing')
+      // E10: the applicant's face stays, however far the page is scrolled and however small it is.
+      const tile = page.locator('.tile.large')
+      assert.ok(await tile.isVisible())
+      // A lost connection says so, keeps the words and sends them again.
+      server.scenes.get('interviewer').cut = true
+      await page.keyboard.type(' Kyllä.')
+      await page.locator('.save.unsaved').waitFor()
+      if (size === 'wide') await look('unsaved')
+      server.scenes.get('interviewer').cut = false
+      await page.locator('.save.saved').waitFor()
+      await press(page, /^Tauko|^Break/)
+      await page.getByRole('dialog').waitFor()
+      await page.keyboard.type('Hakija pyysi taukoa.')
+      await press(page, /^Tauko|^Break/)
+      await page.locator('.sign.off').waitFor()
+      await look('paused')
+      await press(page, /Päätä puhuttelu|End the interview/)
+      await page.getByRole('dialog').waitFor()
+      await press(page, /Päätä puhuttelu|End the interview/)
+      await page.getByRole('heading', { level: 1, name: /jälkeen|After/ }).waitFor()
+    })
+    await walk('after', { code: 'interviewer-after', language, size }, async ({ page, look }) => {
+      await press(page, /^Pöytäkirja|^Transcript/)
+      await page.locator('.line').first().waitFor()
+      const s = server.scenes.get('interviewer-after')
+      s.record = { ...s.record, received: s.record.delivered, amendments: [{ amendment: 'amd_1', number: 1, utterance: s.record.utterances[2].utterance, text: 'Lähdin neljäntenä päivänä.', role: 'applicant', made: s.record.delivered, answer: null }] }
+      await page.locator('.reply').waitFor({ timeout: 6000 })
+      await look('amendment')
+      await page.locator('.reply input').fill('Oikaistu hakijan mukaan.')
+      await press(page, /Ota huomioon|Take into account/)
+      s.record = { ...s.record, outcome: { outcome: 'confirmed', reasons: '', made: s.record.delivered } }
+      await press(page, /Sinetöi versio 2|Seal version 2/, 'Enter', 200)
+      await page.getByText(/Versio 2 on|Version 2 is/).waitFor()
+      await look('sealed')
+    })
+    await walk('booking', { code: 'interviewer', language, size }, async ({ page, look }) => {
+      await press(page, /Varaa puhuttelu|Book an interview/)
+      await page.getByRole('dialog').locator('input').first().waitFor()
+      // The trap that blanked the page: an arrow key in a date field under Trusted Types.
+      await page.getByRole('spinbutton').first().focus()
+      await page.keyboard.press('ArrowUp')
+      await page.keyboard.press('ArrowDown')
+      assert.ok(await page.getByRole('dialog').isVisible(), 'the page is still there')
+      await page.getByRole('dialog').getByRole('button', { name: /^Varaa$|^Book$/ }).press('Enter')
+      await page.locator('.wrong').first().waitFor() // A5
+      await look('form')
+    })
+    await walk('counsel', { code: 'counsel', language, size }, async ({ page, look }) => {
+      await look('day')
+      await press(page, /odotushuoneeseen|waiting room/)
+      await page.locator('.tile video').nth(1).waitFor()
+      await press(page, /puheenvuoroa|ask to speak/)
+      await page.locator('.notice.success').waitFor()
+      await page.locator('.details summary').press('Enter')
+      await page.getByText('AEAD_AES_256_GCM').waitFor()
+      await look('room')
+      // A broken socket comes back by itself, to the same seat.
+      server.scenes.get('counsel').drop()
+      await page.locator('.notice.warning').waitFor()
+      await page.locator('.notice.warning').waitFor({ state: 'detached' })
+    })
+  }
+  await walk('waiting', { code: 'counsel-waiting', language }, async ({ page, look }) => {
+    await press(page, /odotushuoneeseen|waiting room/)
+    await page.locator('.waiting').waitFor()
+    await page.getByText('Erik Lindqvist').last().waitFor()
+    await look('room')
+  })
+  await walk('sign-in', { code: 'interviewer-out', language }, async ({ look }) => look('page'))
+}
+
+await browser.close()
+server.close()
+console.log(failed === 0 ? 'all pages walked' : `${failed} walks failed`)
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,247 @@
+// A stand-in for agent and server, for the tests of the pages: serves the
+// journey build under the agent's own content security policy and answers /gw,
+// /api and /ws/room with canned, but lively, facts. A start code names the scene.
+import { createServer } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { WebSocketServer } from 'ws'
+
+const root = fileURLToPath(new URL('./dist/', import.meta.url))
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
+
+/** The policy that the agent sends, read from its source so that the test cannot drift from it. */
+export function policy() {
+  const source = readFileSync(new URL('../../attestation/agent/gateway/pages.go', import.meta.url), 'utf8')
+  const statement = /const policy = ((?:"[^"]*"[\s+]*)+)/.exec(source)
+  if (statement === null) throw new Error('attestation/agent/gateway/pages.go has no const policy')
+  return [...statement[1].matchAll(/"([^"]*)"/g)].map((m) => m[1]).join('')
+}
+
+const uuid = (n) => `0198f3a0-0000-7000-8000-${String(n).padStart(12, '0')}`
+const hearing = `hrg_${uuid(1)}`
+const record = `rcd_${uuid(1)}`
+const ids = { interviewer: 2, applicant: 3, interpreter: 4, counsel: 5, recorder: 6 }
+const seat = (role, name, place) => ({ seat: `set_${uuid(ids[role])}`, participant: `par_${uuid(ids[role])}`, role, name, salt: 'c2FsdA', place })
+const seats = {
+  interviewer: seat('interviewer', 'Aino Virtanen', 'Maahanmuuttovirasto, huone 412'),
+  applicant: seat('applicant', 'Samir Haddad', 'Joutsenon vastaanottokeskus, kuulemistila 2'),
+  interpreter: seat('interpreter', 'Layla Nasser', 'Joutsenon vastaanottokeskus, kuulemistila 2'),
+  counsel: seat('counsel', 'Erik Lindqvist', 'Asianajotoimisto Lindqvist, neuvotteluhuone'),
+}
+const labels = { interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
+const kinds = { interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
+const today = (hour, minute = 0) => {
+  const d = new Date()
+  d.setHours(hour, minute, 0, 0)
+  return d.toISOString()
+}
+
+const lines = [
+  ['question', 'Voitteko kertoa, milloin lähditte kotoanne?', 34],
+  ['rendering', 'متى غادرت منزلك؟', 41],
+  ['answer', 'Lähdin toukokuun kolmantena päivänä aamulla, ennen kuin aurinko nousi.', 52],
+  ['question', 'Kuka oli mukananne?', 71],
+  ['answer', 'Veljeni Karim ja hänen vaimonsa. Ajoimme ensin serkkuni luo.', 80],
+  ['note', 'Hakija näyttää valokuvan puhelimestaan.', 101],
+].map(([kind, text, at], i) => ({ utterance: `utt_${uuid(100 + i)}`, kind, text, at: at * 1e6, version: 1 }))
+
+/** Everything that one scene remembers. */
+function scene(name) {
+  const [persona] = name.split('-')
+  return {
+    name, persona, signedIn: persona !== 'applicant' && name !== 'interviewer-out', started: Date.now(), saves: [], puts: 0,
+    record: name === 'interviewer-after' || persona !== 'interviewer' ? sealed() : null, ended: name === 'interviewer-after',
+    redeemed: name !== 'applicant-ticket', asked: [],
+  }
+}
+
+function sealed() {
+  return {
+    record, hearing, diary: 'MIG-2026-10482', version: 1, sealed: today(9, 40), hash: 'q3Zb0yVQvA1H7s2m8TnXe4', previous: '', delivered: today(9, 52), received: '',
+    utterances: lines, amendments: [], outcome: null,
+  }
+}
+
+function me(s) {
+  const role = s.persona
+  const person = { interviewer: ['Aino Virtanen', 'interviewer'], counsel: ['Erik Lindqvist', 'counsel'] }[role]
+  const at = (id, opens, phase, diary, language) => ({
+    hearing: id, case: `cas_${uuid(9)}`, diary, language, mode: 'remote', opens, closes: today(18), phase, role,
+    people: Object.values(seats).map(({ role, name, place }) => ({ role, name, place })),
+    seats: role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]], tickets: [], record: '',
+  })
+  const hearings = [at(hearing, today(9), s.ended ? 'ended' : 'waiting', 'MIG-2026-10482', 'ar')]
+  if (role === 'interviewer') hearings.push({ ...at(`hrg_${uuid(8)}`, today(13, 30), 'waiting', 'MIG-2026-10517', 'so'), people: [{ role: 'applicant', name: 'Hodan Warsame', place: 'Oulun vastaanottokeskus, huone B' }] })
+  const review = s.name.includes('review')
+  return {
+    person: s.signedIn && person ? { subject: 's1', name: person[0], roles: [person[1]] } : null,
+    hearings: !s.signedIn && role !== 'applicant' ? null : s.name === 'applicant-nothing' || !s.redeemed || review ? [] : hearings,
+    tickets: s.redeemed ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, diary: 'MIG-2026-10482', language: 'ar', purpose: 'hearing', role: 'applicant', name: 'Samir Haddad', expires: today(18) }],
+    records: review || role === 'counsel' ? [{ record, hearing, diary: 'MIG-2026-10482', version: 1, delivered: today(9, 52) }] : [],
+    places: role === 'interviewer' ? [
+      { device: `dev_${uuid(1)}`, label: labels.interviewer, premises: `pre_${uuid(1)}`, place: 'huone 412', own: true },
+      { device: `dev_${uuid(2)}`, label: labels.applicant, premises: `pre_${uuid(2)}`, place: 'Joutsenon vastaanottokeskus', own: false },
+    ] : [],
+  }
+}
+
+const problem = (status, code, way, rule) => ({ status, type: `urn:kuule:problem:${code}`, title: code, code, way, ...(rule ? { rule } : {}) })
+
+/** The HTTP interface as docs/protocol.md and src/api/http.ts have it. */
+const routes = [
+  ['GET', /^\/gw\/device$/, (s) => ({
+    device: `dev_${uuid(1)}`, label: labels[s.persona], kind: kinds[s.persona], agreement: `agr_${uuid(1)}`, premises: `pre_${uuid(1)}`,
+    trust: { v: 1, name: 'test', demonstration: true, server_roots: [], device_roots: [], recorder_roots: [], statement_key: '', sealing_key: '', office_key: '', bundle_key: '', log_key: '' },
+  })],
+  ['GET', /^\/gw\/signin$/, (s) => ({ available: true, signed_in: s.signedIn })],
+  ['POST', /^\/gw\/statement$/, (_, body) => ({ statement: JSON.stringify({ member: body.member, kind: 'page' }) })],
+  ['GET', /^\/api\/me$/, (s) => me(s)],
+  ['POST', /^\/api\/tickets\/[^/]+\/redeem$/, (s) => ((s.redeemed = true), {})],
+  ['POST', /^\/api\/cases$/, (_, body) => ({ case: `cas_${uuid(9)}`, ...body })],
+  ['POST', /^\/api\/hearings$/, () => ({ hearing: `hrg_${uuid(7)}` })],
+  ['GET', /^\/api\/hearings\/[^/]+\/transcript$/, (s) => ({ hearing, utterances: s.ended ? lines : [], record: s.record ? record : '' })],
+  ['PUT', /^\/api\/hearings\/[^/]+\/utterances\/[^/]+$/, (s, body) => (s.saves.push(body), { version: body.version + 1 })],
+  ['POST', /^\/api\/hearings\/[^/]+\/records$/, (s) => (s.record = s.record ? { ...s.record, version: 2, previous: s.record.hash } : { ...sealed(), delivered: '' })],
+  ['GET', /^\/api\/records\/[^/]+$/, (s) => s.record],
+  ['POST', /^\/api\/records\/[^/]+\/deliver$/, (s) => ((s.record = { ...s.record, delivered: new Date().toISOString() }), {})],
+  ['POST', /^\/api\/records\/[^/]+\/receipt$/, (s) => ((s.record = { ...s.record, received: new Date().toISOString() }), {})],
+  ['POST', /^\/api\/records\/[^/]+\/amendments$/, (s, body) => {
+    const made = { amendment: `amd_${uuid(1)}`, number: s.record.amendments.length + 1, role: s.persona, made: new Date().toISOString(), answer: null, ...body }
+    s.record = { ...s.record, amendments: [...s.record.amendments, made] }
+    return made
+  }],
+  ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => ((s.record = { ...s.record, outcome: { ...body, made: new Date().toISOString() } }), {})],
+  ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => {
+    s.record = { ...s.record, amendments: s.record.amendments.map((a) => ({ ...a, answer: { ...body, made: new Date().toISOString() } })) }
+    return {}
+  }],
+]
+
+/** Starts the server; `scenes` gives the test what each scene remembers, by its start code. */
+export async function serve(port) {
+  const csp = policy()
+  const scenes = new Map()
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url, 'http://x').pathname
+    const send = (status, body) => {
+      response.writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json', 'Cache-Control': 'no-store' })
+      response.end(JSON.stringify(body))
+    }
+    if (!path.startsWith('/gw/') && !path.startsWith('/api/')) {
+      const file = path === '/' ? 'index.html' : normalize(path).replace(/^\/+/, '')
+      try {
+        const content = await readFile(join(root, file))
+        response.writeHead(200, {
+          'Content-Type': types[extname(file)] ?? 'application/octet-stream', 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer',
+          'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin', 'Cache-Control': 'no-store',
+        })
+        response.end(content)
+      } catch {
+        response.writeHead(404)
+        response.end()
+      }
+      return
+    }
+    let text = ''
+    for await (const part of request) text += part
+    const body = text === '' ? {} : JSON.parse(text)
+    if (path === '/gw/session') {
+      if (body.code === 'used') return send(403, problem(403, 'start-code', 'reload'))
+      scenes.set(body.code, scene(body.code))
+      return send(200, { bearer: body.code, resumed: false })
+    }
+    if (path === '/gw/session/resume') return send(200, { opened: false })
+    const s = scenes.get((request.headers.authorization ?? '').replace('Bearer ', ''))
+    if (s === undefined) return send(401, problem(401, 'bearer', 'reload'))
+    if (s.cut && request.method === 'PUT') return request.socket.destroy()
+    const route = routes.find(([method, pattern]) => method === request.method && pattern.test(path))
+    if (route === undefined) return send(404, problem(404, 'no-route', 'correct-input'))
+    return send(200, route[2](s, body))
+  })
+
+  const sockets = new WebSocketServer({ server, path: '/ws/room', handleProtocols: () => 'kuule.v1' })
+  sockets.on('connection', (ws, request) => {
+    const bearer = /bearer\.([\w-]+)/.exec(request.headers['sec-websocket-protocol'] ?? '')?.[1]
+    const s = scenes.get(bearer)
+    if (s === undefined) return ws.close()
+    room(ws, s)
+  })
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
+  return { scenes, port: server.address().port, close: () => (sockets.close(), server.closeAllConnections(), server.close()) }
+}
+
+/** One page's room: everybody else is played by this function. */
+function room(ws, s) {
+  const now = () => (Date.now() - s.started) * 1000 + 95e6
+  const tell = (type, body, re) => ws.readyState === ws.OPEN && ws.send(JSON.stringify({ type, body, ...(re ? { re } : {}) }))
+  const other = (role, more = []) => ({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page', statement: JSON.stringify({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page' }), admission: 'a', seats: role === 'recorder' ? null : [seats[role], ...more], connected: true })
+  const terminal = other('applicant', [seats.interpreter])
+  const chair = s.persona === 'interviewer'
+  let self
+  let present = []
+  let phase = { phase: chair ? 'waiting' : 'on-record', cause: chair ? 'opened' : 'interviewer', since: 0, by: '', reason: '' }
+  let beating = !chair
+  let seq = 0
+
+  const showMembers = () => {
+    tell('members', { members: present })
+    tell('slots', { slots: present.filter((m) => m.kind === 'page' && m !== self).map((m, i) => ({ mid: String(i + 8), member: m.member, track: `trk_${uuid(i)}`, source: 'video', number: 1 })) })
+  }
+  const beat = setInterval(() => {
+    if (!beating || s.silent) return
+    tell('heartbeat', { heartbeat: JSON.stringify({ v: 1, hearing, member: `mem_${uuid(ids.recorder)}`, state: 'recording', seq: ++seq, durable: now() - 4e5, now: now(), tracks: null, head: '' }) })
+  }, 500)
+  ws.on('close', () => clearInterval(beat))
+  s.drop = () => ws.terminate()
+
+  ws.on('message', (data) => {
+    const { type, id, body } = JSON.parse(String(data))
+    s.asked.push([type, body])
+    switch (type) {
+      case 'join': {
+        if (s.name.endsWith('refused')) return tell('refused', problem(403, 'premises', 'agency', 'admission.counsel.premises'), id)
+        const own = s.persona === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[s.persona]]
+        self = { member: JSON.parse(body.statement).member, kind: 'page', statement: body.statement, admission: 'a', seats: own, connected: true }
+        tell('welcome', { member: self.member, seats: own, phase, clock: { now: now(), wall: 0, sent: 0 }, group: `grp_${uuid(1)}`, chair, hearing: { hearing, case: `cas_${uuid(9)}`, diary: 'MIG-2026-10482', language: 'ar', mode: 'remote' } }, id)
+        if (s.name.endsWith('waiting')) return
+        present = chair ? [self, other('recorder')] : [other('interviewer'), s.persona === 'applicant' ? self : terminal, s.persona === 'counsel' ? self : other('counsel'), other('recorder')]
+        setTimeout(() => {
+          tell('admitted', { admission: 'a' })
+          showMembers()
+          if (!chair) tell('roster', { roster: JSON.stringify({ epoch: 4, chair: `mem_${uuid(2)}`, members: present.map((m) => m.member), sas: '482915' }) })
+          if (chair) {
+            setTimeout(() => tell('knock', {
+              member: terminal.member, device: `dev_${uuid(2)}`, label: labels.applicant, seats: terminal.seats, rule: 'admission.applicant.ticket', since: now() - 42e6,
+              checks: [
+                { name: 'certificate', verdict: 'verified', reason: '' }, { name: 'posture', verdict: 'verified', reason: '' }, { name: 'premises', verdict: 'verified', reason: '' },
+                { name: 'passive-authentication', verdict: 'verified', reason: '' }, { name: 'mrz', verdict: 'verified', reason: '' }, { name: 'face', verdict: 'not done', reason: 'no-reader' },
+              ],
+            }), 200)
+          }
+        }, 150)
+        return
+      }
+      case 'offer':
+        return tell('answer', { sdp: 'v=0', leg: `leg_${uuid(1)}` }, id)
+      case 'admit':
+        present = [...present, terminal, other('counsel')]
+        tell('ok', null, id)
+        return showMembers()
+      case 'roster':
+        beating = JSON.parse(body.roster).members.includes(`mem_${uuid(ids.recorder)}`)
+        return tell('ok', null, id)
+      case 'phase':
+        phase = { phase: body.to, cause: 'interviewer', since: now(), by: '', reason: body.reason }
+        tell('ok', null, id)
+        if (body.to === 'ended') s.ended = true
+        if (body.to === 'on-record') setTimeout(() => tell('raised', { member: terminal.member, what: 'break', at: now() }), 400)
+        return tell('phase-now', phase)
+      case 'sync':
+        return tell('clock', { now: now(), wall: 0, sent: body.sent }, id)
+      default:
+        return tell('ok', null, id)
+    }
+  })
+}
