@@ -174,6 +174,7 @@ describe('who is let in', () => {
   })
 
   const admissions: [string, Partial<signed.Admission>, string][] = [
+    ['another statement', { statement: 'x' }, 'admission'],
     ['another member', { member: newID('mem') }, 'admission'],
     ['another kind', { kind: 'recorder' }, 'admission'],
     ['another hearing', { hearing: newID('hrg') }, 'admission'],
@@ -197,6 +198,14 @@ describe('who is let in', () => {
     const late = groupOf(await makeIdentity(newID('mem')), clock)
     const again = await page('counsel', { statement: { iat: go.now + 24 * 3600, exp: go.now + 25 * 3600 }, admission: { iat: go.now + 24 * 3600, exp: go.now + 25 * 3600 } })
     await expect(late.addMember(again.statement, again.admission)).rejects.toThrow('statement')
+  })
+
+  it('is no device that says it records, even where one root signs both', async () => {
+    const one = { ...pinned, recorder_roots: pinned.device_roots }
+    const group = groupOf(await makeIdentity(newID('mem')), new Clock(), hearingRules, one)
+    const recorder = { kind: 'recorder', device: '' as words.DeviceID, seats: [] }
+    const bad = await page('counsel', { statement: recorder, admission: { kind: 'recorder', seats: [] } })
+    await expect(group.addMember(bad.statement, bad.admission)).rejects.toThrow('statement')
   })
 
   it('is in a consultation neither the interviewer nor a recorder', async () => {
@@ -226,6 +235,19 @@ describe('a roster', () => {
     await expect(applicant.group.applyRoster(await forge(next, chair, applicant))).rejects.toThrow(new RegExp(`^${why}:`))
     expect(applicant.group.roster()?.text).toBe(roster)
     await applicant.group.applyRoster(await sign(next, typ.roster, chair.identity.sign.privateKey))
+  })
+
+  it('that is signed, but not in its one form, is refused', async () => {
+    const { chair, applicant, roster } = await pair()
+    const next = { ...peekMessage('roster', roster), epoch: 2, prev: await hash(roster) }
+    const good = await sign(next, typ.roster, chair.identity.sign.privateKey)
+    const [header, payload] = good.split('.')
+    for (const change of [(t: string) => t.replace(',', ', '), (t: string) => t.replace('"v":1', '"v":1.0'), (t: string) => t.replace('{', '{"v":1,'), (t: string) => t.replace('{', '{"x":1,')]) {
+      const input = `${header}.${toBase64url(utf8(change(text(fromBase64url(payload)))))}`
+      const signature = await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, chair.identity.sign.privateKey, utf8(input))
+      await expect(applicant.group.applyRoster(`${input}.${toBase64url(new Uint8Array(signature))}`)).rejects.toThrow('roster')
+    }
+    await applicant.group.applyRoster(good)
   })
 
   it('is signed by the chair alone', async () => {
