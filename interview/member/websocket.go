@@ -24,10 +24,16 @@ func Dial(ctx context.Context, url string, config *tls.Config, header http.Heade
 		}
 		return nil, fmt.Errorf("room at %s: %w", url, err)
 	}
+	return Over(ws), nil
+}
+
+// Over carries a room over a WebSocket that is open already, and takes it over:
+// somebody behind a device's gateway dials it in the gateway's way.
+func Over(ws *websocket.Conn) Conn {
 	ws.SetReadLimit(4 * wire.MaxSize)
 	c := &socket{ws: ws, in: make(chan wire.Message, 64)}
 	go c.read()
-	return c, nil
+	return c
 }
 
 type socket struct {
