@@ -44,7 +44,7 @@ type (
 		}
 	}
 	agreementOutput struct{ Body Agreement }
-	listOutput      struct {
+	agreementsOutput      struct {
 		Body struct {
 			Generation int64       `json:"generation"`
 			Agreements []Agreement `json:"agreements"`
@@ -62,8 +62,8 @@ func Register(api huma.API, s *Store) {
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "list-agreements", Method: http.MethodGet, Path: "/api/agreements", Summary: "The register",
-	}, func(ctx context.Context, _ interview.Caller, _ *struct{}) (*listOutput, error) {
-		out := &listOutput{}
+	}, func(ctx context.Context, _ interview.Caller, _ *struct{}) (*agreementsOutput, error) {
+		out := &agreementsOutput{}
 		var err error
 		if out.Body.Generation, err = s.Generation(ctx); err != nil {
 			return nil, err

@@ -37,12 +37,12 @@ type Listed struct {
 }
 
 type (
-	listOutput struct {
+	recordsOutput struct {
 		Body struct {
 			Records []Listed `json:"records"`
 		}
 	}
-	hearingInput struct {
+	recordsInput struct {
 		Hearing interview.HearingID `path:"hearing"`
 	}
 	transcriptOutput struct{ Body Transcript }
@@ -120,7 +120,7 @@ func Register(api huma.API, s *Store) {
 func registerDraft(api huma.API, s *Store) {
 	interview.Handle(api, huma.Operation{
 		OperationID: "get-transcript", Method: http.MethodGet, Path: "/api/hearings/{hearing}/transcript", Summary: "Lines, sealed versions and what followed them",
-	}, func(ctx context.Context, c interview.Caller, in *hearingInput) (*transcriptOutput, error) {
+	}, func(ctx context.Context, c interview.Caller, in *recordsInput) (*transcriptOutput, error) {
 		t, err := s.transcript(ctx, c, in.Hearing)
 		return &transcriptOutput{t}, err
 	})
@@ -139,7 +139,7 @@ func registerDraft(api huma.API, s *Store) {
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "seal-record", Method: http.MethodPost, Path: "/api/hearings/{hearing}/records", Summary: "Seal the next version", DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, c interview.Caller, in *hearingInput) (*sealedOutput, error) {
+	}, func(ctx context.Context, c interview.Caller, in *recordsInput) (*sealedOutput, error) {
 		h, err := s.cfg.Hearings.Own(ctx, c, in.Hearing)
 		if err != nil {
 			return nil, err
@@ -172,8 +172,8 @@ func registerDraft(api huma.API, s *Store) {
 func registerReview(api huma.API, s *Store) {
 	interview.Handle(api, huma.Operation{
 		OperationID: "list-records", Method: http.MethodGet, Path: "/api/hearings/{hearing}/records", Summary: "Sealed versions; to the applicant's side those that were handed over",
-	}, func(ctx context.Context, c interview.Caller, in *hearingInput) (*listOutput, error) {
-		out := &listOutput{}
+	}, func(ctx context.Context, c interview.Caller, in *recordsInput) (*recordsOutput, error) {
+		out := &recordsOutput{}
 		var err error
 		out.Body.Records, err = s.list(ctx, c, in.Hearing)
 		return out, err

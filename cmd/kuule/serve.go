@@ -50,11 +50,14 @@ func (c initCommand) Run(out io.Writer) error {
 	if o.BundleKey, err = trust.Key(c.BundleKey); err != nil {
 		return fmt.Errorf("bundle key: %w", err)
 	}
-	for path, into := range map[string]*[]byte{c.Manufacturers: &o.Manufacturers, c.Intermediates: &o.Intermediates, c.Csca: &o.TrustList} {
-		if path == "" {
+	for _, f := range []struct {
+		path string
+		into *[]byte
+	}{{c.Manufacturers, &o.Manufacturers}, {c.Intermediates, &o.Intermediates}, {c.Csca, &o.TrustList}} {
+		if f.path == "" {
 			continue
 		}
-		if *into, err = os.ReadFile(path); err != nil {
+		if *f.into, err = os.ReadFile(f.path); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,7 @@ import (
 	"kuule/interview/media"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtd"
+	"kuule/recorder"
 	"kuule/signaling"
 	"kuule/transcript"
 )
@@ -116,6 +117,9 @@ func runDoor(ctx context.Context, in *installation, credentials *bus.Credentials
 	})
 	defer d.hub.Close()
 	if _, err := bus.Subscribe(conn, bus.SFU, "leg", func(_ bus.Name, _ string, ev media.Event) { d.hub.LegEvent(ev) }); err != nil {
+		return err
+	}
+	if _, err := bus.Subscribe(conn, bus.Recorder, "head", func(_ bus.Name, _ string, c recorder.Checkpoint) { d.takeHead(c) }); err != nil {
 		return err
 	}
 	background, cancel := context.WithCancel(ctx)

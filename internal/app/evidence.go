@@ -1,20 +1,16 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"kuule/attestation/wire"
 	"kuule/internal/audit"
 	"kuule/internal/bus"
-	"kuule/internal/canon"
 	"kuule/internal/jws"
 	"kuule/internal/trust"
 	"kuule/interview"
@@ -23,21 +19,13 @@ import (
 	"kuule/recorder/journal"
 )
 
-// What an evidence bundle holds of the audit log. Event bodies stay out of it:
-// the log itself holds salted hashes only.
-const (
-	proofsName     = "proofs.json"     // inclusion proofs of the hearing's events
-	vouchingsName  = "cosigners.jsonl" // kuule-cosigner+jws of the devices that cosigned
-	agreementsName = "agreements.jsonl"
-)
-
 // buildEvidence writes the bundle of a hearing that has ended.
 func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io.Writer) error {
 	h, err := d.hearings.Hearing(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := d.cosign(ctx); err != nil {
+	if err := d.cosign(ctx, id); err != nil {
 		return fmt.Errorf("log of %s: %w", id, err)
 	}
 	c := evidence.Content{Case: h.Case, Hearing: id, MadeAt: time.Now()}
@@ -122,7 +110,7 @@ func (d *door) auditBlobs(ctx context.Context, id interview.HearingID) (checkpoi
 	if err != nil {
 		return "", nil, err
 	}
-	proofs := []audit.Proof{}
+	var entries []evidence.LogEntry
 	for _, r := range rows {
 		if r.LogIndex == nil {
 			return "", nil, fmt.Errorf("event %s of %s is not in the log yet", r.ID, id)
@@ -131,113 +119,65 @@ func (d *door) auditBlobs(ctx context.Context, id interview.HearingID) (checkpoi
 		if err != nil {
 			return "", nil, err
 		}
-		proofs = append(proofs, p)
+		entries = append(entries, evidence.LogEntry{Proof: p, Body: r.Body, Salt: r.Salt})
 		checkpoint = p.Checkpoint
 	}
-	text, err := canon.Marshal(proofs)
+	cosigners, err := d.keeper.Kept(ctx, id, keptCosigner)
 	if err != nil {
 		return "", nil, err
 	}
-	var vouchings []string
-	for _, device := range d.posture.Connected() {
-		if v, ok := d.posture.Cosigner(device); ok {
-			vouchings = append(vouchings, v)
-		}
-	}
-	slices.Sort(vouchings)
-	inUse, err := d.register.InUse(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	var signed []string
-	for _, a := range inUse {
-		signed = append(signed, a.Signed)
-	}
-	slices.Sort(signed)
-	return checkpoint, []evidence.Blob{
-		evidence.Bytes(proofsName, text),
-		evidence.Bytes(vouchingsName, lines(vouchings)),
-		evidence.Bytes(agreementsName, lines(signed)),
-	}, nil
+	blobs, err = evidence.LogFiles(entries, cosigners)
+	return checkpoint, blobs, err
 }
 
-func lines(list []string) []byte {
-	var b bytes.Buffer
-	for _, l := range list {
-		b.WriteString(l)
-		b.WriteByte('\n')
-	}
-	return b.Bytes()
-}
+// agencyKind is the kind of organisation whose cosignatures count as the
+// agency's own word.
+const agencyKind = "agency"
 
-// VerifyLog implements evidence.LogVerifier: every proof holds under the pinned
-// log key, and a cosignature counts where a device vouches for its key and an
-// agreement signed by the security office names that device as not the
-// agency's own.
-func VerifyLog(t *trust.File, _ evidence.Manifest, files map[string][]byte) (evidence.LogReport, error) {
-	var out evidence.LogReport
-	var proofs []audit.Proof
-	if err := json.Unmarshal(files[proofsName], &proofs); err != nil {
-		return out, fmt.Errorf("%s: %w", proofsName, err)
-	}
-	cosigners, err := outsideCosigners(t, files)
-	if err != nil {
-		return out, err
-	}
-	vouching := map[string]bool{}
-	for i, p := range proofs {
-		_, checkpoint, err := audit.VerifyInclusion(p, t.LogKey, slices.Collect(maps.Keys(cosigners)))
-		if err != nil {
-			return out, fmt.Errorf("%s: proof %d: %w", proofsName, i, err)
-		}
-		out.Entries++
-		for _, c := range checkpoint.Cosigned {
-			vouching[c.Name] = true
-		}
-	}
-	out.Cosigned = slices.Sorted(maps.Keys(vouching))
-	return out, nil
-}
+// cosignerLine shows whose a cosigning key is: the device's own vouching, and
+// the agreement, signed by the security office, that names the device.
+func cosignerLine(vouching, signedAgreement string) string { return vouching + " " + signedAgreement }
 
-// outsideCosigners reads the cosigning keys of devices that are not the agency's.
-func outsideCosigners(t *trust.File, files map[string][]byte) (map[string]bool, error) {
+// VerifyLog checks the audit log's part of a bundle. A cosignature counts as
+// from outside where a device vouches for the key, and the office's agreement
+// names that device for an organisation other than the agency.
+var VerifyLog = evidence.AuditLog(outsideCosigner)
+
+func outsideCosigner(t *trust.File, line string) (string, error) {
+	vouching, signed, ok := strings.Cut(line, " ")
+	if !ok {
+		return "", errors.New("a cosigner needs its agreement")
+	}
 	office, err := trust.Key(t.OfficeKey)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	roots, err := trust.Pool(t.DeviceRoots)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	outside := map[interview.DeviceID]bool{}
-	for text := range strings.Lines(string(files[agreementsName])) {
-		a, err := agreement.Verify(strings.TrimSuffix(text, "\n"), office)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", agreementsName, err)
-		}
-		for _, device := range a.Devices {
-			outside[device.ID] = a.Organisation.Kind != "agency"
-		}
+	var c wire.Cosigner
+	if err := jws.Peek(vouching, wire.CosignerType, &c); err != nil {
+		return "", err
 	}
-	keys := map[string]bool{}
-	for text := range strings.Lines(string(files[vouchingsName])) {
-		message := strings.TrimSuffix(text, "\n")
-		var c wire.Cosigner
-		if err := jws.Peek(message, wire.CosignerType, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", vouchingsName, err)
-		}
-		// As of when it was made: device certificates live for a day.
-		leaf, err := jws.VerifyChain(message, wire.CosignerType, roots, time.Unix(c.IssuedAt, 0), &c)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", vouchingsName, err)
-		}
-		device, err := wire.ReadDevice(leaf)
-		if err != nil || device.DeviceID != c.DeviceID {
-			return nil, fmt.Errorf("%s: key of %s is vouched for by another device", vouchingsName, c.DeviceID)
-		}
-		if outside[c.DeviceID] {
-			keys[c.Key] = true
-		}
+	// As of when it was made: device certificates live for a day.
+	leaf, err := jws.VerifyChain(vouching, wire.CosignerType, roots, time.Unix(c.IssuedAt, 0), &c)
+	if err != nil {
+		return "", err
 	}
-	return keys, nil
+	device, err := wire.ReadDevice(leaf)
+	if err != nil || device.DeviceID != c.DeviceID {
+		return "", fmt.Errorf("key of %s is vouched for by another device", c.DeviceID)
+	}
+	a, err := agreement.Verify(signed, office)
+	if err != nil {
+		return "", err
+	}
+	if _, named := a.Device(c.DeviceID); !named || a.ID != device.AgreementID {
+		return "", fmt.Errorf("agreement %s does not name device %s", a.ID, c.DeviceID)
+	}
+	if a.Organisation.Kind == agencyKind {
+		return "", nil
+	}
+	return c.Key, nil
 }

@@ -12,8 +12,11 @@ import (
 	"kuule/internal/bus"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ledger"
 	"kuule/interview/wire"
 	kioskbridge "kuule/kiosk-bridge"
+	"kuule/recorder"
+	"kuule/recorder/evidence"
 	"kuule/signaling"
 )
 
@@ -83,7 +86,7 @@ func (d *door) afterPhase(ctx context.Context, id interview.HearingID, state int
 			slog.Error("recording was not closed", "hearing", id, "err", err)
 		}
 	}
-	if err := d.cosign(ctx); err != nil {
+	if err := d.cosign(ctx, id); err != nil {
 		slog.Warn("log was not cosigned", "err", err)
 	}
 }
@@ -93,9 +96,12 @@ type hearingQuestion struct {
 	Hearing interview.HearingID `json:"hearing"`
 }
 
+// keptCosigner is the kind under which it is kept who cosigned for a hearing.
+const keptCosigner = "cosigner"
+
 // cosign carries waiting events to the log and asks every connected device to
-// cosign its newest checkpoint.
-func (d *door) cosign(ctx context.Context) error {
+// cosign its newest checkpoint, for a hearing's evidence.
+func (d *door) cosign(ctx context.Context, hearing interview.HearingID) error {
 	for {
 		n, err := audit.Drain(ctx, d.db, d.log)
 		if err != nil {
@@ -111,14 +117,14 @@ func (d *door) cosign(ctx context.Context) error {
 	}
 	var errs []error
 	for _, device := range d.posture.Connected() {
-		errs = append(errs, d.cosignAt(ctx, device, checkpoint))
+		errs = append(errs, d.cosignAt(ctx, hearing, device, checkpoint))
 	}
 	return errors.Join(errs...)
 }
 
 // cosignAt asks one device. It first learns which size the device saw last,
 // and then gets the proof that the log only grew since.
-func (d *door) cosignAt(ctx context.Context, device interview.DeviceID, checkpoint string) error {
+func (d *door) cosignAt(ctx context.Context, hearing interview.HearingID, device interview.DeviceID, checkpoint string) error {
 	vouching, ok := d.posture.Cosigner(device)
 	if !ok {
 		return nil
@@ -146,7 +152,22 @@ func (d *door) cosignAt(ctx context.Context, device interview.DeviceID, checkpoi
 	if answer.Code != "" {
 		return problem.New(answer.Code, "device %s did not cosign the log", device)
 	}
+	named, err := d.register.Device(ctx, device)
+	if err != nil {
+		return err
+	}
+	d.keeper.Keep(hearing, keptCosigner, cosignerLine(vouching, named.Signed))
 	return d.log.Cosign(ctx, checkpoint, answer.Line, vouching)
+}
+
+// takeHead puts a journal's chain into the audit log.
+func (d *door) takeHead(c recorder.Checkpoint) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	event := interview.Event{Hearing: c.Hearing, Type: evidence.EventHead, Fields: map[string]any{"recording": c.Recording, "seq": c.Seq, "head": c.Head}}
+	if err := (ledger.Outbox{}).Append(ctx, d.db, event); err != nil {
+		slog.Error("a journal's head was not logged", "hearing", c.Hearing, "err", err)
+	}
 }
 
 // recorders is how signaling asks a recorder to come.

@@ -53,7 +53,7 @@ const (
 
 // Init makes an installation in its empty data folder: configuration, keys,
 // keyring and the trust file that is handed to every device.
-func Init(o InitOptions) error {
+func Init(o InitOptions) (err error) {
 	if err := o.Config.Check(); err != nil {
 		return err
 	}
@@ -61,13 +61,17 @@ func Init(o InitOptions) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty: choose another folder", dir)
 	}
+	defer func() {
+		if err != nil { // half an installation helps nobody, and would be in the way
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
 	for _, d := range []string{layout.Authority(), layout.Door(), layout.SFU(), layout.Recorder(mainInstance), layout.Blobs(), filepath.Join(dir, attestationDir), filepath.Join(dir, agreementsDir)} {
 		if err := layout.Make(d); err != nil {
 			return err
 		}
 	}
 	f := &trust.File{V: 1, Name: o.Config.Name, Demonstration: o.Demonstration}
-	var err error
 	if f.OfficeKey, err = trust.EncodeKey(o.OfficeKey); err != nil {
 		return fmt.Errorf("office key: %w", err)
 	}
@@ -112,7 +116,7 @@ func Init(o InitOptions) error {
 		return err
 	}
 	f.DeviceRoots = []string{trust.EncodeCertificate(root)}
-	ring, err := keyring.CreateLocal(layout.Keyring(), o.Passphrase, keyring.Cost{})
+	ring, err := keyring.CreateLocal(layout.Keyring(), o.Passphrase, keyring.DefaultCost)
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,11 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 		},
 		Keys: recordingKeys{keyringremote.New(conn)},
 		Log:  slog.Default(),
+		Checkpoint: func(c recorder.Checkpoint) {
+			if err := conn.Publish("head", c); err != nil {
+				slog.Warn("a journal's head was not told", "hearing", c.Hearing, "err", err)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ var types = define(
 	audit.Define("hearing.booked", 1, "case", "mode", "opens", "closes", "seats"),
 	audit.Define("hearing.anchor", 1, "kind", "at", "wall", "mono", "epoch"),
 	audit.Define("room.join", 1, "device", "rule", "outcome"),
+	audit.Define("recording.head", 1, "recording", "seq", "head"),
 	audit.Define("recording.viewed", 1, "viewing", "purpose_hash"),
 	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),
 

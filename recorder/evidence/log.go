@@ -20,7 +20,7 @@ const EventHead = "recording.head"
 // Files of audit/ as AuditLog reads them.
 const (
 	proofsName    = "proofs"    // one LogEntry a line, canonical JSON
-	cosignersName = "cosigners" // one kuule-cosigner+jws a line
+	cosignersName = "cosigners" // one a line: what shows whose a cosigning key is
 )
 
 // LogEntry is one audit event of a hearing with its proof. Bodies hold ids,
@@ -45,8 +45,9 @@ func LogFiles(entries []LogEntry, cosigners []string) ([]Blob, error) {
 }
 
 // AuditLog verifies the log of internal/audit under the trust file's log key.
-// cosigner checks one kuule-cosigner+jws to the device roots and gives the
-// verifier key that it names; a message that does not hold is an error.
+// cosigner checks one line of cosigners and gives the verifier key that it
+// shows to be an outsider's, or "" for one that does not count as outside; a
+// line that does not hold is an error.
 func AuditLog(cosigner func(t *trust.File, message string) (key string, err error)) LogVerifier {
 	return func(t *trust.File, m Manifest, files map[string][]byte) (LogReport, error) {
 		r := LogReport{Cosigned: []string{}}
@@ -61,7 +62,9 @@ func AuditLog(cosigner func(t *trust.File, message string) (key string, err erro
 			if err != nil {
 				return r, fmt.Errorf("%s: %s: %w", cosignersName, line(i), err)
 			}
-			keys = append(keys, k)
+			if k != "" {
+				keys = append(keys, k)
+			}
 		}
 		for i, text := range split(files[proofsName]) {
 			if err := r.entry(text, m.Hearing, t.LogKey, keys); err != nil {
