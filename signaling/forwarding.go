@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/interview/sealing"
 	"kuule/interview/wire"
 )
 
@@ -25,39 +27,89 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 	if s.peer.Recorder && len(b.Tracks) > 0 {
 		return wire.Message{}, problem.New(problem.CodeForbidden, "a recorder sends no media")
 	}
+	if len(b.Tracks) > sealing.MaxTracks {
+		return wire.Message{}, problem.New(problem.CodeTooLarge, "%d tracks", len(b.Tracks))
+	}
 	req := media.OpenLeg{Room: r.group, Leg: interview.NewLegID(), Offer: b.SDP, Fingerprint: s.statement.DTLS}
-	seen := map[int]bool{}
+	numbers, ids := map[int]bool{}, map[interview.TrackID]bool{}
 	for _, t := range b.Tracks {
-		if t.Number < 0 || t.Number > 15 || seen[t.Number] {
+		if t.Number < 0 || t.Number >= sealing.MaxTracks || numbers[t.Number] || ids[t.Track] || !slices.Contains(sources, t.Source) {
 			return wire.Message{}, problem.New(problem.CodeMediaRefused, "track number %d", t.Number)
 		}
-		seen[t.Number] = true
+		numbers[t.Number], ids[t.Track] = true, true
 		req.Tracks = append(req.Tracks, media.Publish{Mid: t.Mid, Track: t.Track, Source: t.Source})
 	}
 	r.mu.Lock()
+	if err := r.mayPublish(s, ids); err != nil {
+		r.mu.Unlock()
+		return wire.Message{}, err
+	}
 	old := s.leg
 	s.leg = nil
 	r.mu.Unlock()
 	r.closeLeg(old)
 	opened, err := r.hub.cfg.Media.OpenLeg(ctx, req)
-	if err != nil {
-		return wire.Message{}, err
-	}
 	l := &leg{id: req.Leg, tracks: b.Tracks, slots: opened.Slots, assigned: map[string]wire.Slot{}}
-	r.mu.Lock()
-	s.leg = l
-	r.mu.Unlock()
+	if err == nil {
+		r.mu.Lock()
+		// Who was taken out, or published the same track, while the node worked?
+		if err = r.mayPublish(s, ids); err == nil {
+			s.leg = l
+		}
+		r.mu.Unlock()
+	}
 	// Slots may reach the member before its answer does: it offered the mids
 	// itself, so it can place them already.
 	r.forward()
+	if err != nil {
+		r.closeLeg(l)
+		return wire.Message{}, err
+	}
 	return wire.New(wire.TypeAnswer, wire.Answer{SDP: opened.Answer, Leg: req.Leg})
+}
+
+var sources = []interview.Source{interview.SourceAudio, interview.SourceVideo, interview.SourceScreen}
+
+// mayPublish refuses tracks that are another member's: the recorder's word
+// that a track is durable must be about one track. The lock is held.
+func (r *room) mayPublish(s *Session, ids map[interview.TrackID]bool) error {
+	if err := r.holds(s); err != nil {
+		return err
+	}
+	for _, other := range r.members {
+		if other == s || other.leg == nil {
+			continue
+		}
+		for _, t := range other.leg.tracks {
+			if ids[t.Track] {
+				return problem.New(problem.CodeMediaRefused, "track %s is another member's", t.Track)
+			}
+		}
+	}
+	return nil
+}
+
+// mediaContext bounds a command to the media node. Commands that cut somebody
+// off are given also while the door closes, but then not for long.
+func (r *room) mediaContext() (context.Context, context.CancelFunc) {
+	patience := requestTimeout
+	if r.hub.ctx.Err() != nil {
+		patience = time.Second
+	}
+	return context.WithTimeout(context.WithoutCancel(r.hub.ctx), patience)
+}
+
+func (r *room) closeLegs(legs []*leg) {
+	for _, l := range legs {
+		r.closeLeg(l)
+	}
 }
 
 func (r *room) closeLeg(l *leg) {
 	if l == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.hub.ctx), requestTimeout)
+	ctx, cancel := r.mediaContext()
 	defer cancel()
 	if err := r.hub.cfg.Media.CloseLeg(ctx, media.CloseLeg{Room: r.group, Leg: l.id}); err != nil {
 		r.log.Warn("leg could not be closed", "leg", l.id, "err", err)
@@ -66,10 +118,20 @@ func (r *room) closeLeg(l *leg) {
 
 // forward makes the table from the newest roster and the open legs, tells the
 // media node, and tells each member what comes where.
+// Callers that wait for each other share one table.
 func (r *room) forward() {
+	r.mu.Lock()
+	r.wanted++
+	mine := r.wanted
+	r.mu.Unlock()
 	r.forwarding.Lock()
 	defer r.forwarding.Unlock()
 	r.mu.Lock()
+	if r.shown >= mine {
+		r.mu.Unlock()
+		return
+	}
+	r.shown = r.wanted
 	r.generation++
 	table := media.Table{Room: r.group, Generation: r.generation}
 	var on []*Session
@@ -98,18 +160,24 @@ func (r *room) forward() {
 	slices.SortFunc(table.Routes, func(a, b media.Route) int {
 		return strings.Compare(a.To.String()+a.Mid, b.To.String()+b.Mid)
 	})
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.hub.ctx), requestTimeout)
+	ctx, cancel := r.mediaContext()
 	defer cancel()
 	// Those who receive are told first: a key id that is not expected on a slot
 	// is refused there, so the other order would lose frames.
 	r.mu.Lock()
 	for s, slots := range changed {
-		if s.conn != nil {
+		if s.here() {
 			s.send(wire.TypeSlots, wire.Slots{Slots: slots})
 		}
 	}
 	r.mu.Unlock()
-	if err := r.hub.cfg.Media.Forward(ctx, table); err != nil {
+	err := r.hub.cfg.Media.Forward(ctx, table)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tableOwed = time.Time{}
+	if err != nil {
+		// Somebody may still be sent to who must not be: the watch tries again.
+		r.tableOwed = time.Now()
 		r.log.Error("forwarding table was refused", "generation", table.Generation, "err", err)
 	}
 }

@@ -33,6 +33,7 @@ type Hub struct {
 	mu     sync.Mutex
 	rooms  map[interview.HearingID]*room
 	groups map[interview.GroupID]*room
+	used   map[interview.DeviceID]*use
 	tasks  sync.WaitGroup
 	ctx    context.Context
 	stop   context.CancelFunc
@@ -44,7 +45,68 @@ func NewHub(cfg Config) *Hub {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Hub{cfg: cfg, rooms: map[interview.HearingID]*room{}, groups: map[interview.GroupID]*room{}, ctx: ctx, stop: stop}
+	return &Hub{cfg: cfg, rooms: map[interview.HearingID]*room{}, groups: map[interview.GroupID]*room{}, used: map[interview.DeviceID]*use{}, ctx: ctx, stop: stop}
+}
+
+// use is what one device does at this door, over all its connections.
+type use struct {
+	open        int
+	rare        *rate.Limiter
+	revocations int64
+}
+
+// rareBurst is how many rare messages a device may send at once: enough for
+// everybody at it to open the page and fumble.
+const rareBurst = 20
+
+// maxUsed bounds the devices remembered without a connection.
+const maxUsed = 4096
+
+// use finds what is remembered of a device; the lock is held.
+func (h *Hub) use(device interview.DeviceID) *use {
+	u := h.used[device]
+	if u != nil {
+		return u
+	}
+	if len(h.used) >= maxUsed {
+		for id, old := range h.used {
+			if old.open == 0 && old.rare.Tokens() >= rareBurst {
+				delete(h.used, id)
+			}
+		}
+	}
+	u = &use{rare: rate.NewLimiter(rate.Limit(h.cfg.Limits.RarePerSecond), rareBurst)}
+	h.used[device] = u
+	return u
+}
+
+// revocations counts how often a device was revoked: a join that was judged
+// before a revocation must not be let in after it.
+func (h *Hub) revocations(peer Peer) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.used[peer.Device]; u != nil {
+		return u.revocations
+	}
+	return 0
+}
+
+// occupy counts a connection of a device in; the device may hold only so many.
+func (h *Hub) occupy(device interview.DeviceID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.use(device)
+	if u.open >= h.cfg.Limits.Connections {
+		return problem.New(problem.CodeTooFast, "device %s holds %d connections", device, u.open)
+	}
+	u.open++
+	return nil
+}
+
+func (h *Hub) free(device interview.DeviceID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.use(device).open--
 }
 
 // Close ends every room and connection.
@@ -54,18 +116,29 @@ func (h *Hub) Close() {
 	rooms := h.rooms
 	h.rooms, h.groups = map[interview.HearingID]*room{}, map[interview.GroupID]*room{}
 	h.mu.Unlock()
+	var closing sync.WaitGroup
 	for _, r := range rooms {
-		r.close()
+		closing.Go(func() { r.close(problem.New(problem.CodeUnavailable, "the door is closing")) })
 	}
+	closing.Wait()
 	h.tasks.Wait()
 }
 
 // Connect begins a session for a new connection.
 func (h *Hub) Connect(peer Peer, conn Conn) *Session {
-	return &Session{
+	l := h.cfg.Limits
+	s := &Session{
 		hub: h, peer: peer, conn: conn, state: stranger,
-		limit: rate.NewLimiter(rate.Limit(h.cfg.Limits.MessagesPerSecond), h.cfg.Limits.MessagesPerSecond),
+		limit: rate.NewLimiter(rate.Limit(l.MessagesPerSecond), l.MessagesPerSecond),
+		bytes: rate.NewLimiter(rate.Limit(l.BytesPerSecond), l.BytesPerSecond+wire.MaxSize),
+		rare:  rate.NewLimiter(rate.Limit(l.RarePerSecond), rareBurst),
 	}
+	if !peer.Recorder {
+		h.mu.Lock()
+		s.rare = h.use(peer.Device).rare
+		h.mu.Unlock()
+	}
+	return s
 }
 
 // LegEvent takes the media node's word on a leg.
@@ -82,6 +155,7 @@ func (h *Hub) LegEvent(ev media.Event) {
 // first, then the chair's page rotates the keys.
 func (h *Hub) Revoke(device interview.DeviceID, why error) {
 	h.mu.Lock()
+	h.use(device).revocations++
 	rooms := make([]*room, 0, len(h.rooms))
 	for _, r := range h.rooms {
 		rooms = append(rooms, r)

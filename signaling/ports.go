@@ -14,6 +14,7 @@ type Peer struct {
 	Device      interview.DeviceID
 	Certificate []byte // DER, of the device or the recorder
 	Recorder    bool
+	Instance    string // of a recorder: which one it is, where there are several
 }
 
 // Conn is one end of a connection. Send never blocks: it queues or fails.
@@ -93,19 +94,29 @@ type Audit interface {
 // Limits of a room. The zero value is not usable; see Defaults.
 type Limits struct {
 	MessagesPerSecond int
+	BytesPerSecond    int           // of one connection, at least wire.MaxSize
+	RarePerSecond     int           // joins, offers and raised hands of one device
+	Connections       int           // of one device at the same time
 	Queue             int           // messages that may wait for a slow socket
+	QueueBytes        int           // and their size together
 	HeartbeatLost     time.Duration // without a durable heartbeat, on record ends
 	ChairLost         time.Duration // without the chair's page, the hearing pauses
 	SeatKept          time.Duration // an admitted seat may reload without a new knock
+	RecorderSilent    time.Duration // a recorder that says nothing for so long is gone
 	MaxMembers        int
 }
 
 // Defaults are the limits of production.
 var Defaults = Limits{
 	MessagesPerSecond: 100,
+	BytesPerSecond:    1 << 20,
+	RarePerSecond:     2,
+	Connections:       8,
 	Queue:             512,
+	QueueBytes:        16 << 20,
 	HeartbeatLost:     1500 * time.Millisecond,
 	ChairLost:         30 * time.Second,
 	SeatKept:          10 * time.Minute,
+	RecorderSilent:    5 * time.Second,
 	MaxMembers:        64,
 }

@@ -14,6 +14,7 @@ const (
 	chair                    // admitted, signs the rosters
 	seated                   // admitted, any other page
 	recorder                 // an admitted recorder
+	gone                     // declined, removed, superseded or left: says nothing any more
 )
 
 const admitted = chair | seated | recorder
@@ -36,6 +37,10 @@ var rules = map[wire.Type]who{
 	wire.TypeSync:      waiting | admitted,
 }
 
+// rare are the messages that cost a lot or reach everybody: a device may send
+// only a few of them.
+var rare = map[wire.Type]bool{wire.TypeJoin: true, wire.TypeOffer: true, wire.TypeRaise: true}
+
 // may checks the table.
 func may(t wire.Type, w who) error {
 	allowed, known := rules[t]
@@ -44,6 +49,8 @@ func may(t wire.Type, w who) error {
 		return problem.New(problem.CodeNoRoute, "message %q", t)
 	case allowed&w != 0:
 		return nil
+	case w == gone:
+		return problem.New(problem.CodeNotReady, "message %q after the end", t)
 	case w == waiting:
 		return problem.New(problem.CodeNotAdmitted, "message %q", t)
 	default:

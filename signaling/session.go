@@ -21,15 +21,19 @@ import (
 const requestTimeout = 10 * time.Second
 
 // Session is one connection's conversation. Handle and Closed are called by the
-// connection's one reader; the rest of a session is guarded by its room's lock.
+// connection's one reader, which alone sets room; the rest of a session is
+// guarded by its room's lock once it has one.
 type Session struct {
 	hub   *Hub
 	peer  Peer
 	conn  Conn
 	limit *rate.Limiter
+	bytes *rate.Limiter
+	rare  *rate.Limiter // of the device, shared by its sessions
 
 	once  sync.Once
-	room  *room // nil until joined
+	ended bool  // Closed was called
+	room  *room // nil until joined, then the same to the end
 	state who
 
 	member    interview.MemberID
@@ -39,13 +43,22 @@ type Session struct {
 	admission string
 	since     interview.Micros
 	leg       *leg
+
+	revocations int64     // of the device when the join was judged
+	brokeAt     time.Time // when the connection of a member ended; zero while it is here
+	beatAt      time.Time // recorder: last heartbeat, or when it came
+	durableAt   time.Time // recorder: last heartbeat that showed everything durable
 }
 
 // Handle takes one message and answers it. It returns an error only when the
 // connection must end.
 func (s *Session) Handle(ctx context.Context, text []byte) error {
-	if !s.limit.Allow() {
-		return problem.New(problem.CodeTooFast, "more than %d messages a second", s.hub.cfg.Limits.MessagesPerSecond)
+	if s.ended {
+		return problem.New(problem.CodeNotReady, "message after the end of the connection")
+	}
+	now := time.Now()
+	if l := s.hub.cfg.Limits; !s.limit.AllowN(now, 1) || !s.bytes.AllowN(now, len(text)) {
+		return problem.New(problem.CodeTooFast, "more than %d messages or %d bytes a second", l.MessagesPerSecond, l.BytesPerSecond)
 	}
 	m, err := wire.Parse(text)
 	if err != nil {
@@ -55,6 +68,9 @@ func (s *Session) Handle(ctx context.Context, text []byte) error {
 	defer cancel()
 	if err := may(m.Type, s.currentState()); err != nil {
 		return s.answerProblem(m, err)
+	}
+	if rare[m.Type] && !s.rare.Allow() {
+		return s.answerProblem(m, problem.New(problem.CodeTooFast, "message %q", m.Type))
 	}
 	reply, err := s.dispatch(ctx, m)
 	if err != nil {
@@ -97,13 +113,13 @@ func (s *Session) dispatch(ctx context.Context, m wire.Message) (wire.Message, e
 	case wire.TypeJoin:
 		return with(m, func(b wire.Join) (wire.Message, error) { return s.handleJoin(ctx, b) })
 	case wire.TypeAdmit:
-		return with(m, func(b wire.Admit) (wire.Message, error) { return ok, s.room.admit(ctx, b) })
+		return with(m, func(b wire.Admit) (wire.Message, error) { return ok, s.room.admit(ctx, s, b) })
 	case wire.TypeDecline:
-		return with(m, func(b wire.Decline) (wire.Message, error) { return ok, s.room.decline(b) })
+		return with(m, func(b wire.Decline) (wire.Message, error) { return ok, s.room.decline(s, b) })
 	case wire.TypeRemove:
-		return with(m, func(b wire.Remove) (wire.Message, error) { return ok, s.room.remove(b) })
+		return with(m, func(b wire.Remove) (wire.Message, error) { return ok, s.room.remove(s, b) })
 	case wire.TypeRoster:
-		return with(m, func(b wire.Roster) (wire.Message, error) { return ok, s.room.takeRoster(ctx, s, b.Roster) })
+		return with(m, func(b wire.Roster) (wire.Message, error) { return ok, s.room.takeRoster(s, b.Roster) })
 	case wire.TypeWraps:
 		return with(m, func(b wire.Wraps) (wire.Message, error) { return ok, s.room.takeWraps(s, b.Wraps) })
 	case wire.TypeOrigin:
@@ -145,6 +161,7 @@ func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message,
 	if st.Hearing != join.Hearing || st.Member.IsZero() || (st.Kind == sealing.KindRecorder) != s.peer.Recorder {
 		return wire.Message{}, problem.New(problem.CodeStatementInvalid, "statement is for another hearing or another kind of member")
 	}
+	revocations := s.hub.revocations(s.peer)
 	judge := s.hub.cfg.Admission.Judge
 	if join.Admission != "" {
 		judge = s.hub.cfg.Admission.Returning
@@ -158,8 +175,10 @@ func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message,
 	if err != nil {
 		return wire.Message{}, err
 	}
-	s.member, s.join, s.judgement, s.statement = st.Member, join, j, st
+	s.member, s.join, s.judgement, s.statement, s.revocations = st.Member, join, j, st, revocations
+	s.room = r
 	if err := r.enter(ctx, s); err != nil {
+		s.room = nil // not in the room: nobody else has seen this session
 		return wire.Message{}, err
 	}
 	return wire.New(wire.TypeWelcome, r.welcome(s))
@@ -169,6 +188,7 @@ func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message,
 // roster until the chair or the time says otherwise.
 func (s *Session) Closed() {
 	s.once.Do(func() {
+		s.ended = true
 		if s.room != nil {
 			s.room.left(s, false)
 		}
@@ -192,13 +212,30 @@ func sameSet(a, b []interview.SeatID) bool {
 	return slices.Equal(a, b)
 }
 
+// here reports whether the session has its connection; the room's lock is held.
+func (s *Session) here() bool { return s.brokeAt.IsZero() && s.state != gone }
+
 // send queues a message; a socket that takes none any more is cut.
 func (s *Session) send(t wire.Type, body any) {
 	m, err := wire.New(t, body)
-	if err == nil {
-		err = s.conn.Send(m)
-	}
 	if err != nil {
+		s.hub.cfg.Log.Error("message could not be written", "type", t, "err", err)
+		return
+	}
+	s.deliver(m)
+}
+
+func (s *Session) deliver(m wire.Message) {
+	if err := s.conn.Send(m); err != nil {
 		s.conn.Close(errors.Join(problem.New(problem.CodeStalled, "member %s", s.member), err))
+	}
+}
+
+// end tells a session why it is over and closes its connection.
+func (s *Session) end(t wire.Type, body any, why error) {
+	s.state = gone
+	if s.brokeAt.IsZero() {
+		s.send(t, body)
+		s.conn.Close(why)
 	}
 }

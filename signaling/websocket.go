@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -33,11 +34,16 @@ var upgrader = websocket.Upgrader{
 
 // ServeWebSocket holds one page's conversation until it ends.
 func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, peer Peer) {
+	if err := h.occupy(peer.Device); err != nil {
+		problem.Write(w, err)
+		return
+	}
+	defer h.free(peer.Device)
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // the upgrader has answered
 	}
-	c := &socket{ws: ws, out: make(chan []byte, h.cfg.Limits.Queue), done: make(chan struct{})}
+	c := &socket{ws: ws, out: make(chan []byte, h.cfg.Limits.Queue), most: int64(h.cfg.Limits.QueueBytes), done: make(chan struct{})}
 	s := h.Connect(peer, c)
 	defer s.Closed()
 	var writer sync.WaitGroup
@@ -72,6 +78,8 @@ func (h *Hub) ServeWebSocket(w http.ResponseWriter, r *http.Request, peer Peer) 
 type socket struct {
 	ws   *websocket.Conn
 	out  chan []byte
+	size atomic.Int64 // of what waits in out
+	most int64
 	done chan struct{}
 	once sync.Once
 
@@ -90,10 +98,15 @@ func (c *socket) Send(m wire.Message) error {
 		return nil // closed already; its reader tells the room
 	default:
 	}
+	if c.size.Add(int64(len(text))) > c.most {
+		c.size.Add(-int64(len(text)))
+		return problem.New(problem.CodeStalled, "%d bytes wait", c.size.Load())
+	}
 	select {
 	case c.out <- text:
 		return nil
 	default:
+		c.size.Add(-int64(len(text)))
 		return problem.New(problem.CodeStalled, "%d messages wait", len(c.out))
 	}
 }
@@ -119,6 +132,7 @@ func (c *socket) write() {
 	for {
 		select {
 		case text := <-c.out:
+			c.size.Add(-int64(len(text)))
 			if send(websocket.TextMessage, text) != nil {
 				c.Close(nil)
 				return
@@ -135,9 +149,10 @@ func (c *socket) write() {
 	}
 }
 
-// flush sends what was queued before the end, then the reason of the end.
+// flush sends what was queued before the end, then the reason of the end. A
+// reader that takes it drop by drop is not waited for.
 func (c *socket) flush(send func(int, []byte) error) {
-	for {
+	for end := time.Now().Add(writeWait); time.Now().Before(end); {
 		select {
 		case text := <-c.out:
 			if send(websocket.TextMessage, text) != nil {

@@ -175,10 +175,14 @@ type PhaseNow struct {
 	Reason string                  `json:"reason"`
 }
 
-// Raise asks the interviewer for a break, or to speak.
+// Raise asks the interviewer for a break or to speak, or tells at the start
+// whether the recording was understood.
 type Raise struct {
-	What string `json:"what"` // "break" or "speak"
+	What string `json:"what"` // one of Raisable
 }
+
+// Raisable lists what can be raised.
+var Raisable = []string{"break", "speak", "recording-acknowledged", "recording-refused"}
 
 // Raised tells who asked for what.
 type Raised struct {
