@@ -85,6 +85,7 @@ type Member struct {
 	welcome  wire.Welcome
 
 	admitted chan struct{}
+	open     bool // the media connection was asked for
 	tasks    sync.WaitGroup
 	ctx      context.Context
 	stop     context.CancelCauseFunc
@@ -337,6 +338,11 @@ func (m *Member) take(in wire.Message) {
 		err = read(in, func(b wire.Knock) error { tell(m.cfg.On.Knock, b); return nil })
 	case wire.TypeRaised:
 		err = read(in, func(b wire.Raised) error { tell(m.cfg.On.Raised, b); return nil })
+	case wire.TypeProblem:
+		err = asProblem(in)
+		if m.isChair && errors.Is(err, problem.New(problem.CodeRosterInvalid, "")) {
+			m.stop(err) // this page's rosters and the room's have parted: a new instance starts from the newest
+		}
 	case wire.TypeRefused:
 		m.stop(asProblem(in))
 	case wire.TypeSuperseded:
@@ -367,7 +373,10 @@ func (m *Member) takeAdmitted(b wire.Admitted) error {
 		m.stop(err)
 		return err
 	}
-	m.admission = b.Admission
+	if m.open {
+		return nil // said again
+	}
+	m.admission, m.open = b.Admission, true
 	m.tasks.Go(func() {
 		if err := m.openMedia(); err != nil {
 			m.stop(err)
@@ -394,19 +403,53 @@ func (m *Member) openMedia() error {
 // whatever the door says.
 func (m *Member) takeMembers(b wire.Members) error {
 	checked := b.Members[:0]
+	listed := map[interview.MemberID]bool{m.ID(): true}
 	for _, v := range b.Members {
-		if _, err := m.group.AddMember(v.Statement, v.Admission, time.Now()); err != nil {
+		known, err := m.group.AddMember(v.Statement, v.Admission, time.Now())
+		if err == nil {
+			listed[known.Statement.Member] = true
+			err = sameAsShown(v, known)
+		}
+		if err != nil {
 			m.log.Warn("a member does not hold", "member", v.Member, "err", err)
 			continue
 		}
-		checked = append(checked, v)
+		if len(v.Seats) == len(known.Admission.Seats) { // who has left is shown without names
+			checked = append(checked, v)
+		}
 	}
 	m.mu.Lock()
+	before := m.views
 	m.views = checked
 	m.mu.Unlock()
+	for _, v := range before {
+		if !listed[v.Member] {
+			m.group.Forget(v.Member)
+		}
+	}
 	tell(m.cfg.On.Members, checked)
 	if m.isChair {
 		return m.updateRoster("join")
+	}
+	return nil
+}
+
+// sameAsShown compares what the door says of a member with what was signed: a
+// recorder shown as a page would otherwise come into the group in a pause, and
+// a name could be anybody's.
+func sameAsShown(v wire.MemberView, known *sealing.Member) error {
+	if v.Member != known.Statement.Member || v.Kind != known.Statement.Kind {
+		return fmt.Errorf("%w: shown as %s %s, signed as %s %s", sealing.ErrMember, v.Kind, v.Member, known.Statement.Kind, known.Statement.Member)
+	}
+	if v.Connected && len(v.Seats) != len(known.Admission.Seats) {
+		return fmt.Errorf("%w: %s is shown with %d seats of %d", sealing.ErrMember, v.Member, len(v.Seats), len(known.Admission.Seats))
+	}
+	for _, shown := range v.Seats {
+		if !slices.ContainsFunc(known.Admission.Seats, func(a sealing.AdmittedSeat) bool {
+			return a.Seat == shown.Seat && a.Participant == shown.Participant && a.Role == shown.Role && a.NameIs(shown.Salt, shown.Name)
+		}) {
+			return fmt.Errorf("%w: seat %s of %s is shown with another person", sealing.ErrMember, shown.Seat, v.Member)
+		}
 	}
 	return nil
 }
@@ -428,6 +471,10 @@ func (m *Member) IncludeRecorder(yes bool) error {
 // than those of the one in force.
 func (m *Member) updateRoster(reason string) error {
 	m.mu.Lock()
+	if !slices.ContainsFunc(m.views, func(v wire.MemberView) bool { return v.Member == m.ID() }) {
+		m.mu.Unlock()
+		return nil // what came before this page is still on its way
+	}
 	want := []interview.MemberID{m.ID()}
 	for _, v := range m.views {
 		if v.Member != m.ID() && v.Connected && (v.Kind == sealing.KindPage || m.recorder) {
@@ -600,6 +647,11 @@ func (m *Member) Request(ctx context.Context, t wire.Type, body, out any) error 
 	msg.ID = m.nextID
 	m.pending[msg.ID] = ch
 	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.pending, msg.ID)
+		m.mu.Unlock()
+	}()
 	if err := m.conn.Send(msg); err != nil {
 		return fmt.Errorf("%s: %w", t, err)
 	}

@@ -38,6 +38,7 @@ const (
 	reorderWindow = 128 // packets that a frame waits for a missing one
 	audioClock    = 48000
 	videoClock    = 90000
+	gatherWithin  = 5 * time.Second
 )
 
 // Publish names a track that a peer sends.
@@ -192,7 +193,11 @@ func (p *Peer) Offer() (wire.Offer, error) {
 	if err := p.pc.SetLocalDescription(offer); err != nil {
 		return wire.Offer{}, fmt.Errorf("offer: %w", err)
 	}
-	<-gathered
+	select {
+	case <-gathered:
+	case <-time.After(gatherWithin):
+		return wire.Offer{}, errors.New("offer: no candidates were gathered in time")
+	}
 	out := wire.Offer{SDP: p.pc.LocalDescription().SDP}
 	for _, t := range p.tracks {
 		out.Tracks = append(out.Tracks, wire.OfferTrack{Track: t.Track, Source: t.Source, Number: t.Number, Mid: t.transceiver.Mid()})

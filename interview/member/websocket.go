@@ -14,6 +14,8 @@ import (
 	"kuule/interview/wire"
 )
 
+const readWait = 10 * time.Second
+
 // Dial opens a room connection over WebSocket.
 func Dial(ctx context.Context, url string, config *tls.Config, header http.Header) (Conn, error) {
 	d := websocket.Dialer{TLSClientConfig: config, HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Protocol}}
@@ -31,6 +33,14 @@ func Dial(ctx context.Context, url string, config *tls.Config, header http.Heade
 // somebody behind a device's gateway dials it in the gateway's way.
 func Over(ws *websocket.Conn) Conn {
 	ws.SetReadLimit(4 * wire.MaxSize)
+	// The door pings every two seconds: one that does not is gone.
+	alive := func() { _ = ws.SetReadDeadline(time.Now().Add(readWait)) }
+	pong := ws.PingHandler()
+	ws.SetPingHandler(func(data string) error {
+		alive()
+		return pong(data)
+	})
+	alive()
 	c := &socket{ws: ws, in: make(chan wire.Message, 64)}
 	go c.read()
 	return c
