@@ -1,6 +1,3 @@
-// Command kuule-agent is the device's side of Kuule: it holds the TPM, keeps
-// the machine attested and stands between its browser and the server. Its
-// inside is package attestation/agent.
 package main
 
 import (
