@@ -43,8 +43,8 @@ type (
 			Generation int64 `json:"generation"`
 		}
 	}
-	agreementOutput struct{ Body Agreement }
-	agreementsOutput      struct {
+	agreementOutput  struct{ Body Agreement }
+	agreementsOutput struct {
 		Body struct {
 			Generation int64       `json:"generation"`
 			Agreements []Agreement `json:"agreements"`

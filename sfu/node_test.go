@@ -11,10 +11,10 @@ import (
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
 
+	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/interview/member"
-	"kuule/internal/problem"
 	"kuule/sfu"
 )
 

@@ -461,7 +461,7 @@ func (s *Store) Amend(ctx context.Context, h *interview.Hearing, v Sealed, by in
 		if count >= MaxAmendments {
 			return problem.New(problem.CodeTooLarge, "a record has at most %d amendments", MaxAmendments)
 		}
-		a.Number = int64(count) + 1
+		a.Number = count + 1
 		row := amendmentRow{ID: a.ID, Hearing: h.ID, Record: v.Record, Number: a.Number, Sealed: sealed, At: a.At, Late: a.Late}
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return err

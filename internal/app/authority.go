@@ -410,7 +410,7 @@ func (a *authority) seal(q sealQuestion) (sealAnswer, error) {
 	if err := canon.Strict(q.Payload, &payload); err != nil {
 		return sealAnswer{}, problem.New(problem.CodeMalformed, "%w", err)
 	}
-	message, err := jws.Sign(json.RawMessage(q.Payload), q.Type, a.sealing)
+	message, err := jws.Sign(q.Payload, q.Type, a.sealing)
 	return sealAnswer{message}, err
 }
 

@@ -135,10 +135,7 @@ func runDoor(ctx context.Context, in *installation, credentials *bus.Credentials
 		return err
 	}
 	defer bridge.Close()
-	mux, err := d.handler(bridge)
-	if err != nil {
-		return err
-	}
+	mux := d.handler(bridge)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer cancel()
@@ -208,7 +205,7 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 
 // handler is everything that the door answers under mutual TLS. Each path is in
 // the table of routes (docs/protocol.md); a test compares.
-func (d *door) handler(bridge *kioskbridge.Bridge) (http.Handler, error) {
+func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	api := http.NewServeMux()
 	h := interview.NewAPI(api)
 	interview.Register(h, d.hearings, d.tickets)
@@ -226,7 +223,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) (http.Handler, error) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem.Write(w, problem.New(problem.CodeNoRoute, "no such path"))
 	})
-	return mux, nil
+	return mux
 }
 
 // serve listens for TLS. The name enrol.HOST reaches authority's enrolment and

@@ -172,8 +172,11 @@ func (d *door) stream(ctx context.Context, w http.ResponseWriter, spec viewingSp
 			w.Header().Set("Cache-Control", "no-store")
 		}
 		offset += int64(len(p.Data))
-		if _, err := w.Write(p.Data); err != nil || p.End {
-			return nil // a reader that left needs no answer
+		if _, err := w.Write(p.Data); err != nil {
+			panic(http.ErrAbortHandler) // the reader has left
+		}
+		if p.End {
+			return nil
 		}
 	}
 }
@@ -221,8 +224,7 @@ func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec vie
 		}
 		close(done)
 	case <-ctx.Done():
-		<-made
-		return nil
+		return <-made
 	}
 	<-ctx.Done()
 	return nil

@@ -20,6 +20,9 @@ const readWait = 10 * time.Second
 func Dial(ctx context.Context, url string, config *tls.Config, header http.Header) (Conn, error) {
 	d := websocket.Dialer{TLSClientConfig: config, HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Protocol}}
 	ws, resp, err := d.DialContext(ctx, url, header)
+	if resp != nil {
+		defer resp.Body.Close()
+	}
 	if err != nil {
 		if resp != nil {
 			return nil, fmt.Errorf("room at %s: %s: %w", url, resp.Status, err)

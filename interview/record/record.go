@@ -138,7 +138,8 @@ type Amendment struct {
 	Reply     *Reply                  `json:"reply"`     // null until the interviewer answers
 }
 
-// AmendmentKinds: correction and translation need a target.
+// AmendmentKinds are the kinds of amendment: correction and translation need a
+// target.
 var AmendmentKinds = []string{"correction", "translation", "addition", "comment"}
 
 // Channels by which an amendment came.
@@ -167,7 +168,7 @@ type Ending struct {
 // ready to be signed.
 func Seal(c *Content, previous string, sealedAt int64) (text []byte, r Record, err error) {
 	salt := make([]byte, 32)
-	rand.Read(salt) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(salt)
 	c.V, c.Salt = 1, base64.RawURLEncoding.EncodeToString(salt)
 	if text, err = canon.Marshal(c); err != nil {
 		return nil, Record{}, err

@@ -39,7 +39,7 @@ type Rules struct {
 	Origins bool
 }
 
-// HearingRules: the interviewer's page chairs, everyone admitted may be in it,
+// HearingRules are those of a hearing: the interviewer's page chairs, everyone admitted may be in it,
 // and frames are evidence.
 func HearingRules() Rules {
 	return Rules{
@@ -49,7 +49,7 @@ func HearingRules() Rules {
 	}
 }
 
-// ConsultationRules: counsel's page chairs, or the representative's; neither
+// ConsultationRules are those of a private consultation: counsel's page chairs, or the representative's; neither
 // the interviewer nor a recorder may be in it, and nothing is evidence.
 func ConsultationRules() Rules {
 	member := func(m *Member) bool { return !m.Recorder() && !m.HasRole(interview.RoleInterviewer) }

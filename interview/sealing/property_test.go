@@ -33,7 +33,7 @@ func TestOnTheRosterReadsOffTheRosterDoesNot(t *testing.T) {
 		w.know(everyone...)
 		on := []*person{chair}
 		used := map[string]bool{}
-		reason := "join"
+		var reason string
 		for step := range rapid.IntRange(1, 4).Draw(rt, "steps") {
 			i := rapid.IntRange(1, len(everyone)-1).Draw(rt, "who")
 			p := everyone[i]
