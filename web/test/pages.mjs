@@ -225,12 +225,14 @@ for (const language of ['fi', 'en']) {
       await press(page, /^Pöytäkirja|^Transcript/)
       await page.locator('.line').first().waitFor()
       const s = server.scenes.get('interviewer-after')
-      s.record = { ...s.record, received: s.record.delivered, amendments: [{ amendment: 'amd_1', number: 1, utterance: s.record.utterances[2].utterance, text: 'Lähdin neljäntenä päivänä.', role: 'applicant', made: s.record.delivered, answer: null }] }
+      s.record.after.deliveries.forEach((d) => (d.received = d.at))
+      const content = JSON.parse(s.record.sealed.content)
+      s.record.after.amendments = [{ amendment: 'amd_1', number: 1, utterance: content.utterances[2].utterance, text: 'Lähdin neljäntenä päivänä.', by: content.participants[1].participant, at: s.record.sealed.at, reply: null }]
       await page.locator('.reply').waitFor({ timeout: 6000 })
       await look('amendment')
       await page.locator('.reply input').fill('Oikaistu hakijan mukaan.')
       await press(page, /Ota huomioon|Take into account/)
-      s.record = { ...s.record, outcome: { outcome: 'confirmed', reasons: '', made: s.record.delivered } }
+      s.record.after.ending = { outcome: 'confirmed-with-amendments', reasons: '' }
       await press(page, /Sinetöi versio 2|Seal version 2/, 'Enter', 200)
       await page.getByText(/Versio 2 on|Version 2 is/).waitFor()
       await look('sealed')

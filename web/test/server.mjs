@@ -57,34 +57,49 @@ function scene(name) {
   }
 }
 
+const unix = (hour, minute) => Date.parse(today(hour, minute)) / 1000
+const nowUnix = () => Math.floor(Date.now() / 1000)
+const participants = () => Object.values(seats).map(({ participant, role, name, place }) => ({ participant, role, name, place }))
+
+/** A sealed version and what followed it, as transcript/api.go answers. */
 function sealed() {
+  const content = { v: 1, record, hearing, version: 1, diary: 'MIG-2026-10482', language: 'ar', participants: participants(), utterances: lines }
+  const handed = (role) => ({ participant: seats[role].participant, language: 'ar', at: unix(9, 52), deadline: unix(9, 52) + 1209600, received: 0 })
   return {
-    record, hearing, diary: 'MIG-2026-10482', version: 1, sealed: today(9, 40), hash: 'q3Zb0yVQvA1H7s2m8TnXe4', previous: '', delivered: today(9, 52), received: '',
-    utterances: lines, amendments: [], outcome: null,
+    sealed: { record, hearing, version: 1, signed: 'e30.e30.c2ln', content: JSON.stringify(content), at: unix(9, 40) },
+    after: { deliveries: [handed('applicant'), handed('counsel')], amendments: [] },
   }
 }
 
+/** GET /api/me, as interview/api.go answers. */
 function me(s) {
   const role = s.persona
-  const person = { interviewer: ['Aino Virtanen', 'interviewer'], counsel: ['Erik Lindqvist', 'counsel'] }[role]
-  const at = (id, opens, phase, diary, language) => ({
-    hearing: id, case: `cas_${uuid(9)}`, diary, language, mode: 'remote', opens, closes: today(18), phase, role,
-    people: Object.values(seats).map(({ role, name, place }) => ({ role, name, place })),
-    seats: role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]], tickets: [], record: '',
-  })
-  const hearings = [at(hearing, today(9), s.ended ? 'ended' : 'waiting', 'MIG-2026-10482', 'ar')]
-  if (role === 'interviewer') hearings.push({ ...at(`hrg_${uuid(8)}`, today(13, 30), 'waiting', 'MIG-2026-10517', 'so'), people: [{ role: 'applicant', name: 'Hodan Warsame', place: 'Oulun vastaanottokeskus, huone B' }] })
   const review = s.name.includes('review')
+  const here = role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]]
+  const known = s.signedIn || (role === 'applicant' && s.redeemed)
+  const phase = review || s.ended ? 'ended' : 'waiting'
+  const seat = (at) => ({ hearing, seat: at.seat, participant: at.participant, role: at.role, mine: known, ...(known ? { name: at.name } : {}), place: at.place, language: 'ar', opens: today(9), closes: today(18), phase })
   return {
-    person: s.signedIn && person ? { subject: 's1', name: person[0], roles: [person[1]] } : null,
-    hearings: !s.signedIn && role !== 'applicant' ? null : s.name === 'applicant-nothing' || !s.redeemed || review ? [] : hearings,
-    tickets: s.redeemed ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, diary: 'MIG-2026-10482', language: 'ar', purpose: 'hearing', role: 'applicant', name: 'Samir Haddad', expires: today(18) }],
-    records: review || role === 'counsel' ? [{ record, hearing, diary: 'MIG-2026-10482', version: 1, delivered: today(9, 52) }] : [],
+    device: `dev_${uuid(1)}`,
+    ...(s.signedIn && role !== 'applicant' ? { name: seats[role].name, subject: 's1', roles: [role] } : { roles: [] }),
+    seats: s.name === 'applicant-nothing' || !known ? [] : here.map(seat),
+    tickets: s.redeemed ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, seat: seats.applicant.seat, role: 'applicant', purpose: 'hearing', expires: today(18), redeemed: false }],
     places: role === 'interviewer' ? [
       { device: `dev_${uuid(1)}`, label: labels.interviewer, premises: `pre_${uuid(1)}`, place: 'huone 412', own: true },
       { device: `dev_${uuid(2)}`, label: labels.applicant, premises: `pre_${uuid(2)}`, place: 'Joutsenon vastaanottokeskus', own: false },
     ] : [],
   }
+}
+
+/** GET /api/hearings: the interviewer's own. */
+function hearings(s) {
+  const at = (id, diary, language, opens, people) => ({
+    hearing: id, case: `cas_${uuid(9)}`, diary, language, mode: 'remote', opens, closes: today(18), state: { phase: s.ended && id === hearing ? 'ended' : 'waiting' },
+    participants: people.map(({ participant, role, name }) => ({ participant, role, name })),
+    seats: people.map((p) => ({ seat: p.seat, participant: p.participant, device: `dev_${uuid(p.role === 'interviewer' ? 1 : 2)}`, place: p.place })),
+  })
+  const second = { ...seat('applicant', 'Hodan Warsame', 'Oulun vastaanottokeskus, huone B'), participant: `par_${uuid(30)}` }
+  return { hearings: [at(hearing, 'MIG-2026-10482', 'ar', today(9), Object.values(seats)), at(`hrg_${uuid(8)}`, 'MIG-2026-10517', 'so', today(13, 30), [seats.interviewer, second])] }
 }
 
 const problem = (status, code, way, rule) => ({ status, type: `urn:kuule:problem:${code}`, title: code, code, way, ...(rule ? { rule } : {}) })
@@ -101,22 +116,26 @@ const routes = [
   ['POST', /^\/api\/tickets\/[^/]+\/redeem$/, (s) => ((s.redeemed = true), {})],
   ['POST', /^\/api\/cases$/, (_, body) => ({ case: `cas_${uuid(9)}`, ...body })],
   ['POST', /^\/api\/hearings$/, () => ({ hearing: `hrg_${uuid(7)}` })],
-  ['GET', /^\/api\/hearings\/[^/]+\/transcript$/, (s) => ({ hearing, utterances: s.ended ? lines : [], record: s.record ? record : '' })],
-  ['PUT', /^\/api\/hearings\/[^/]+\/utterances\/[^/]+$/, (s, body) => (s.saves.push(body), { version: body.version + 1 })],
-  ['POST', /^\/api\/hearings\/[^/]+\/records$/, (s) => (s.record = s.record ? { ...s.record, version: 2, previous: s.record.hash } : { ...sealed(), delivered: '' })],
+  ['GET', /^\/api\/hearings$/, (s) => hearings(s)],
+  ['GET', /^\/api\/hearings\/[^/]+\/transcript$/, (s) => ({ hearing, state: s.record ? 'sealed' : 'draft', span: 0, utterances: s.ended ? lines : [], records: s.record ? [s.record.sealed] : [], after: s.record?.after ?? { deliveries: [], amendments: [] } })],
+  ['PUT', /^\/api\/hearings\/[^/]+\/utterances\/[^/]+$/, (s, body) => (s.saves.push(body), { ...body, version: body.version + 1 })],
+  ['POST', /^\/api\/hearings\/[^/]+\/records$/, (s) => {
+    const made = sealed()
+    if (s.record) s.record = { ...s.record, sealed: { ...s.record.sealed, version: 2 } }
+    else s.record = { ...made, after: { deliveries: [], amendments: [] } }
+    return s.record.sealed
+  }],
+  ['GET', /^\/api\/hearings\/[^/]+\/records$/, (s) => ({ records: [{ record, version: 1, at: s.record.sealed.at, delivery: s.record.after.deliveries[0] }] })],
   ['GET', /^\/api\/records\/[^/]+$/, (s) => s.record],
-  ['POST', /^\/api\/records\/[^/]+\/deliver$/, (s) => ((s.record = { ...s.record, delivered: new Date().toISOString() }), {})],
-  ['POST', /^\/api\/records\/[^/]+\/receipt$/, (s) => ((s.record = { ...s.record, received: new Date().toISOString() }), {})],
+  ['POST', /^\/api\/records\/[^/]+\/deliver$/, (s) => ((s.record.after.deliveries = sealed().after.deliveries), { deliveries: s.record.after.deliveries })],
+  ['POST', /^\/api\/records\/[^/]+\/receipt$/, (s) => (s.record.after.deliveries.forEach((d) => (d.received = nowUnix())), s.record.after.deliveries[0])],
   ['POST', /^\/api\/records\/[^/]+\/amendments$/, (s, body) => {
-    const made = { amendment: `amd_${uuid(1)}`, number: s.record.amendments.length + 1, role: s.persona, made: new Date().toISOString(), answer: null, ...body }
-    s.record = { ...s.record, amendments: [...s.record.amendments, made] }
+    const made = { amendment: `amd_${uuid(1)}`, number: s.record.after.amendments.length + 1, by: seats[s.persona].participant, at: nowUnix(), reply: null, ...body }
+    s.record.after.amendments.push(made)
     return made
   }],
-  ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => ((s.record = { ...s.record, outcome: { ...body, made: new Date().toISOString() } }), {})],
-  ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => {
-    s.record = { ...s.record, amendments: s.record.amendments.map((a) => ({ ...a, answer: { ...body, made: new Date().toISOString() } })) }
-    return {}
-  }],
+  ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
+  ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => (s.record.after.amendments.forEach((a) => (a.reply = { ...body, at: nowUnix() })), body)],
 ]
 
 /** Starts the server; `scenes` gives the test what each scene remembers, by its start code. */

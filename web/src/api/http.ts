@@ -1,6 +1,7 @@
 import { send } from './session'
+import type { Me, Reading, Booking, Case, Record, Transcript, Utterance } from './model'
+import * as server from './server'
 import type * as words from './words'
-import type { SeatView } from './wire'
 
 /** The installation's pinned keys, as internal/trust reads them. */
 export interface Trust {
@@ -60,137 +61,43 @@ export const gateway = {
   statement: (body: StatementRequest) => send<{ statement: string; proof?: PersonProof }>('POST', '/gw/statement', body),
 }
 
-/** GET /api/me: what there is today for whoever sits at this device. */
-export interface Me {
-  person: { subject: string; name: string; roles: words.Role[] | null } | null
-  hearings: TodaysHearing[] | null
-  tickets: WaitingTicket[] | null
-  records: OpenRecord[] | null
-  places: Place[] | null // where a person can be booked to sit; interviewers only
-}
-
-export interface TodaysHearing {
-  hearing: words.HearingID
-  case: words.CaseID
-  diary: string
-  language: string
-  mode: words.Mode
-  opens: string // RFC 3339
-  closes: string
-  phase: words.Phase
-  role: words.Role // what the caller is there
-  people: { role: words.Role; name: string; place: string }[] | null
-  seats: SeatView[] | null // on this device
-  tickets: words.TicketID[] | null // redeemed by this device for these seats
-  record: words.RecordID | '' // newest sealed version
-}
-
-export interface WaitingTicket {
-  ticket: words.TicketID
-  hearing: words.HearingID
-  diary: string
-  language: string
-  purpose: words.Purpose
-  role: words.Role
-  name: string
-  expires: string
-}
-
-export interface OpenRecord {
-  record: words.RecordID
-  hearing: words.HearingID
-  diary: string
-  version: number
-  delivered: string
-}
-
-export interface Place {
-  device: words.DeviceID
-  label: string
-  premises: words.PremisesID
-  place: string
-  own: boolean // this very device
-}
-
-export interface Case {
-  case: words.CaseID
-  diary: string
-  lodged: string // YYYY-MM-DD
-  language: string
-}
-
-export interface Booking {
-  case: words.CaseID
-  language: string
-  mode: words.Mode
-  justification?: string
-  opens: string
-  closes: string
-  participants: { role: words.Role; name: string; subject?: string; device: words.DeviceID; premises: words.PremisesID }[]
-}
-
-export const utteranceKinds = ['question', 'answer', 'rendering', 'note'] as const
-export type UtteranceKind = (typeof utteranceKinds)[number]
-
-/** One line of the transcript. */
-export interface Utterance {
-  utterance: words.UtteranceID
-  kind: UtteranceKind
-  text: string
-  at: words.Micros
-  version: number
-}
-
-export interface Transcript {
-  hearing: words.HearingID
-  utterances: Utterance[] | null
-  record: words.RecordID | ''
-}
-
-export interface Amendment {
-  amendment: words.AmendmentID
-  number: number
-  utterance: words.UtteranceID
-  text: string
-  role: words.Role
-  made: string
-  answer: { decision: 'accepted' | 'noted'; text: string; made: string } | null
-}
-
-/** A sealed version of the transcript with what stands beside it. */
-export interface Record {
-  record: words.RecordID
-  hearing: words.HearingID
-  diary: string
-  version: number
-  sealed: string
-  hash: string
-  previous: string // hash of the version before, or ""
-  delivered: string // RFC 3339, or ""
-  received: string
-  utterances: Utterance[] | null
-  amendments: Amendment[] | null
-  outcome: { outcome: 'confirmed' | 'refused'; reasons: string; made: string } | null
-}
-
 const at = (path: string, ...ids: string[]) => path.replace(/\{\}/g, () => encodeURIComponent(ids.shift() ?? ''))
 
+/** The server's routes (docs/protocol.md), answered in the pages' own words. */
 export const api = {
-  me: () => send<Me>('GET', '/api/me'),
-  redeem: (ticket: words.TicketID) => send<unknown>('POST', at('/api/tickets/{}/redeem', ticket), {}),
+  async me(): Promise<Me> {
+    const me = await send<server.Me>('GET', '/api/me')
+    const own = (me.roles ?? []).includes('interviewer') ? ((await send<{ hearings: server.Hearing[] | null }>('GET', '/api/hearings')).hearings ?? []) : []
+    const day = server.readMe(me, own)
+    const ended = day.hearings.filter((h) => h.phase === 'ended' && h.role !== 'interviewer' && h.role !== 'interpreter')
+    const lists = await Promise.all(ended.map((h) => send<{ records: server.Listed[] | null }>('GET', at('/api/hearings/{}/records', h.hearing)).catch(() => ({ records: null }))))
+    return { ...day, records: lists.flatMap(({ records }, i) => server.readListed(records ?? [], ended[i])) }
+  },
+  redeem: (ticket: words.TicketID) => send<unknown>('POST', at('/api/tickets/{}/redeem', ticket)),
   addCase: (body: Omit<Case, 'case'>) => send<Case>('POST', '/api/cases', body),
-  book: (body: Booking) => send<{ hearing: words.HearingID }>('POST', '/api/hearings', body),
-  transcript: (hearing: words.HearingID) => send<Transcript>('GET', at('/api/hearings/{}/transcript', hearing)),
-  put: (hearing: words.HearingID, u: Utterance) =>
-    send<{ version: number }>('PUT', at('/api/hearings/{}/utterances/{}', hearing, u.utterance), { kind: u.kind, text: u.text, at: u.at, version: u.version }),
-  seal: (hearing: words.HearingID) => send<Record>('POST', at('/api/hearings/{}/records', hearing), {}),
-  record: (record: words.RecordID) => send<Record>('GET', at('/api/records/{}', record)),
-  deliver: (record: words.RecordID) => send<unknown>('POST', at('/api/records/{}/deliver', record), {}),
-  receipt: (record: words.RecordID, language: string) => send<unknown>('POST', at('/api/records/{}/receipt', record), { language }),
-  amend: (record: words.RecordID, utterance: words.UtteranceID, text: string) =>
-    send<Amendment>('POST', at('/api/records/{}/amendments', record), { utterance, text }),
-  outcome: (record: words.RecordID, outcome: 'confirmed' | 'refused', reasons: string) =>
-    send<unknown>('POST', at('/api/records/{}/outcome', record), { outcome, reasons }),
+  book: (body: Booking) => send<unknown>('POST', '/api/hearings', body),
+  async transcript(hearing: words.HearingID): Promise<Transcript> {
+    return server.readTranscript(await send<server.Transcript>('GET', at('/api/hearings/{}/transcript', hearing)))
+  },
+  put: (hearing: words.HearingID, u: Utterance & { speaker: words.ParticipantID; language: string }) =>
+    send<{ version: number }>('PUT', at('/api/hearings/{}/utterances/{}', hearing, u.utterance), {
+      version: u.version,
+      kind: u.kind,
+      at: u.at,
+      speaker: u.speaker,
+      language: u.language,
+      text: u.text,
+    }),
+  seal: (hearing: words.HearingID) => send<unknown>('POST', at('/api/hearings/{}/records', hearing)),
+  /** A sealed version as its reader sees it; whose hand-over and receipt are shown follows the role. */
+  async record(record: words.RecordID, role: words.Role): Promise<Record> {
+    return server.readReview(await send<server.Review>('GET', at('/api/records/{}', record)), role)
+  },
+  deliver: (record: words.RecordID, language: string) => send<unknown>('POST', at('/api/records/{}/deliver', record), { language }),
+  receipt: (record: words.RecordID) => send<unknown>('POST', at('/api/records/{}/receipt', record)),
+  amend: (record: words.RecordID, utterance: words.UtteranceID, text: string, language: string) =>
+    send<unknown>('POST', at('/api/records/{}/amendments', record), { kind: 'correction', utterance, text, language, channel: 'terminal' }),
+  end: (record: words.RecordID, ending: Reading) => send<unknown>('POST', at('/api/records/{}/outcome', record), ending),
   answer: (amendment: words.AmendmentID, decision: 'accepted' | 'noted', text: string) =>
     send<unknown>('POST', at('/api/amendments/{}/answer', amendment), { decision, text }),
 }

@@ -1,8 +1,9 @@
 import { Component, lazy, Suspense, useCallback, useEffect, useState, type MouseEvent, type ReactNode } from 'react'
 import { I18nProvider } from 'react-aria-components'
-import { gateway, type Device, type Me, type SignIn, type TodaysHearing } from '../api/http'
+import { gateway, type Device, type SignIn } from '../api/http'
+import type { Me, TodaysHearing, OpenRecord } from '../api/model'
 import { Problem, problemOf } from '../api/problem'
-import { codes, type Document, type RecordID } from '../api/words'
+import { codes, type Document } from '../api/words'
 import { Home as ApplicantHome } from '../applicant/Home'
 import { Room as ApplicantRoom } from '../applicant/Room'
 import { ownMedia } from '../media/level'
@@ -96,7 +97,7 @@ function skip(event: MouseEvent) {
   document.getElementById('content')?.focus()
 }
 
-type Place = { at: 'home' } | { at: 'room'; hearing: TodaysHearing; media: MediaStream | null; answer: Answer | null; attempt: number } | { at: 'after'; hearing: TodaysHearing } | { at: 'record'; record: RecordID }
+type Place = { at: 'home' } | { at: 'room'; hearing: TodaysHearing; media: MediaStream | null; answer: Answer | null; attempt: number } | { at: 'after'; hearing: TodaysHearing } | { at: 'record'; record: OpenRecord }
 
 const refreshEvery = 5000
 
@@ -136,7 +137,7 @@ function Pages({ first, device, signIn, problem }: { first: Me; device: Device; 
     case 'after':
       return <After hearing={place.hearing} onHome={home} />
     case 'record':
-      return <Review id={place.record} applicant={persona === 'applicant'} onHome={home} />
+      return <Review open={place.record} applicant={persona === 'applicant'} onHome={home} />
     case 'room': {
       const again = () => setPlace({ ...place, attempt: place.attempt + 1 })
       const common = { key: place.attempt, hearing: place.hearing, device, media: place.media, onHome: home, onAgain: again }
@@ -161,7 +162,7 @@ interface HomesProps {
 
 function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesProps) {
   const { t } = useTexts()
-  const onRecord = (record: RecordID) => setPlace({ at: 'record', record })
+  const onRecord = (record: OpenRecord) => setPlace({ at: 'record', record })
   switch (persona) {
     case 'applicant':
       return <ApplicantHome me={me} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />

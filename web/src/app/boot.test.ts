@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Device, Me } from '../api/http'
+import type { Device } from '../api/http'
+import type { Me } from '../api/model'
 import { readDocument } from '../api/problem'
 import { readStart } from '../api/session'
 import type { Role } from '../api/words'

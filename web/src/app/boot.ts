@@ -1,4 +1,5 @@
-import { api, gateway, type Device, type Me, type SignIn } from '../api/http'
+import { api, gateway, type Device, type SignIn } from '../api/http'
+import type { Me } from '../api/model'
 import { Problem } from '../api/problem'
 import { open, type Start } from '../api/session'
 import type { Document } from '../api/words'
@@ -10,7 +11,7 @@ export type Boot =
   | { state: 'refused'; problem: Document }
   | { state: 'ready'; device: Device; signIn: SignIn; me: Me; problem: string }
 
-const nobody: Me = { person: null, hearings: null, tickets: null, records: null, places: null }
+const nobody: Me = { person: null, hearings: [], tickets: [], records: [], places: [] }
 
 /** Takes the start code for a session and asks who and what is here. */
 export async function boot(start: Start): Promise<Boot> {
@@ -45,7 +46,7 @@ export type Persona = 'applicant' | 'interviewer' | 'counsel' | 'none' | 'nobody
 export function personaOf(device: Device, me: Me): Persona {
   if (device.kind.includes('terminal')) return 'applicant'
   if (me.person === null) return 'nobody'
-  const roles = me.person.roles ?? []
+  const { roles } = me.person
   if (roles.includes('interviewer')) return 'interviewer'
   if (roles.some((r) => r === 'counsel' || r === 'interpreter' || r === 'representative')) return 'counsel'
   return 'none'

@@ -1,7 +1,8 @@
 import { useState } from 'react'
-import { api, type Me, type TodaysHearing, type WaitingTicket } from '../api/http'
+import { api } from '../api/http'
+import type { Me, OpenRecord, TodaysHearing, WaitingTicket } from '../api/model'
 import { Problem } from '../api/problem'
-import type { Document, RecordID } from '../api/words'
+import type { Document } from '../api/words'
 import { languages, setLanguage, useTexts, type Language } from '../i18n'
 import { RecordingNotice, type Answer } from '../room/Notice'
 import { SelfTest } from '../room/SelfTest'
@@ -9,14 +10,13 @@ import { Button } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
 
 /** What the applicant does before the interview: language, notice, self-test, one large button. */
-export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: RecordID) => void; onChanged: () => Promise<void> }) {
+export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: OpenRecord) => void; onChanged: () => Promise<void> }) {
   const { t, time } = useTexts()
   const [media, setMedia] = useState<MediaStream | null>(null)
   const [answer, setAnswer] = useState<Answer | null>(null)
   const [problem, setProblem] = useState<Document | null>(null)
-  const hearing = (me.hearings ?? []).find((h) => h.phase !== 'ended' && (h.seats ?? []).length > 0)
-  const tickets = me.tickets ?? []
-  const records = me.records ?? []
+  const hearing = me.hearings.find((h) => h.phase !== 'ended' && h.seats.length > 0)
+  const { tickets, records } = me
 
   const redeem = async (ticket: WaitingTicket) => {
     try {
@@ -36,11 +36,7 @@ export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hea
       {tickets.map((ticket) => (
         <div key={ticket.ticket} className="card stack">
           <p className="lead">
-            <strong>{ticket.name}</strong>
-            <br />
-            <span className="quiet" dir="ltr">
-              {ticket.diary}
-            </span>
+            {t(`shared.role.${ticket.role}`)}
           </p>
           <Button large wide onPress={() => void redeem(ticket)}>
             {ticket.purpose === 'review' ? t('applicant.read') : t('applicant.enter')}
@@ -50,7 +46,7 @@ export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hea
       {records.map((r) => (
         <div key={r.record} className="card stack">
           <h2>{t('shared.record.title')}</h2>
-          <Button large wide onPress={() => onRecord(r.record)}>
+          <Button large wide onPress={() => onRecord(r)}>
             {t('applicant.read')}
           </Button>
         </div>
@@ -63,7 +59,7 @@ export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hea
             <div>
               <h2>{t('applicant.hearing')}</h2>
               <p className="lead">{t('applicant.at', { time: time(Date.parse(hearing.opens) / 1000) })}</p>
-              {(hearing.seats ?? []).map((s) => (
+              {hearing.seats.map((s) => (
                 <p key={s.seat}>
                   {s.name} <span className="quiet">{t(`shared.role.${s.role}`)}</span>
                 </p>

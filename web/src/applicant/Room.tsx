@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react'
-import type { Device, TodaysHearing } from '../api/http'
+import type { Device } from '../api/http'
+import type { TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { Ends } from '../room/Ends'
 import type { Answer } from '../room/Notice'

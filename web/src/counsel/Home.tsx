@@ -1,17 +1,16 @@
 import { useState } from 'react'
-import type { Me, TodaysHearing } from '../api/http'
-import type { RecordID } from '../api/words'
+import type { Me, OpenRecord, TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { HearingCard } from '../interviewer/Home'
 import { SelfTest } from '../room/SelfTest'
 import { Button, Section } from '../ui/controls'
 
 /** The day of counsel, an interpreter or a representative. */
-export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null) => void; onRecord: (record: RecordID) => void }) {
+export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null) => void; onRecord: (record: OpenRecord) => void }) {
   const { t, moment } = useTexts()
   const [media, setMedia] = useState<MediaStream | null>(null)
-  const hearings = (me.hearings ?? []).filter((h) => h.phase !== 'ended')
-  const records = me.records ?? []
+  const hearings = me.hearings.filter((h) => h.phase !== 'ended')
+  const { records } = me
   return (
     <main id="content" className="page stack" tabIndex={-1}>
       <h1>{t('staff.today')}</h1>
@@ -39,10 +38,9 @@ export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: Today
             {records.map((r) => (
               <li key={r.record} className="row spread">
                 <span>
-                  <strong dir="ltr">{r.diary}</strong>{' '}
-                  <span className="quiet">{`${t('shared.record.version', { version: r.version })}, ${moment(Date.parse(r.delivered) / 1000)}`}</span>
+                  <strong>{t('shared.record.version', { version: r.version })}</strong> <span className="quiet">{moment(r.delivered)}</span>
                 </span>
-                <Button look="secondary" onPress={() => onRecord(r.record)}>
+                <Button look="secondary" onPress={() => onRecord(r)}>
                   {t('staff.counsel.read')}
                 </Button>
               </li>

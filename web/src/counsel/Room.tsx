@@ -1,5 +1,6 @@
 import { useState } from 'react'
-import type { Device, TodaysHearing } from '../api/http'
+import type { Device } from '../api/http'
+import type { TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { Ends } from '../room/Ends'
 import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useState } from 'react'
-import { api, type Amendment, type Record as Sealed, type TodaysHearing, type Utterance } from '../api/http'
+import { api } from '../api/http'
+import type { Amendment, Record as Sealed, TodaysHearing, Utterance } from '../api/model'
 import { Problem } from '../api/problem'
-import type { Document, RecordID } from '../api/words'
+import type { Document } from '../api/words'
 import { useTexts } from '../i18n'
 import { AmendmentText, LineList, SealedFacts } from '../record/parts'
 import { Button, Field, Notice, Section } from '../ui/controls'
@@ -19,16 +20,19 @@ export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () 
   const load = useCallback(async () => {
     try {
       const transcript = await api.transcript(hearing.hearing)
-      setDraft(transcript.utterances ?? [])
-      if (transcript.record !== '') setRecord(await api.record(transcript.record))
+      setDraft(transcript.utterances)
+      if (transcript.record !== '') setRecord(await api.record(transcript.record, 'interviewer'))
     } catch (thrown) {
       setProblem(Problem.of(thrown).document)
     }
   }, [hearing.hearing])
   useEffect(() => {
-    void load()
+    const first = setTimeout(() => void load(), 0)
     const timer = setInterval(() => void load(), refreshEvery)
-    return () => clearInterval(timer)
+    return () => {
+      clearTimeout(first)
+      clearInterval(timer)
+    }
   }, [load])
 
   const act = async (work: () => Promise<unknown>) => {
@@ -69,7 +73,7 @@ export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () 
           <Next record={record} hearing={hearing} act={act} />
           <Section title={t('shared.record.title')}>
             <SealedFacts record={record} />
-            <LineList lines={record.utterances ?? []} amendments={record.amendments ?? []} />
+            <LineList lines={record.utterances} amendments={record.amendments} />
           </Section>
         </>
       )}
@@ -82,24 +86,23 @@ type Do = (work: () => Promise<unknown>) => Promise<void>
 /** The one next step, and what it waits for. */
 function Next({ record, hearing, act }: { record: Sealed; hearing: TodaysHearing; act: Do }) {
   const { t, moment } = useTexts()
-  const amendments = record.amendments ?? []
+  const { amendments } = record
   const open = amendments.filter((a) => a.answer === null)
-  const when = (text: string) => moment(Date.parse(text) / 1000)
 
   if (record.version > 1) return <Notice kind="success" title={t('staff.after.done', { version: record.version })} live />
   return (
     <Section title={t('staff.after.steps')}>
-      {record.delivered === '' ? (
+      {record.delivered === 0 ? (
         <>
           <p>{t('staff.after.deliverHelp')}</p>
           <div>
-            <Button onPress={() => void act(() => api.deliver(record.record as RecordID))}>{t('staff.after.deliver')}</Button>
+            <Button onPress={() => void act(() => api.deliver(record.record, record.language))}>{t('staff.after.deliver')}</Button>
           </div>
         </>
       ) : (
         <>
-          <p>{t('staff.after.delivered', { when: when(record.delivered) })}</p>
-          <p>{record.received === '' ? t('staff.after.receiptWaiting') : t('shared.record.received', { when: when(record.received) })}</p>
+          <p>{t('staff.after.delivered', { when: moment(record.delivered) })}</p>
+          <p>{record.received === 0 ? t('staff.after.receiptWaiting') : t('shared.record.received', { when: moment(record.received) })}</p>
           <h3>{t('staff.after.amendments')}</h3>
           {amendments.length === 0 ? (
             <p className="quiet">{t('staff.after.noAmendments')}</p>
@@ -117,7 +120,7 @@ function Next({ record, hearing, act }: { record: Sealed; hearing: TodaysHearing
             <p className="quiet">{t('staff.after.outcomeWaiting')}</p>
           ) : (
             <>
-              <Notice kind={record.outcome.outcome === 'confirmed' ? 'success' : 'warning'} title={t(`shared.record.${record.outcome.outcome}`)}>
+              <Notice kind={record.outcome.outcome.startsWith('confirmed') ? 'success' : 'warning'} title={t(`shared.record.${record.outcome.outcome}`)}>
                 {record.outcome.reasons !== '' && <p dir="auto">{record.outcome.reasons}</p>}
               </Notice>
               <div>

@@ -1,7 +1,8 @@
 import { getLocalTimeZone, now, parseDate, toCalendarDateTime, today, type CalendarDate, type CalendarDateTime } from '@internationalized/date'
 import { useState, type SyntheticEvent } from 'react'
 import { DateField, DateInput, DateSegment, Label, type DateValue } from 'react-aria-components'
-import { api, type Me } from '../api/http'
+import { api } from '../api/http'
+import type { Me } from '../api/model'
 import { Problem } from '../api/problem'
 import type { Document, Mode } from '../api/words'
 import { useTexts } from '../i18n'
@@ -15,7 +16,7 @@ const length = { hours: 4 }
 /** Books a hearing for a case: the least that a hearing needs. A remote one is justified in writing (A5). */
 export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () => void; onCancel: () => void }) {
   const { t } = useTexts()
-  const places = me.places ?? []
+  const { places } = me
   const [diary, setDiary] = useState('')
   const [lodged, setLodged] = useState<CalendarDate>(today(getLocalTimeZone()))
   const [applicant, setApplicant] = useState('')
@@ -69,7 +70,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
       <Field label={t('staff.book.diary')} help={t('staff.book.diaryHelp')} value={diary} onChange={setDiary} required first {...needs(diary)} />
       <Dates label={t('staff.book.lodged')} granularity="day" value={lodged} onChange={(v) => setLodged(parseDate(v.toString().slice(0, 10)))} />
       <Field label={t('staff.book.applicant')} value={applicant} onChange={setApplicant} required {...needs(applicant)} />
-      <Choice label={t('staff.knock.place')} value={place} onChange={setPlace} options={places.filter((p) => !p.own).map((p) => ({ id: p.device as string, text: `${p.label}, ${p.place}` }))} />
+      <Choice label={t('staff.knock.place')} value={place} onChange={setPlace} options={places.filter((p) => !p.own).map((p) => ({ id: p.device, text: `${p.label}, ${p.place}` }))} />
       <Choice label={t('staff.book.language')} value={language} onChange={setLanguage} options={spoken.map((s) => ({ id: s, text: t(`staff.book.languages.${s}`) }))} />
       <Dates label={t('staff.book.when')} granularity="minute" value={when} onChange={(v) => setWhen(toCalendarDateTime(v))} />
       <Radios label={t('staff.book.mode')} value={mode} onChange={setMode} options={(['remote', 'in-person'] as const).map((m) => ({ id: m, text: t(`staff.book.modes.${m}`) }))} />

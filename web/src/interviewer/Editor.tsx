@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent } from 'react'
-import { api, utteranceKinds, type Utterance, type UtteranceKind } from '../api/http'
-import type { HearingID, Micros } from '../api/words'
+import { api } from '../api/http'
+import { utteranceKinds, type Utterance, type UtteranceKind, type TodaysHearing } from '../api/model'
+import type { Micros, ParticipantID, Role } from '../api/words'
 import { clockText, useTexts } from '../i18n'
 import { Button, Section } from '../ui/controls'
 import { Icon } from '../ui/Icon'
@@ -9,10 +10,22 @@ import { Lines } from './lines'
 /** Which kind usually comes after which, so that the common case needs no choosing. */
 const after: Record<UtteranceKind, UtteranceKind> = { question: 'answer', answer: 'question', rendering: 'question', note: 'question' }
 
+const speakers: Record<UtteranceKind, readonly Role[]> = { question: ['interviewer'], answer: ['applicant'], rendering: ['interpreter', 'interviewer'], note: ['interviewer'] }
+
+function speakerOf(kind: UtteranceKind, hearing: TodaysHearing): ParticipantID {
+  const found = speakers[kind].map((role) => hearing.people.find((p) => p.role === role)).find((p) => p !== undefined)
+  return found?.participant ?? 'par_'
+}
+
+/** Staff write Finnish; words in another script are the hearing's language. */
+function languageOf(text: string, hearing: TodaysHearing): string {
+  return /\p{L}/u.test(text.replace(/\p{Script=Latin}/gu, '')) ? hearing.language : 'fi'
+}
+
 /** The transcript, typed against the hearing clock; the keyboard is enough for all of it. */
-export function Editor({ hearing, initial, now }: { hearing: HearingID; initial: Utterance[]; now: () => Micros }) {
+export function Editor({ hearing, initial, now }: { hearing: TodaysHearing; initial: Utterance[]; now: () => Micros }) {
   const { t } = useTexts()
-  const [store] = useState(() => new Lines(initial, (line) => api.put(hearing, line)))
+  const [store] = useState(() => new Lines(initial, (line) => api.put(hearing.hearing, { ...line, speaker: speakerOf(line.kind, hearing), language: languageOf(line.text, hearing) })))
   const { lines, save } = useSyncExternalStore(store.subscribe, store.snapshot)
   const list = useRef<HTMLOListElement>(null)
   const focus = useRef('')

@@ -1,5 +1,5 @@
 import { lazy, Suspense, useState } from 'react'
-import type { Me, TodaysHearing } from '../api/http'
+import type { Me, TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { Button, Dialog, Notice } from '../ui/controls'
 
@@ -10,17 +10,22 @@ export function Home({ me, onOpen, onTranscript, onChanged }: { me: Me; onOpen: 
   const { t, day } = useTexts()
   const [booking, setBooking] = useState(false)
   const [booked, setBooked] = useState(false)
-  const hearings = me.hearings ?? []
+  const [today] = useState(() => Date.now() / 1000)
+  // A booking names the own place and at least one for the applicant.
+  const canBook = me.places.some((p) => p.own) && me.places.some((p) => !p.own)
+  const { hearings } = me
   return (
     <main id="content" className="page stack" tabIndex={-1}>
       <div className="row spread">
         <div>
           <h1>{t('staff.today')}</h1>
-          <p className="quiet">{day(Date.now() / 1000)}</p>
+          <p className="quiet">{day(today)}</p>
         </div>
-        <Button look="secondary" onPress={() => setBooking(true)}>
-          {t('staff.book.title')}
-        </Button>
+        {canBook && (
+          <Button look="secondary" onPress={() => setBooking(true)}>
+            {t('staff.book.title')}
+          </Button>
+        )}
       </div>
       {booked && <Notice kind="success" title={t('staff.book.done')} live />}
       {hearings.length === 0 ? (
@@ -71,12 +76,13 @@ export function HearingCard({ hearing, children }: { hearing: TodaysHearing; chi
         <span className={`tag ${hearing.phase === 'on-record' ? 'bad' : hearing.phase === 'ended' ? '' : 'info'}`}>{t(`shared.phase.${hearing.phase}`)}</span>
       </div>
       <div className="what">
-        <h2 dir="ltr">{hearing.diary}</h2>
+        <h2>{hearing.diary === '' ? t('applicant.hearing') : <bdi>{hearing.diary}</bdi>}</h2>
         <p className="quiet small">
-          {t(`staff.book.modes.${hearing.mode}`)} · <LanguageName tag={hearing.language} />
+          {hearing.mode !== '' && `${t(`staff.book.modes.${hearing.mode}`)} · `}
+          <LanguageName tag={hearing.language} />
         </p>
         <ul className="small">
-          {(hearing.people ?? []).map((p) => (
+          {hearing.people.map((p) => (
             <li key={`${p.role}${p.name}`}>
               {p.name} <span className="quiet">{`${t(`shared.role.${p.role}`)}, ${p.place}`}</span>
             </li>

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react'
-import { api, type Device, type TodaysHearing, type Utterance } from '../api/http'
+import { api, type Device } from '../api/http'
+import type { TodaysHearing, Utterance } from '../api/model'
 import { useTexts } from '../i18n'
 import type { Raised } from '../api/wire'
 import type { Request, RoomClient, RoomState } from '../media/room'
@@ -21,7 +22,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
   useEffect(() => {
     api
       .transcript(hearing.hearing)
-      .then((tr) => setInitial(tr.utterances ?? []))
+      .then((tr) => setInitial(tr.utterances))
       .catch(() => setInitial([]))
   }, [hearing.hearing])
   const ended = state.phase.phase === 'ended'
@@ -79,7 +80,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
             <Details state={state} />
           </Section>
         </div>
-        {initial === null ? <p>{t('shared.loading')}</p> : <Editor hearing={hearing.hearing} initial={initial} now={() => room.now()} />}
+        {initial === null ? <p>{t('shared.loading')}</p> : <Editor hearing={hearing} initial={initial} now={() => room.now()} />}
       </div>
       <Sounds people={state.people} />
     </main>

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Utterance } from '../api/http'
+import type { Utterance } from '../api/model'
 import { Problem, problemOf } from '../api/problem'
 import { Lines, saveAfter } from './lines'
 

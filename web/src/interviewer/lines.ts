@@ -1,4 +1,4 @@
-import type { Utterance, UtteranceKind } from '../api/http'
+import type { Utterance, UtteranceKind } from '../api/model'
 import { newID } from '../api/ids'
 import { Problem } from '../api/problem'
 import type { Micros } from '../api/words'

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useState } from 'react'
-import { api, type Record as Sealed, type Utterance } from '../api/http'
+import { api } from '../api/http'
+import type { Record as Sealed, Utterance, OpenRecord } from '../api/model'
 import { Problem } from '../api/problem'
-import type { Document, RecordID } from '../api/words'
+import type { Document } from '../api/words'
 import { useTexts } from '../i18n'
 import { fi } from '../i18n/fi'
 import { LegalText } from '../room/Notice'
@@ -10,17 +11,18 @@ import { ProblemNotice, Refusal } from '../ui/Refusal'
 import { Line, LineList, SealedFacts } from './parts'
 
 /** The record as it is handed over: notice, lines one by one, corrections, one outcome (J1, J3, J7). */
-export function Review({ id, applicant = false, onHome }: { id: RecordID; applicant?: boolean; onHome: () => void }) {
-  const { t, language, moment } = useTexts()
+export function Review({ open, applicant = false, onHome }: { open: OpenRecord; applicant?: boolean; onHome: () => void }) {
+  const { record: id, role } = open
+  const { t, moment } = useTexts()
   const [record, setRecord] = useState<Sealed | null>(null)
   const [problem, setProblem] = useState<Document | null>(null)
   const [read, setRead] = useState<ReadonlySet<string>>(new Set())
   const load = useCallback(() => {
     api
-      .record(id)
+      .record(id, role)
       .then(setRecord)
       .catch((thrown: unknown) => setProblem(Problem.of(thrown).document))
-  }, [id])
+  }, [id, role])
   useEffect(load, [load])
 
   const markRead = useCallback((ids: string[]) => setRead((before) => (ids.every((u) => before.has(u)) ? before : new Set([...before, ...ids]))), [])
@@ -62,20 +64,20 @@ export function Review({ id, applicant = false, onHome }: { id: RecordID; applic
       <ProblemNotice problem={problem} />
       <Section title={t('shared.record.noticeTitle')}>
         <LegalText text={t('shared.record.notice')} finnish={fi.shared.record.notice} />
-        {record.received === '' ? (
+        {record.received === 0 ? (
           <div>
-            <Button large={applicant} onPress={() => void act(() => api.receipt(id, language))}>
+            <Button large={applicant} onPress={() => void act(() => api.receipt(id))}>
               {t('shared.record.receive')}
             </Button>
           </div>
         ) : (
-          <Notice kind="success" title={t('shared.record.received', { when: moment(Date.parse(record.received) / 1000) })} />
+          <Notice kind="success" title={t('shared.record.received', { when: moment(record.received) })} />
         )}
       </Section>
-      {record.received !== '' && (
+      {record.received !== 0 && (
         <>
           <Lines record={record} act={act} large={applicant} onRead={markRead} />
-          <Outcome record={record} act={act} large={applicant} read={(record.utterances ?? []).every((u) => read.has(u.utterance))} />
+          <Outcome record={record} act={act} large={applicant} read={record.utterances.every((u) => read.has(u.utterance))} />
         </>
       )}
       <div>
@@ -91,8 +93,7 @@ type Do = (work: () => Promise<unknown>) => Promise<boolean>
 
 function Lines({ record, act, large, onRead }: { record: Sealed; act: Do; large: boolean; onRead: (ids: string[]) => void }) {
   const { t } = useTexts()
-  const lines = record.utterances ?? []
-  const amendments = record.amendments ?? []
+  const { utterances: lines, amendments } = record
   const [at, setAt] = useState(0)
   const [all, setAll] = useState(false)
   const line = lines.at(at)
@@ -123,7 +124,7 @@ function Lines({ record, act, large, onRead }: { record: Sealed; act: Do; large:
 }
 
 function Correct({ line, record, act, large }: { line: Utterance; record: Sealed; act: Do; large: boolean }) {
-  const { t } = useTexts()
+  const { t, language } = useTexts()
   const [open, setOpen] = useState(false)
   const [text, setText] = useState('')
   if (!open) {
@@ -136,7 +137,7 @@ function Correct({ line, record, act, large }: { line: Utterance; record: Sealed
     )
   }
   const send = async () => {
-    if (await act(() => api.amend(record.record, line.utterance, text.trim()))) {
+    if (await act(() => api.amend(record.record, line.utterance, text.trim(), language))) {
       setText('')
       setOpen(false)
     }
@@ -163,7 +164,7 @@ function Outcome({ record, act, large, read }: { record: Sealed; act: Do; large:
   const [reasons, setReasons] = useState('')
   const [none, setNone] = useState(false)
   if (record.outcome !== null) {
-    return <Notice kind={record.outcome.outcome === 'confirmed' ? 'success' : 'warning'} title={t(`shared.record.${record.outcome.outcome}`)} live />
+    return <Notice kind={record.outcome.outcome.startsWith('confirmed') ? 'success' : 'warning'} title={t(`shared.record.${record.outcome.outcome}`)} live />
   }
   return (
     <Section title={t('shared.record.outcome')}>
@@ -179,7 +180,7 @@ function Outcome({ record, act, large, read }: { record: Sealed; act: Do; large:
               large={large}
               look="danger"
               isDisabled={!none && reasons.trim() === ''}
-              onPress={() => void act(() => api.outcome(record.record, 'refused', none ? fi.shared.record.noReasons : reasons.trim()))}
+              onPress={() => void act(() => api.end(record.record, none ? { outcome: 'refused', declined_reasons: true } : { outcome: 'refused', reasons: reasons.trim() }))}
             >
               {t('shared.record.refuseSend')}
             </Button>
@@ -190,7 +191,7 @@ function Outcome({ record, act, large, read }: { record: Sealed; act: Do; large:
         </>
       ) : (
         <div className="row">
-          <Button large={large} isDisabled={!read} onPress={() => void act(() => api.outcome(record.record, 'confirmed', ''))}>
+          <Button large={large} isDisabled={!read} onPress={() => void act(() => api.end(record.record, { outcome: record.amendments.length > 0 ? 'confirmed-with-amendments' : 'confirmed' }))}>
             {t('shared.record.confirm')}
           </Button>
           <Button large={large} look="secondary" onPress={() => setRefusing(true)}>

@@ -1,4 +1,4 @@
-import type { Amendment, Record as Sealed, Utterance } from '../api/http'
+import type { Amendment, Record as Sealed, Utterance } from '../api/model'
 import { clockText, useTexts } from '../i18n'
 
 /** One line of the transcript with the corrections that stand beside it. */
@@ -37,12 +37,11 @@ export function LineList({ lines, amendments = [] }: { lines: Utterance[]; amend
 /** A correction: numbered, attributed, beside the original, with its answer. */
 export function AmendmentText({ amendment }: { amendment: Amendment }) {
   const { t, moment } = useTexts()
-  const when = (text: string) => moment(Date.parse(text) / 1000)
   return (
     <div className="amendment">
       <p className="small">
         <strong>{t('shared.record.amendment', { number: amendment.number })}</strong>{' '}
-        <span className="quiet">{t('shared.record.by', { role: t(`shared.role.${amendment.role}`), when: when(amendment.made) })}</span>
+        <span className="quiet">{t('shared.record.by', { role: t(`shared.role.${amendment.role}`), when: moment(amendment.made) })}</span>
       </p>
       <p dir="auto">{amendment.text}</p>
       <p className="small">
@@ -63,7 +62,7 @@ export function SealedFacts({ record }: { record: Sealed }) {
   const { t, moment } = useTexts()
   return (
     <p className="quiet small">
-      {t('shared.record.version', { version: record.version })} · {t('shared.record.sealed', { when: moment(Date.parse(record.sealed) / 1000) })} · {t('shared.record.hash')}{' '}
+      {t('shared.record.version', { version: record.version })} · {t('shared.record.sealed', { when: moment(record.sealed) })} · {t('shared.record.hash')}{' '}
       <code dir="ltr">{record.hash.slice(0, 16)}</code>
     </p>
   )

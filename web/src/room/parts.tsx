@@ -120,7 +120,7 @@ export function People({ state }: { state: RoomState }) {
 function Recorders({ people }: { people: Person[] }) {
   const { t } = useTexts()
   const recorders = people.filter((p) => p.recorder)
-  const shown = recorders.length > 0 ? recorders.map((p) => ({ key: p.member as string, state: p.recorderState ?? 'away' })) : [{ key: 'none', state: 'away' as const }]
+  const shown = recorders.length > 0 ? recorders.map((p) => ({ key: p.member, state: p.recorderState ?? 'away' })) : [{ key: 'none', state: 'away' as const }]
   return shown.map(({ key, state }) => (
     <li key={key}>
       <div className="row spread">

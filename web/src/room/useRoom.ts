@@ -1,5 +1,6 @@
 import { useEffect, useState, useSyncExternalStore } from 'react'
-import type { Device, TodaysHearing } from '../api/http'
+import type { Device } from '../api/http'
+import type { TodaysHearing } from '../api/model'
 import { makeSealing } from '../media/seal'
 import { RoomClient, type RoomState } from '../media/room'
 
@@ -9,8 +10,8 @@ export function useRoom(hearing: TodaysHearing, device: Device, media: MediaStre
     () =>
       new RoomClient({
         hearing: hearing.hearing,
-        seats: (hearing.seats ?? []).map((s) => s.seat),
-        tickets: hearing.tickets ?? [],
+        seats: hearing.seats.map((s) => s.seat),
+        tickets: hearing.tickets,
         trust: device.trust,
         media,
         makeSealing,

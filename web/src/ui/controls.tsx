@@ -63,7 +63,7 @@ export function Field({ label, value, onChange, help, wrong, lines = false, requ
 /** A choice among a few, closed until it is used. */
 export function Choice<T extends string>({ label, value, onChange, options, hideLabel = false }: { label: string; value: T; onChange: (value: T) => void; options: readonly { id: T; text: string; lang?: string }[]; hideLabel?: boolean }) {
   return (
-    <Select className="field" selectedKey={value} onSelectionChange={(key) => onChange(key as T)}>
+    <Select className="field" value={value} onChange={(key) => onChange(key as T)}>
       <Label className={hideLabel ? 'hidden' : 'label'}>{label}</Label>
       <AriaButton className="select-button">
         <SelectValue />
