@@ -232,19 +232,38 @@ var _ interface {
 } = (*World)(nil)
 
 // NoMedia is a media node that answers nothing useful: for tests of the door
-// alone. It remembers the newest table.
+// alone. It remembers the newest table and which legs are open.
 type NoMedia struct {
 	mu    sync.Mutex
 	table media.Table
+	legs  map[interview.LegID]bool
 }
 
 // OpenLeg implements signaling.Media: the offer's mids come back as slots.
 func (n *NoMedia) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.legs == nil {
+		n.legs = map[interview.LegID]bool{}
+	}
+	n.legs[req.Leg] = true
 	return media.LegOpened{Answer: "v=0", Slots: []media.Slot{{Mid: "a", Kind: "audio"}, {Mid: "b", Kind: "audio"}, {Mid: "v", Kind: "video"}}}, nil
 }
 
 // CloseLeg implements signaling.Media.
-func (n *NoMedia) CloseLeg(context.Context, media.CloseLeg) error { return nil }
+func (n *NoMedia) CloseLeg(_ context.Context, req media.CloseLeg) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.legs, req.Leg)
+	return nil
+}
+
+// Legs counts the legs that are open.
+func (n *NoMedia) Legs() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.legs)
+}
 
 // Forward implements signaling.Media.
 func (n *NoMedia) Forward(_ context.Context, t media.Table) error {
