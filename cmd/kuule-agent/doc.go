@@ -7,6 +7,6 @@
 //	kuule-agent start-url             a start link for the browser: one use, one minute
 //	kuule-agent status                how this machine stands
 //
-// Its inside is package attestation/agent; the commands are in agent/cli, so
-// that kuule-demo runs the same agent.
+// Its inside is package attestation/agent; the commands are in agent/cli, where
+// tests run them with a software TPM.
 package main
