@@ -34,6 +34,9 @@ const (
 	Counsel     Voice = "counsel"
 )
 
+// Voices lists them all.
+var Voices = []Voice{Interviewer, Applicant, Interpreter, Counsel}
+
 // Sentence is one thing that somebody says.
 type Sentence struct {
 	Voice    Voice

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"kuule/cmd/kuule-demo/people"
+	"kuule/cmd/kuule-demo/rehearsal"
+	"kuule/cmd/kuule-demo/stage"
+)
+
+type commands struct {
+	Up        upCommand        `cmd:"" help:"Bring everything up and print a link per persona. Ctrl-C ends it all."`
+	Fill      fillCommand      `cmd:"" help:"Seat simulated people beside the one who tries it."`
+	Rehearse  rehearseCommand  `cmd:"" help:"Hold a whole interview unattended."`
+	MakeMedia makeMediaCommand `cmd:"" help:"Make the simulated people's speech and pictures anew (espeak-ng, opusenc, ffmpeg)."`
+	Sit       sitCommand       `cmd:"" hidden:"" help:"Sit as simulated people, told of by standard input; started by fill."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	k := kong.Parse(&c, kong.Name("kuule-demo"),
+		kong.Description("The demonstration of Kuule: an installation, its devices and its people on one machine."), kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "kuule-demo:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // nothing is deferred but stop
+	}
+}
+
+// built says where what `make build` made lies.
+type built struct {
+	Bin string `help:"Folder of kuule, kuule-agent and kuule-kiosk; by default this program's own." type:"path"`
+	Web string `help:"Folder of the built pages; by default web/dist beside it." type:"path"`
+}
+
+func (b built) find() (bin, web string, err error) {
+	if bin = b.Bin; bin == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", "", err
+		}
+		bin = filepath.Dir(self)
+	}
+	if web = b.Web; web == "" {
+		web = filepath.Join(filepath.Dir(bin), "web", "dist")
+	}
+	return bin, web, nil
+}
+
+type rehearseCommand struct {
+	built
+	Browser bool   `help:"With three Chromium pages instead of Go members."`
+	JSON    bool   `help:"Print the report as JSON, and nothing else."`
+	Out     string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
+	Keep    bool   `help:"Leave the installation's folder, with its logs."`
+}
+
+// Run holds the rehearsal. Its exit status says whether every step was right.
+func (c rehearseCommand) Run(ctx context.Context) error {
+	var progress io.Writer = os.Stdout
+	if c.JSON {
+		progress = os.Stderr
+	}
+	if err := stage.Install(ctx, progress, true); err != nil {
+		return err
+	}
+	bin, web, err := c.find()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "kuule-") // short: sockets lie in it
+	if err != nil {
+		return err
+	}
+	o := rehearsal.Options{Out: c.Out, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1}, Tell: func(r rehearsal.Result) {
+		fmt.Fprintln(progress, lineOf(r))
+	}}
+	if c.Browser {
+		o.Browser = filepath.Join(filepath.Dir(filepath.Dir(web)), "web", "test", "rehearse.mjs")
+	}
+	began := time.Now()
+	report, err := rehearsal.Run(ctx, o)
+	if err != nil {
+		return errors.Join(err, fmt.Errorf("logs are in %s", dir))
+	}
+	if c.JSON {
+		if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
+			return err
+		}
+	}
+	if !report.OK {
+		return fmt.Errorf("the rehearsal failed; logs are in %s", filepath.Join(dir, "logs"))
+	}
+	fmt.Fprintf(progress, "all %d steps in %.1f s; see %s\n", len(report.Steps), time.Since(began).Seconds(), c.Out)
+	if c.Keep {
+		fmt.Fprintln(progress, "kept:", dir)
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+func lineOf(r rehearsal.Result) string {
+	mark := "ok  "
+	if !r.OK {
+		mark = "FAIL"
+	}
+	return fmt.Sprintf("%s %6d ms  %-32s %s", mark, r.MS, r.Name, r.Detail)
+}
+
+type makeMediaCommand struct {
+	Out string `arg:"" help:"Folder for the files." default:"cmd/kuule-demo/people/media" type:"path"`
+}
+
+// Run makes the media.
+func (c makeMediaCommand) Run(ctx context.Context) error { return people.Make(ctx, c.Out) }

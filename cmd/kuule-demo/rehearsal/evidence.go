@@ -1,0 +1,242 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"kuule/cmd/kuule-demo/people"
+	"kuule/interview"
+	"kuule/recorder/evidence"
+)
+
+// evidence is what is left, checked with the programs that others would use.
+func (r *rehearsal) evidence() []step {
+	return []step{
+		{"evidence bundle written", r.writeEvidence},
+		{"log cosigned, bundle verifies", r.verify},
+		{"one flipped byte is refused", r.flip},
+		{"playback exported", r.export},
+		{"what was said is in it", r.listen},
+	}
+}
+
+func (r *rehearsal) out(name string) string { return filepath.Join(r.o.Out, name) }
+
+// tool runs the server's own program.
+func (r *rehearsal) tool(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, r.stage.Program("kuule"), args...)
+	var bad strings.Builder
+	cmd.Stderr = &bad
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("kuule %s: %w: %s", args[0], err, strings.TrimSpace(bad.String()))
+	}
+	return string(out), nil
+}
+
+func (r *rehearsal) writeEvidence(ctx context.Context) (string, error) {
+	keys, err := os.ReadFile(r.stage.TrustFile())
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(r.out("trust.keys"), keys, 0o644); err != nil {
+		return "", err
+	}
+	said, err := r.tool(ctx, "evidence", r.hearing.ID.String(), "--out", r.out("evidence.zip"), "--data", r.stage.Data())
+	return strings.TrimSpace(said), err
+}
+
+func (r *rehearsal) verify(ctx context.Context) (string, error) {
+	text, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), "--json", r.out("evidence.zip"))
+	if err != nil {
+		return "", err
+	}
+	var report evidence.Report
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		return "", err
+	}
+	switch {
+	case report.AgencyOnly || len(report.Log.Cosigned) == 0:
+		return "", errors.New("nobody outside the agency cosigned the log")
+	case len(report.Recordings) < 2:
+		return "", fmt.Errorf("%d recordings, two lives of the recorder were expected", len(report.Recordings))
+	case report.Records != 2:
+		return "", fmt.Errorf("%d sealed versions of the transcript", report.Records)
+	}
+	var frames int64
+	for _, rec := range report.Recordings {
+		frames += int64(rec.Frames)
+	}
+	return fmt.Sprintf("%d members, %d recordings with %d frames, %d sealed versions, %d log entries proved, cosigned outside the agency by %d", report.Members, len(report.Recordings), frames, report.Records, report.Log.Entries, len(report.Log.Cosigned)), nil
+}
+
+// flip changes one bit at several places, headers included, and wants each
+// named.
+func (r *rehearsal) flip(ctx context.Context) (string, error) {
+	whole, err := os.ReadFile(r.out("evidence.zip"))
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(r.out("changed.zip"))
+	var last string
+	places := []int{10, len(whole) / 3, len(whole) / 2, len(whole) - 5}
+	for _, at := range places {
+		changed := append([]byte(nil), whole...)
+		changed[at] ^= 1
+		if err := os.WriteFile(r.out("changed.zip"), changed, 0o600); err != nil {
+			return "", err
+		}
+		_, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), r.out("changed.zip"))
+		if err == nil {
+			return "", fmt.Errorf("byte %d was changed and the bundle verifies", at)
+		}
+		if !strings.Contains(err.Error(), "DOES NOT VERIFY") {
+			return "", err
+		}
+		_, last, _ = strings.Cut(err.Error(), "DOES NOT VERIFY: ")
+	}
+	return fmt.Sprintf("at %d places of %d bytes, each refused; the last: %.160s", len(places), len(whole), last), nil
+}
+
+func (r *rehearsal) export(ctx context.Context) (string, error) {
+	path := "/api/hearings/" + r.hearing.ID.String() + "/recording/export"
+	if r.counsel != nil {
+		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); err == nil {
+			return "", errors.New("counsel exported the recording")
+		}
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); err == nil {
+		return "", errors.New("an export without a purpose was given")
+	}
+	page := r.interviewer.Page()
+	req, err := page.Request(ctx, http.MethodPost, path, strings.NewReader(`{"purpose":"Pöytäkirjan tarkastus (harjoitus)"}`))
+	if err != nil {
+		return "", err
+	}
+	resp, err := page.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return "", fmt.Errorf("export answered %s: %s", resp.Status, text)
+	}
+	f, err := os.Create(r.out("playback.webm"))
+	if err != nil {
+		return "", err
+	}
+	n, err := io.Copy(f, resp.Body)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes; refused: counsel, and no purpose", n), nil
+}
+
+// listen decodes every track and looks for each sentence where it was said.
+func (r *rehearsal) listen(ctx context.Context) (string, error) {
+	for _, tool := range []string{"ffprobe", "ffmpeg"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "", fmt.Errorf("%s is not installed: apt-get install ffmpeg", tool)
+		}
+	}
+	all, err := streams(ctx, r.out("playback.webm"))
+	if err != nil {
+		return "", err
+	}
+	var sounds [][]float64
+	pictures := 0
+	for _, s := range all {
+		switch s.CodecType {
+		case "audio":
+			pcm, err := decode(ctx, r.out("playback.webm"), s.Index)
+			if err != nil {
+				return "", err
+			}
+			sounds = append(sounds, pcm)
+		case "video":
+			pictures++
+			if err := decodable(ctx, r.out("playback.webm"), s.Index); err != nil {
+				return "", err
+			}
+		}
+	}
+	if len(sounds) < 3 || pictures < 3 {
+		return "", fmt.Errorf("%d sounds and %d pictures in the export, three of each were expected", len(sounds), pictures)
+	}
+	return r.matchSounds(sounds, pictures)
+}
+
+// matchSounds finds where on the hearing clock the export begins by its first
+// sentence, and then holds everything else against that.
+func (r *rehearsal) matchSounds(sounds [][]float64, pictures int) (string, error) {
+	if len(r.spans) == 0 {
+		return audibleTracks(sounds, pictures)
+	}
+	base, err := r.findBase(sounds)
+	if err != nil {
+		return "", err
+	}
+	found := 0
+	for _, s := range r.spans {
+		from, to := seconds(s.span.From-base), seconds(s.span.To-base)
+		var heard []people.Voice
+		for _, pcm := range sounds {
+			v, _ := whose(part(pcm, from+0.2, to-0.2))
+			if v != "" && loudness(part(pcm, from, to)) > audible {
+				heard = append(heard, v)
+			}
+		}
+		want := 1
+		if !s.recorded {
+			want = 0
+		}
+		if len(heard) != want || want == 1 && heard[0] != s.clip.Voice {
+			return "", fmt.Errorf("at %.1f s of the export %q was said by %s (recorded: %t), and %v is heard", from, s.clip.Text, s.clip.Voice, s.recorded, heard)
+		}
+		found += want
+	}
+	for i, pcm := range sounds {
+		if l := loudness(part(pcm, seconds(r.paused.From-base)+0.1, seconds(r.paused.To-base)-0.1)); l > silent {
+			return "", fmt.Errorf("sound %d is not silent in the pause: %.0f dB", i, l)
+		}
+	}
+	return fmt.Sprintf("%d sounds, %d pictures, all decodable; %d sentences each at its time with its speaker's own tone on one track alone; the pause is silent", len(sounds), pictures, found), nil
+}
+
+func seconds[T ~int64](micros T) float64 { return float64(micros) / 1e6 }
+
+// findBase looks for the first sentence and gives the hearing clock at the
+// export's zero. The export begins with the first frame that was recorded,
+// which nobody outside the recorder knows to the millisecond.
+func (r *rehearsal) findBase(sounds [][]float64) (interview.Micros, error) {
+	first := r.spans[0]
+	const window, hop = 0.3, 0.05
+	for _, pcm := range sounds {
+		for at := 0.0; at+window < float64(len(pcm))/rate; at += hop {
+			piece := part(pcm, at, at+window)
+			if v, _ := whose(piece); v == first.clip.Voice && loudness(piece) > audible {
+				return first.span.From - interview.Micros(at*1e6), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("the first sentence (%q by %s) is not in the export", first.clip.Text, first.clip.Voice)
+}
+
+// audibleTracks is what can be said where browsers spoke: every sound is there.
+func audibleTracks(sounds [][]float64, pictures int) (string, error) {
+	for i, pcm := range sounds {
+		if l := loudness(pcm); l < audible {
+			return "", fmt.Errorf("sound %d is not audible: %.0f dB", i, l)
+		}
+	}
+	return fmt.Sprintf("%d sounds, all audible, and %d pictures, all decodable", len(sounds), pictures), nil
+}
