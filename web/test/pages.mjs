@@ -14,6 +14,7 @@ mkdirSync(shots, { recursive: true })
 const only = process.argv.slice(2)
 
 const server = await serve(0)
+const released = await serve(0, '../dist/')
 const origin = `http://pages.localhost:${server.port}`
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
@@ -24,7 +25,7 @@ const sizes = { wide: { width: 1280, height: 860 }, narrow: { width: 390, height
 let failed = 0
 
 /** One walk: a fresh window at a scene, in a language and width. */
-async function walk(name, { code, language = 'fi', size = 'wide' }, steps) {
+async function walk(name, { code, language = 'fi', size = 'wide', at = origin }, steps) {
   const title = `${name} ${language} ${size}`
   if (only.length > 0 && !only.every((w) => title.includes(w))) return
   const context = await browser.newContext({ viewport: sizes[size], permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
@@ -33,13 +34,13 @@ async function walk(name, { code, language = 'fi', size = 'wide' }, steps) {
   const wrong = []
   page.on('console', (m) => m.type() === 'error' && !/status of 40[13]|ERR_EMPTY_RESPONSE/.test(m.text()) && wrong.push(m.text()))
   page.on('pageerror', (e) => wrong.push(String(e)))
-  page.on('request', (r) => !r.url().startsWith(origin) && !/^(blob|data):/.test(r.url()) && wrong.push(`request outside the installation: ${r.url()}`))
+  page.on('request', (r) => !r.url().startsWith(at) && !/^(blob|data):/.test(r.url()) && wrong.push(`request outside the installation: ${r.url()}`))
   await page.addInitScript((l) => {
     sessionStorage.setItem('kuule.language', l)
     document.addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`))
   }, language)
   try {
-    await page.goto(`${origin}/${code === null ? '' : `#start=${code}`}`)
+    await page.goto(`${at}/${code === null ? '' : `#start=${code}`}`)
     await page.locator('main h1').first().waitFor({ state: 'attached' })
     await steps({ page, look: (label) => look(page, `${title} ${label}`) })
     assert.deepEqual(wrong, [], 'errors on the page')
@@ -273,7 +274,27 @@ for (const language of ['fi', 'en']) {
   await walk('sign-in', { code: 'interviewer-out', language }, async ({ look }) => look('page'))
 }
 
+// The pages as they are released, with their own sealing: its worker starts
+// under the policy, makes keys, and the room is asked for with them.
+await walk('released', { code: 'counsel', at: `http://pages.localhost:${released.port}` }, async ({ page }) => {
+  await press(page, /odotushuoneeseen/)
+  await page.locator('.waiting, .phase-bar').first().waitFor()
+  const s = released.scenes.get('counsel')
+  const offered = () => s.asked.find(([type]) => type === 'offer')?.[1]
+  for (let i = 0; i < 50 && offered() === undefined; i++) await page.waitForTimeout(100)
+  assert.match(s.statement.hpke_key, /^[\w-]{87}$/)
+  assert.match(s.statement.sign_key, /^[\w-]{87}$/)
+  assert.match(s.statement.dtls, /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
+  const offer = offered()
+  assert.equal(offer.tracks.length, 2)
+  assert.equal((offer.sdp.match(/^a=recvonly/gm) ?? []).length, 16)
+  assert.match(offer.sdp, /cbr=1/)
+  assert.doesNotMatch(offer.sdp, /ssrc-audio-level|H264|AV1|\bred\//)
+  assert.match(offer.sdp, /dependency-descriptor/)
+})
+
 await browser.close()
 server.close()
+released.close()
 console.log(failed === 0 ? 'all pages walked' : `${failed} walks failed`)
 process.exit(failed === 0 ? 0 : 1)

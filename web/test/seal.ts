@@ -13,8 +13,8 @@ export const makeSealing: MakeSealing = ({ member }) => {
     keys: { hpke: 'stand-in', sign: 'stand-in' },
     begin: () => Promise.resolve(),
     addMember: (statement) => {
-      const { member: named, kind } = JSON.parse(statement) as { member: words.MemberID; kind: string }
-      return Promise.resolve({ member: named, recorder: kind === 'recorder', nameIs: () => Promise.resolve(true) })
+      const { member: named, kind, seats } = JSON.parse(statement) as { member: words.MemberID; kind: string; seats?: number }
+      return Promise.resolve({ member: named, recorder: kind === 'recorder', seats: seats ?? 0, nameIs: () => Promise.resolve(true) })
     },
     forget: () => Promise.resolve(),
     applyRoster: (roster) => {

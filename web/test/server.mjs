@@ -8,7 +8,6 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
 
-const root = fileURLToPath(new URL('./dist/', import.meta.url))
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
 
 /** The policy that the agent sends, read from its source so that the test cannot drift from it. */
@@ -111,7 +110,7 @@ const routes = [
     trust: { v: 1, name: 'test', demonstration: true, server_roots: [], device_roots: [], recorder_roots: [], statement_key: '', sealing_key: '', office_key: '', bundle_key: '', log_key: '' },
   })],
   ['GET', /^\/gw\/signin$/, (s) => ({ available: true, signed_in: s.signedIn })],
-  ['POST', /^\/gw\/statement$/, (_, body) => ({ statement: JSON.stringify({ member: body.member, kind: 'page' }) })],
+  ['POST', /^\/gw\/statement$/, (s, body) => ((s.statement = body), { statement: JSON.stringify({ member: body.member, kind: 'page', seats: body.seats.length }) })],
   ['GET', /^\/api\/me$/, (s) => me(s)],
   ['POST', /^\/api\/tickets\/[^/]+\/redeem$/, (s) => ((s.redeemed = true), {})],
   ['POST', /^\/api\/cases$/, (_, body) => ({ case: `cas_${uuid(9)}`, ...body })],
@@ -139,7 +138,8 @@ const routes = [
 ]
 
 /** Starts the server; `scenes` gives the test what each scene remembers, by its start code. */
-export async function serve(port) {
+export async function serve(port, folder = './dist/') {
+  const root = fileURLToPath(new URL(folder, import.meta.url))
   const csp = policy()
   const scenes = new Map()
   const server = createServer(async (request, response) => {
@@ -195,7 +195,7 @@ export async function serve(port) {
 function room(ws, s) {
   const now = () => (Date.now() - s.started) * 1000 + 95e6
   const tell = (type, body, re) => ws.readyState === ws.OPEN && ws.send(JSON.stringify({ type, body, ...(re ? { re } : {}) }))
-  const other = (role, more = []) => ({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page', statement: JSON.stringify({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page' }), admission: 'a', seats: role === 'recorder' ? null : [seats[role], ...more], connected: true })
+  const other = (role, more = []) => ({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page', statement: JSON.stringify({ member: `mem_${uuid(ids[role])}`, kind: role === 'recorder' ? 'recorder' : 'page', seats: role === 'recorder' ? 0 : 1 + more.length }), admission: 'a', seats: role === 'recorder' ? null : [seats[role], ...more], connected: true })
   const terminal = other('applicant', [seats.interpreter])
   const chair = s.persona === 'interviewer'
   let self

@@ -180,9 +180,10 @@ export interface PhaseNow {
   reason: string
 }
 
-/** Raise asks the interviewer for a break, or to speak. */
+/** Raise asks the interviewer for a break or to speak, or tells at the start
+ * whether the recording was understood. */
 export interface Raise {
-  /** "break" or "speak" */
+  /** one of Raisable */
   what: string
 }
 

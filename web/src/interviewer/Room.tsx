@@ -64,7 +64,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
           <div className="constant">
             <Tile large person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
             <div className="tiles">
-            {/* Who sits beside the applicant is in the same picture. */}
+              {/* Who sits beside the applicant is in the same picture. */}
             {(interpreter === undefined || interpreter !== applicant) && (
               <Tile person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
             )}

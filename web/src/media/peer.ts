@@ -11,6 +11,8 @@ const videoSlots = 8
 export const wantedCipher = 'AEAD_AES_256_GCM'
 
 const audioLevel = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level'
+/** By it the media server finds key frames without reading a payload (AV1 RTP specification, appendix A). */
+const descriptor = 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension'
 
 /** Header extensions are not in TypeScript's DOM yet (W3C WebRTC Extensions, section 5.2). */
 interface Extension {
@@ -118,7 +120,10 @@ function prepare(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video' | 'scre
   transceiver.setCodecPreferences(capabilities.filter((c) => wanted.includes(c.mimeType)))
   const negotiates = transceiver as NegotiatesExtensions
   const extensions = negotiates.getHeaderExtensionsToNegotiate()
-  for (const e of extensions) if (e.uri === audioLevel) e.direction = 'stopped'
+  for (const e of extensions) {
+    if (e.uri === audioLevel) e.direction = 'stopped'
+    if (e.uri === descriptor) e.direction = 'sendrecv'
+  }
   negotiates.setHeaderExtensionsToNegotiate(extensions)
 }
 

@@ -36,6 +36,6 @@ export function durable(beat: Beat, now: { performance: number; hearing: words.M
 export type ShownRecorder = words.RecorderState | 'away' | 'ready'
 
 export function recorderState(beat: Beat | undefined, now: { performance: number }): words.RecorderState | 'away' {
-  if (beat === undefined || now.performance - beat.arrived >= 2 * heartbeatLife) return 'away'
+  if (beat === undefined || now.performance - beat.arrived >= heartbeatLife) return 'away'
   return beat.heartbeat.state
 }

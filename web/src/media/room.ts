@@ -6,7 +6,7 @@ import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, S
 import { LevelMeter } from './level'
 import { Peer, wantedCipher } from './peer'
 import { durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
-import type { InForce, MakeSealing, RosterReason, Sealing } from './sealing'
+import type { InForce, KnownMember, MakeSealing, RosterReason, Sealing } from './sealing'
 import { RoomSocket, type Incoming } from './socket'
 
 /** Where this page stands with the room. */
@@ -79,6 +79,16 @@ const before: PhaseNow = { phase: 'waiting', cause: 'opened', since: 0, by: 'par
 const micros = () => Math.round((performance.timeOrigin + performance.now()) * 1000)
 
 /**
+ * Whether a member is shown as it was signed: a recorder shown as a page would
+ * come into the group in a pause, and a seat left out would hide a person.
+ */
+async function asSigned(view: MemberView, known: KnownMember): Promise<boolean> {
+  const seats = view.seats ?? []
+  const names = await Promise.all(seats.map((s) => known.nameIs(s.seat, s.salt, s.name)))
+  return known.member === view.member && known.recorder === (view.kind === 'recorder') && (!view.connected || seats.length === known.seats) && names.every(Boolean)
+}
+
+/**
  * One page's stay in a room: joins with a device-signed statement, verifies
  * everyone, exchanges keys, connects media, and decides the "on record" sign
  * from heartbeats that it checked itself. Messages are handled one by one, in
@@ -100,7 +110,7 @@ export class RoomClient {
   private views: MemberView[] = []
   private slots: Slot[] = []
   private inForce: InForce | null = null
-  private readonly verified = new Set<words.MemberID>()
+  private verified: ReadonlySet<words.MemberID> = new Set()
   private readonly beats = new Map<words.MemberID, Beat>()
   private offset = 0
   private recorderWanted = false
@@ -319,21 +329,20 @@ export class RoomClient {
   private async takeMembers(views: MemberView[]) {
     const { sealing } = this
     if (sealing === null) return
+    const verified = new Set<words.MemberID>()
     for (const view of views) {
-      if (this.verified.has(view.member)) continue
       await this.ignoring(async () => {
         const known = await sealing.addMember(view.statement, view.admission)
-        const names = await Promise.all((view.seats ?? []).map((s) => known.nameIs(s.seat, s.salt, s.name)))
-        if (known.member === view.member && names.every(Boolean)) this.verified.add(view.member)
+        if (await asSigned(view, known)) verified.add(view.member)
       })
     }
     const left = this.views.filter((v) => !views.some((w) => w.member === v.member))
     for (const view of left) {
-      this.verified.delete(view.member)
       this.beats.delete(view.member)
       await this.ignoring(() => sealing.forget(view.member))
     }
     this.views = views
+    this.verified = verified
     if (this.state.chair && this.rosterIsOld()) await this.signRoster(left.length > 0 ? 'leave' : 'join')
     this.show()
   }
@@ -459,7 +468,9 @@ export class RoomClient {
   private show() {
     const streams = this.peer?.streams() ?? new Map<words.MemberID, { audio: MediaStreamTrack | null; video: MediaStreamTrack | null }>()
     const now = { performance: micros() }
-    const people = this.views.map((v): Person => {
+    // Who has left is listed without names.
+    const here = this.views.filter((v) => v.connected || (v.seats ?? []).length > 0 || v.kind === 'recorder')
+    const people = here.map((v): Person => {
       const recorder = v.kind === 'recorder'
       const verified = this.verified.has(v.member)
       const from = streams.get(v.member)

@@ -45,6 +45,8 @@ export type RosterReason = 'join' | 'leave' | 'pause' | 'resume' | 'chair' | 're
 export interface KnownMember {
   member: words.MemberID
   recorder: boolean
+  /** How many seats authority admitted: a list that shows fewer hides somebody. */
+  seats: number
   /** Whether a name and salt are what authority admitted for the seat. */
   nameIs(seat: words.SeatID, salt: string, name: string): Promise<boolean>
 }

@@ -1,7 +1,8 @@
 import { useId, type ReactNode } from 'react'
 import {
   Button as AriaButton,
-  Checkbox as AriaCheckbox,
+  CheckboxButton,
+  CheckboxField,
   Dialog as AriaDialog,
   FieldError,
   Heading,
@@ -12,7 +13,8 @@ import {
   Modal,
   ModalOverlay,
   Popover,
-  Radio,
+  RadioButton,
+  RadioField,
   RadioGroup,
   Select,
   SelectValue,
@@ -88,10 +90,12 @@ export function Radios<T extends string>({ label, value, onChange, options }: { 
       <Label className="label">{label}</Label>
       <div className="radios">
         {options.map((o) => (
-          <Radio key={o.id} value={o.id} className="radio">
-            <span className="dot" />
-            <span>{o.text}</span>
-          </Radio>
+          <RadioField key={o.id} value={o.id}>
+            <RadioButton className="radio">
+              <span className="dot" />
+              <span>{o.text}</span>
+            </RadioButton>
+          </RadioField>
         ))}
       </div>
     </RadioGroup>
@@ -100,12 +104,14 @@ export function Radios<T extends string>({ label, value, onChange, options }: { 
 
 export function Check({ children, selected, onChange }: { children: ReactNode; selected: boolean; onChange: (selected: boolean) => void }) {
   return (
-    <AriaCheckbox className="checkbox" isSelected={selected} onChange={onChange}>
-      <span className="box">
-        <Icon name="check" />
-      </span>
-      <span>{children}</span>
-    </AriaCheckbox>
+    <CheckboxField isSelected={selected} onChange={onChange}>
+      <CheckboxButton className="checkbox">
+        <span className="box">
+          <Icon name="check" />
+        </span>
+        <span>{children}</span>
+      </CheckboxButton>
+    </CheckboxField>
   )
 }
 

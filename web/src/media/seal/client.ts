@@ -47,6 +47,7 @@ export class SealClient implements Sealing {
     return {
       member,
       recorder,
+      seats: seats.length,
       nameIs: async (seat, salt, name) => {
         const admitted = seats.find((s) => s.seat === seat)
         return admitted !== undefined && nameIs(admitted, salt, name)
