@@ -71,7 +71,7 @@ func (r *busRooms) take(speaker bus.Name, e envelope) {
 	case c == nil:
 		c = &busConn{rooms: r, instance: speaker.Instance, name: e.Conn, in: make(chan []byte, 256), done: make(chan struct{})}
 		r.conns[key] = c
-		session := r.hub.Connect(signaling.Peer{Recorder: true}, c)
+		session := r.hub.Connect(signaling.Peer{Recorder: true, Instance: speaker.Instance}, c)
 		r.work.Go(func() { c.serve(session, key) })
 	}
 	r.mu.Unlock()
