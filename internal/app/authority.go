@@ -115,30 +115,43 @@ type admitAnswer struct {
 	Admission string `json:"admission"`
 }
 
+// deviceGate knows devices: attestation.Authority.
+type deviceGate interface {
+	// Device reads a certificate that was issued here, is not withdrawn, and
+	// whose device an agreement in force names.
+	Device(ctx context.Context, certificate []byte) (wire.Device, error)
+	// Fresh gives a device's verified state no older than within.
+	Fresh(device interview.DeviceID, now time.Time, within time.Duration) (attestation.Verdict, error)
+}
+
+// peopleGate verifies identity tokens made at a device: signin.Verifier.
+type peopleGate interface {
+	Verify(ctx context.Context, proof signin.Proof, deviceID string) (signin.Identity, error)
+}
+
 // authority is the process that vouches.
 type authority struct {
-	in         *installation
-	devices    *attestation.Authority
+	devices    deviceGate
 	shelf      *shelf
-	people     *signin.Verifier
+	people     peopleGate
+	trust      *sealing.Trust
 	statement  crypto.Signer
 	sealing    crypto.Signer
 	bridge     crypto.PublicKey
 	recorderCA *x509.Certificate
 	recorderKy crypto.Signer
 	deviceRoot *x509.CertPool
-	recRoot    *x509.CertPool
 
 	mu       sync.Mutex
 	viewings map[string]viewQuestion
 }
 
 func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphrase keyring.Secret, ready func() error) error {
-	a, err := openAuthority(in)
+	a, devices, err := openAuthority(in)
 	if err != nil {
 		return err
 	}
-	defer a.devices.Close()
+	defer devices.Close()
 	ring, err := keyring.OpenLocal(in.layout.Keyring(), passphrase)
 	if err != nil {
 		return err
@@ -160,15 +173,15 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 	if err := errors.Join(
 		keyringremote.Serve(conn, ring, a.approveUnwrap),
 		auditremote.Serve(conn, log, a.cosigner),
-		bus.HandleHTTP(conn, "enrol", a.devices.Handler()),
+		bus.HandleHTTP(conn, "enrol", devices.Handler()),
 		bus.Handle(conn, "posture.challenge", func(ctx context.Context, _ bus.Name, q certificateQuestion) (wire.Challenge, error) {
-			return a.devices.Challenge(ctx, q.Certificate)
+			return devices.Challenge(ctx, q.Certificate)
 		}),
 		bus.Handle(conn, "posture.verify", func(ctx context.Context, _ bus.Name, q certificateQuestion) (attestation.Verdict, error) {
 			if q.Quote == nil {
 				return attestation.Verdict{}, problem.New(problem.CodeMalformed, "no quote")
 			}
-			return a.devices.Verify(ctx, q.Certificate, *q.Quote)
+			return devices.Verify(ctx, q.Certificate, *q.Quote)
 		}),
 		bus.Handle(conn, "posture.device", func(ctx context.Context, _ bus.Name, q certificateQuestion) (wire.Device, error) {
 			return a.devices.Device(ctx, q.Certificate)
@@ -181,7 +194,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 			return none{}, a.shelf.put(q.Signed, q.Off)
 		}),
 		bus.Handle(conn, "revoke", func(ctx context.Context, _ bus.Name, q revokeQuestion) (revokeAnswer, error) {
-			g, err := a.devices.Revoke(ctx, q.Device, q.Reason)
+			g, err := devices.Revoke(ctx, q.Device, q.Reason)
 			return revokeAnswer{g}, err
 		}),
 		bus.Handle(conn, "admit", func(ctx context.Context, _ bus.Name, q admitFacts) (admitAnswer, error) {
@@ -207,78 +220,68 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 	return nil
 }
 
-func openAuthority(in *installation) (*authority, error) {
-	a := &authority{in: in, viewings: map[string]viewQuestion{}}
+func openAuthority(in *installation) (a *authority, devices *attestation.Authority, err error) {
+	a = &authority{viewings: map[string]viewQuestion{}}
 	office, err := trust.Key(in.trust.OfficeKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.shelf, err = openShelf(in.path(agreementsDir), office); err != nil {
-		return nil, err
-	}
-	var makers attestation.Manufacturers
-	for name, into := range map[string]*[]*x509.Certificate{manufacturersFile: &makers.Roots, intermediatesFile: &makers.Intermediates} {
-		if *into, err = certificates(in.path(name)); err != nil {
-			return nil, err
-		}
-	}
-	if a.devices, err = attestation.Open(attestation.Config{
-		Dir: in.path(attestationDir), Host: in.enrolHost(), Manufacturers: makers, Agreements: a.shelf, Log: slog.Default(),
-	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.people, err = signin.NewVerifier(signin.Config{Issuer: in.Identity.Issuer, ClientID: in.Identity.ClientID}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for name, into := range map[string]*crypto.Signer{"statement": &a.statement, "sealing": &a.sealing} {
 		if *into, err = readKey(filepath.Join(in.layout.Authority(), name+".key")); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	bridge, err := os.ReadFile(in.path(bridgePublicFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.bridge, err = trust.Key(string(bridge)); err != nil {
-		return nil, fmt.Errorf("%s: %w", bridgePublicFile, err)
+		return nil, nil, fmt.Errorf("%s: %w", bridgePublicFile, err)
 	}
 	if a.recorderCA, a.recorderKy, err = loadAuthority(in.layout.Authority(), "recorders"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if a.deviceRoot, err = trust.Pool(in.trust.DeviceRoots); err != nil {
-		return nil, err
+	if a.trust, err = sealing.NewTrust(in.trust); err != nil {
+		return nil, nil, err
 	}
-	if a.recRoot, err = trust.Pool(in.trust.RecorderRoots); err != nil {
-		return nil, err
+	a.deviceRoot = a.trust.Devices
+	var makers attestation.Manufacturers
+	for name, into := range map[string]*[]*x509.Certificate{manufacturersFile: &makers.Roots, intermediatesFile: &makers.Intermediates} {
+		if *into, err = certificates(in.path(name)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return a, nil
+	if devices, err = attestation.Open(attestation.Config{
+		Dir: in.path(attestationDir), Host: in.enrolHost(), Manufacturers: makers, Agreements: a.shelf, Log: slog.Default(),
+	}); err != nil {
+		return nil, nil, err
+	}
+	a.devices = devices
+	return a, devices, nil
 }
 
 // admit countersigns a statement if every fact holds by its own proof.
 func (a *authority) admit(ctx context.Context, q admitFacts) (string, error) {
-	var peek sealing.Statement
-	if err := jws.Peek(q.Statement, sealing.TypeStatement, &peek); err != nil {
-		return "", problem.New(problem.CodeStatementInvalid, "%w", err)
-	}
-	seats := []sealing.AdmittedSeat{}
-	roots := a.recRoot
-	if peek.Kind == sealing.KindPage {
-		roots = a.deviceRoot
-	}
 	now := time.Now()
-	var st sealing.Statement
-	leaf, err := jws.VerifyChain(q.Statement, sealing.TypeStatement, roots, now, &st)
+	st, leaf, err := a.trust.VerifyStatement(q.Statement, now)
 	if err != nil {
 		return "", problem.New(problem.CodeStatementInvalid, "%w", err)
 	}
+	seats := []sealing.AdmittedSeat{}
 	switch st.Kind {
 	case sealing.KindPage:
 		if seats, err = a.admitPage(ctx, q, st, leaf, now); err != nil {
 			return "", err
 		}
 	case sealing.KindRecorder:
-		if len(q.Seats) > 0 || len(leaf.Subject.OrganizationalUnit) != 1 || leaf.Subject.OrganizationalUnit[0] != sealing.RecorderUnit {
-			return "", problem.New(problem.CodeStatementInvalid, "a recorder is a recorder and nothing else")
+		if len(q.Seats) > 0 {
+			return "", problem.New(problem.CodeStatementInvalid, "a recorder holds no seat")
 		}
 	default:
 		return "", problem.New(problem.CodeStatementInvalid, "kind %q", st.Kind)

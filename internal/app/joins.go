@@ -110,9 +110,13 @@ func (j joins) decide(ctx context.Context, h *interview.Hearing, st sealing.Stat
 		all = append(all, f)
 		out.Checks = append(out.Checks, f.Checks()...)
 		out.Chair = out.Chair && p.Role == interview.RoleInterviewer
+		name := p.Name
+		if p.Role != interview.RoleApplicant && who != nil && who.Subject == p.Subject {
+			name = who.Name // as the identity provider spells it: that is what authority can prove
+		}
 		salt := j.salt(h.ID, seat.ID, p.ID)
-		out.Seats = append(out.Seats, wire.SeatView{Seat: seat.ID, Participant: p.ID, Role: p.Role, Name: p.Name, Salt: base64.RawURLEncoding.EncodeToString(salt), Place: seat.Place})
-		facts.Seats = append(facts.Seats, admitSeat{Seat: seat.ID, Participant: p.ID, Role: p.Role, Name: p.Name, Salt: salt})
+		out.Seats = append(out.Seats, wire.SeatView{Seat: seat.ID, Participant: p.ID, Role: p.Role, Name: name, Salt: base64.RawURLEncoding.EncodeToString(salt), Place: seat.Place})
+		facts.Seats = append(facts.Seats, admitSeat{Seat: seat.ID, Participant: p.ID, Role: p.Role, Name: name, Salt: salt})
 	}
 	out.Checks = append(out.Checks, checks...)
 	d, err := j.rules.DecideAll(all)

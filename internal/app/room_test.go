@@ -26,7 +26,10 @@ import (
 	"kuule/signaling/signalingtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// step-ca's badger logs through glog, which flushes for as long as a process lives.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+}
 
 // house is a door and a media node in one process, with a world around them.
 type house struct {

@@ -1,0 +1,351 @@
+package app
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"kuule/attestation"
+	"kuule/attestation/wire"
+	"kuule/internal/canon"
+	"kuule/internal/jws"
+	"kuule/internal/keyring"
+	"kuule/internal/problem"
+	"kuule/internal/signin"
+	"kuule/interview"
+	"kuule/interview/agreement"
+	"kuule/interview/sealing"
+	"kuule/interview/ticket"
+	"kuule/recorder/journal"
+)
+
+// vouched is everything that must hold for authority to countersign a page, in
+// a form that a test can spoil piece by piece.
+type vouched struct {
+	t         *testing.T
+	a         *authority
+	office    *ecdsa.PrivateKey
+	bridge    *ecdsa.PrivateKey
+	root      *x509.Certificate
+	rootKey   *ecdsa.PrivateKey
+	device    wire.Device
+	deviceKey *ecdsa.PrivateKey
+	cert      *x509.Certificate
+	hearing   interview.HearingID
+	place     sealing.Place
+	doc       agreement.Document
+	who       signin.Identity
+	claims    ticket.Claims
+	facts     admitFacts
+
+	deviceErr, freshErr, tokenErr error
+}
+
+func (v *vouched) Device(context.Context, []byte) (wire.Device, error) { return v.device, v.deviceErr }
+
+func (v *vouched) Fresh(interview.DeviceID, time.Time, time.Duration) (attestation.Verdict, error) {
+	return attestation.Verdict{}, v.freshErr
+}
+
+func (v *vouched) Verify(context.Context, signin.Proof, string) (signin.Identity, error) {
+	return v.who, v.tokenErr
+}
+
+func testKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (v *vouched) certificate(device interview.DeviceID, id string, key *ecdsa.PrivateKey) *x509.Certificate {
+	v.t.Helper()
+	san, err := wire.SubjectAltName(id, nil, false)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(20 * time.Hour),
+		Subject:  pkix.Name{CommonName: id, Organization: []string{v.doc.ID.String()}, OrganizationalUnit: []string{device.String()}},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtraExtensions: []pkix.Extension{san},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, v.root, key.Public(), v.rootKey)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return c
+}
+
+// newVouched makes counsel at an office of their own and, where beside is set,
+// the applicant at the same device.
+func newVouched(t *testing.T) *vouched {
+	t.Helper()
+	v := &vouched{t: t, office: testKey(t), bridge: testKey(t), rootKey: testKey(t), deviceKey: testKey(t), hearing: interview.NewHearingID()}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "devices"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, v.rootKey.Public(), v.rootKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.root, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(v.root)
+	premises := interview.NewPremisesID()
+	deviceID := interview.NewDeviceID()
+	identifier := "urn:ek:sha256:" + base64.StdEncoding.EncodeToString(make([]byte, 32))
+	v.doc = agreement.Document{
+		V: 1, ID: interview.NewAgreementID(), Revision: 1,
+		Organisation: agreement.Organisation{Name: "Law Office", Number: "1", Kind: "law-firm"},
+		Criteria:     agreement.Criteria{Set: "Katakri", Version: "2020", Level: "TL IV"},
+		Devices:      []agreement.Device{{ID: deviceID, PermanentIdentifier: identifier, Serial: "1", Model: "m", Label: "desk", Owner: "o", Premises: []interview.PremisesID{premises}}},
+		Premises:     []agreement.Premises{{ID: premises, Label: "office", Address: "a", Room: "1"}},
+		Persons:      []agreement.Person{{Subject: "kaisa", Role: interview.RoleCounsel}},
+		ValidFrom:    time.Now().Add(-time.Hour).Unix(), ValidUntil: time.Now().Add(time.Hour).Unix(),
+	}
+	v.device = wire.Device{DeviceID: deviceID, AgreementID: v.doc.ID, PermanentIdentifier: identifier}
+	v.cert = v.certificate(deviceID, identifier, v.deviceKey)
+	v.who = signin.Identity{Subject: "kaisa", Name: "Kaisa Laki", Role: string(interview.RoleCounsel)}
+	seat := admitSeat{Seat: interview.NewSeatID(), Participant: interview.NewParticipantID(), Role: interview.RoleCounsel, Name: "Kaisa Laki", Salt: make([]byte, sealing.MinSaltBytes)}
+	v.place = sealing.Place{Kind: sealing.KindPage, Hearing: v.hearing, Device: deviceID, Seats: []interview.SeatID{seat.Seat}, DTLS: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), Life: time.Hour}
+	v.facts = admitFacts{Rule: "interviewer-admits-by-name", Proof: signin.Proof{IDToken: "token"}, Seats: []admitSeat{seat}, Held: true}
+	shelf, err := openShelf(t.TempDir(), v.office.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.a = &authority{
+		devices: v, people: v, shelf: shelf, statement: testKey(t), sealing: testKey(t), bridge: v.bridge.Public(), deviceRoot: roots,
+		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]viewQuestion{},
+	}
+	return v
+}
+
+// withApplicant seats the applicant, who came through the kiosk, at the device.
+func (v *vouched) withApplicant() {
+	seat := admitSeat{Seat: interview.NewSeatID(), Participant: interview.NewParticipantID(), Role: interview.RoleApplicant, Name: "Amal", Salt: make([]byte, sealing.MinSaltBytes)}
+	v.facts.Seats = append(v.facts.Seats, seat)
+	v.place.Seats = append(v.place.Seats, seat.Seat)
+	now := time.Now()
+	v.claims = ticket.Claims{
+		V: 1, ID: interview.NewTicketID(), Hearing: v.hearing, Purpose: interview.PurposeHearing, Participant: seat.Participant,
+		Device: v.device.DeviceID, Kiosk: interview.NewDeviceID(), Visit: interview.NewVisitID(), Assurance: ticket.AssuranceSubstantial,
+		NotBefore: now.Unix() - 60, Expires: now.Unix() + 540, Until: now.Unix() + 3600,
+	}
+}
+
+// ticket signs the claims with all that a ticket stands on.
+func (v *vouched) ticket() ticket.Proof {
+	v.t.Helper()
+	c := v.claims
+	nonce := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
+	evidence, err := canon.Marshal(ticket.Evidence{
+		V: 1, Visit: c.Visit, Nonce: nonce, Kiosk: c.Kiosk, Hearing: c.Hearing, Participant: c.Participant, APDUSHA256: "a", ChecksSHA256: "c",
+		TrustList: "t", Assurance: c.Assurance, Started: c.NotBefore - 60, Ended: c.NotBefore,
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	c.EvidenceSHA256 = ticket.Hash(evidence)
+	kioskKey := testKey(v.t)
+	kioskCert := v.certificate(c.Kiosk, v.device.PermanentIdentifier, kioskKey)
+	visit, err := jws.Sign(ticket.Visit{V: 1, Visit: c.Visit, Nonce: nonce, EvidenceSHA256: c.EvidenceSHA256, Hearing: c.Hearing, Participant: c.Participant}, ticket.TypVisit, kioskKey, kioskCert)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	signed, err := jws.Sign(c, ticket.TypTicket, v.bridge)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return ticket.Proof{Ticket: signed, Visit: visit, Evidence: string(evidence)}
+}
+
+// ask signs what the world says now and asks for a countersignature.
+func (v *vouched) ask() (string, error) {
+	v.t.Helper()
+	signed, err := agreement.Sign(&v.doc, v.office)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if err := v.a.shelf.put(signed, v.a.shelf.off[v.doc.ID]); err != nil {
+		v.t.Fatal(err)
+	}
+	id, err := sealing.NewIdentity()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if v.facts.Statement, err = id.Statement(v.place, time.Now(), sealing.SignWith(v.deviceKey, v.cert)); err != nil {
+		v.t.Fatal(err)
+	}
+	if v.claims.V != 0 && v.facts.Tickets == nil {
+		v.facts.Tickets = []ticket.Proof{v.ticket()}
+	}
+	return v.a.admit(v.t.Context(), v.facts)
+}
+
+// Promise 2, DESIGN section 3: a captured door cannot admit whom it likes. Each
+// single fact that does not carry its own proof is refused.
+func TestAuthorityCountersignsOnlyWhatProvesItself(t *testing.T) {
+	t.Parallel()
+	t.Run("counsel at the agreed office", func(t *testing.T) {
+		t.Parallel()
+		v := newVouched(t)
+		text, err := v.ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a sealing.Admission
+		if err := jws.Verify(text, sealing.TypeAdmission, v.a.statement.Public(), &a); err != nil || a.Seats[0].Role != interview.RoleCounsel || !a.Seats[0].NameIs(base64.RawURLEncoding.EncodeToString(make([]byte, sealing.MinSaltBytes)), "Kaisa Laki") {
+			t.Fatalf("admission: %+v, %v", a, err)
+		}
+	})
+	t.Run("applicant beside counsel", func(t *testing.T) {
+		t.Parallel()
+		v := newVouched(t)
+		v.withApplicant()
+		v.doc.Persons = nil // beside the client, the room's own agreement suffices
+		if _, err := v.ask(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	refused := problem.New(problem.CodeDeviceRevoked, "test")
+	for name, c := range map[string]struct {
+		code  problem.Code
+		spoil func(*vouched)
+	}{
+		"device withdrawn":       {problem.CodeDeviceRevoked, func(v *vouched) { v.deviceErr = refused }},
+		"certificate of another": {problem.CodeStatementInvalid, func(v *vouched) { v.device.DeviceID = interview.NewDeviceID() }},
+		"posture old":            {problem.CodePostureStale, func(v *vouched) { v.freshErr = problem.New(problem.CodePostureStale, "test") }},
+		"agreement ended":        {problem.CodeNoAgreement, func(v *vouched) { v.doc.ValidUntil = v.doc.ValidFrom + 1 }},
+		"agreement suspended":    {problem.CodeNoAgreement, func(v *vouched) { v.a.shelf.off[v.doc.ID] = true }},
+		"nobody signed in":       {problem.CodeSignIn, func(v *vouched) { v.facts.Proof = signin.Proof{} }},
+		"token does not hold":    {problem.CodeSignIn, func(v *vouched) { v.tokenErr = problem.New(problem.CodeSignIn, "test") }},
+		"another role":           {problem.CodeSignIn, func(v *vouched) { v.who.Role = string(interview.RoleInterpreter) }},
+		"another name":           {problem.CodeSignIn, func(v *vouched) { v.who.Name = "Somebody Else" }},
+		"person not agreed":      {problem.CodeNoAgreement, func(v *vouched) { v.who.Subject = "mallory" }},
+		"no seat":                {problem.CodeStatementInvalid, func(v *vouched) { v.facts.Seats = nil }},
+		"another seat":           {problem.CodeStatementInvalid, func(v *vouched) { v.facts.Seats[0].Seat = interview.NewSeatID() }},
+		"salt too short":         {problem.CodeMalformed, func(v *vouched) { v.facts.Seats[0].Salt = []byte{1} }},
+		"certificate of other root": {problem.CodeStatementInvalid, func(v *vouched) {
+			v.cert = newVouched(v.t).certificate(v.device.DeviceID, v.device.PermanentIdentifier, v.deviceKey)
+		}},
+		"applicant without ticket":      {problem.CodeTicketInvalid, func(v *vouched) { v.withApplicant(); v.facts.Tickets = []ticket.Proof{} }},
+		"ticket of another hearing":     {problem.CodeTicketHearing, func(v *vouched) { v.withApplicant(); v.claims.Hearing = interview.NewHearingID() }},
+		"ticket for review":             {problem.CodeTicketHearing, func(v *vouched) { v.withApplicant(); v.claims.Purpose = interview.PurposeReview }},
+		"ticket of another device":      {problem.CodeTicketDevice, func(v *vouched) { v.withApplicant(); v.claims.Device = interview.NewDeviceID() }},
+		"ticket of another participant": {problem.CodeTicketInvalid, func(v *vouched) { v.withApplicant(); v.claims.Participant = interview.NewParticipantID() }},
+		"ticket over": {problem.CodeTicketStale, func(v *vouched) {
+			v.withApplicant()
+			v.claims.Until = v.claims.Expires
+			v.claims.NotBefore -= 900
+			v.claims.Expires -= 900
+			v.claims.Until -= 900
+		}},
+		"ticket of a false bridge": {problem.CodeTicketInvalid, func(v *vouched) { v.withApplicant(); v.a.bridge = testKey(v.t).Public() }},
+		"recorder with a device's key": {problem.CodeStatementInvalid, func(v *vouched) {
+			v.place = sealing.Place{Kind: sealing.KindRecorder, Hearing: v.hearing, DTLS: v.place.DTLS, Life: time.Hour}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVouched(t)
+			c.spoil(v)
+			var p *problem.Error
+			if _, err := v.ask(); !errors.As(err, &p) || p.Code != c.code {
+				t.Errorf("got %v, want %s", err, c.code)
+			}
+		})
+	}
+}
+
+// C1: what the security office has not signed, or has replaced, names nothing.
+func TestAuthorityKeepsOnlyWhatTheOfficeSigned(t *testing.T) {
+	t.Parallel()
+	v := newVouched(t)
+	forged, err := agreement.Sign(&v.doc, testKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.a.shelf.put(forged, false); !errors.Is(err, problem.New(problem.CodeAgreementSignature, "")) {
+		t.Errorf("an agreement of another key: %v", err)
+	}
+	old, err := agreement.Sign(&v.doc, v.office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.doc.Revision, v.doc.Persons = 2, nil
+	if _, err := v.ask(); !errors.Is(err, problem.New(problem.CodeNoAgreement, "")) {
+		t.Errorf("a person whom the new revision leaves out: %v", err)
+	}
+	if err := v.a.shelf.put(old, false); !errors.Is(err, problem.New(problem.CodeConflict, "")) {
+		t.Errorf("an older revision came back: %v", err)
+	}
+	again, err := openShelf(v.a.shelf.dir, v.office.Public())
+	if err != nil || again.docs[v.doc.ID].Revision != 2 {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// H6: keys of a recording are for one viewing that an interviewer, signed in at
+// an attested device, asked for with a purpose.
+func TestAViewingNeedsItsApproval(t *testing.T) {
+	t.Parallel()
+	question := func(v *vouched) viewQuestion {
+		v.who.Role = string(interview.RoleInterviewer)
+		return viewQuestion{Viewing: "view-1", Case: interview.NewCaseID(), Hearing: v.hearing, Recordings: []interview.RecordingID{interview.NewRecordingID()}, Purpose: "appeal", Certificate: v.cert.Raw, Proof: signin.Proof{IDToken: "token"}}
+	}
+	for name, c := range map[string]struct {
+		code  problem.Code
+		spoil func(*vouched, *viewQuestion)
+	}{
+		"no purpose":       {problem.CodePurposeNeeded, func(_ *vouched, q *viewQuestion) { q.Purpose = "" }},
+		"device withdrawn": {problem.CodeDeviceRevoked, func(v *vouched, _ *viewQuestion) { v.deviceErr = problem.New(problem.CodeDeviceRevoked, "test") }},
+		"not signed in":    {problem.CodeSignIn, func(v *vouched, _ *viewQuestion) { v.tokenErr = problem.New(problem.CodeSignIn, "test") }},
+		"security office":  {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleSecurityOffice) }}, // O3
+		"administrator":    {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleAdministrator) }},
+	} {
+		v := newVouched(t)
+		q := question(v)
+		c.spoil(v, &q)
+		if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(c.code, "")) {
+			t.Errorf("%s: got %v, want %s", name, err, c.code)
+		}
+	}
+	v := newVouched(t)
+	q := question(v)
+	key := keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}
+	bound := journal.WrapContext(q.Hearing, q.Recordings[0])
+	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err == nil {
+		t.Error("a key before the approval")
+	}
+	if err := v.a.approveViewing(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err != nil {
+		t.Errorf("an approved viewing was refused: %v", err)
+	}
+	for name, err := range map[string]error{
+		"another viewing":   v.a.approveUnwrap(t.Context(), "view-2", key, bound),
+		"another recording": v.a.approveUnwrap(t.Context(), q.Viewing, key, journal.WrapContext(q.Hearing, interview.NewRecordingID())),
+		"another case":      v.a.approveUnwrap(t.Context(), q.Viewing, keyring.Key{Case: interview.NewCaseID().String(), Kind: keyring.Recording}, bound),
+		"records key":       v.a.approveUnwrap(t.Context(), q.Viewing, keyring.Key{Case: q.Case.String(), Kind: keyring.Records}, bound),
+	} {
+		if !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
