@@ -45,6 +45,7 @@ type Person struct {
 	member  *member.Member
 	knocks  []wire.Knock
 	members []wire.MemberView
+	came    map[interview.MemberID]time.Time
 	phases  []Moment
 	beat    sealing.Heartbeat
 	beatAt  time.Time
@@ -77,7 +78,7 @@ type Span struct{ From, To interview.Micros }
 func Open(ctx context.Context, cfg Config) (*Person, error) {
 	p := &Person{
 		cfg: cfg, changed: make(chan struct{}), queue: make(chan spoken, 8),
-		heard: map[interview.MemberID]map[Voice]int{}, seen: map[interview.MemberID]map[Voice]int{}, bad: map[string]int{},
+		came: map[interview.MemberID]time.Time{}, heard: map[interview.MemberID]map[Voice]int{}, seen: map[interview.MemberID]map[Voice]int{}, bad: map[string]int{},
 		known: map[[32]byte]Voice{}, shown: map[[32]byte]Voice{},
 	}
 	if p.cfg.Log == nil {
@@ -197,7 +198,16 @@ func (p *Person) events() member.Events {
 		Frame:    p.frame,
 		KeyFrame: func(interview.TrackID) { p.change(func() { p.picture = 0 }) },
 		Knock:    func(k wire.Knock) { p.change(func() { p.knocks = append(p.knocks, k) }) },
-		Members:  func(m []wire.MemberView) { p.change(func() { p.members = m }) },
+		Members: func(m []wire.MemberView) {
+			p.change(func() {
+				p.members = m
+				for _, v := range m {
+					if _, known := p.came[v.Member]; !known {
+						p.came[v.Member] = time.Now()
+					}
+				}
+			})
+		},
 		Phase: func(now wire.PhaseNow) {
 			p.change(func() { p.phases = append(p.phases, Moment{now, time.Now()}) })
 		},

@@ -165,6 +165,13 @@ func (p *Person) Recorder(ctx context.Context, others ...interview.MemberID) (in
 	return id, err
 }
 
+// Came is when this page first heard of a member.
+func (p *Person) Came(m interview.MemberID) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.came[m]
+}
+
 // Heartbeat is the last that verified, and when it came.
 func (p *Person) Heartbeat() (sealing.Heartbeat, time.Time) {
 	p.mu.Lock()

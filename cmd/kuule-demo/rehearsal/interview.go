@@ -43,6 +43,7 @@ type rehearsal struct {
 	interviewer, terminal, counsel *people.Person
 	knocks                         []wire.Knock
 	recorder                       interview.MemberID
+	killed                         time.Time // the first recorder
 	spans                          []said
 	paused                         people.Span
 	told                           []Result // by the browsers' script
@@ -490,21 +491,21 @@ func (r *rehearsal) killRecorder(ctx context.Context) (string, error) {
 	if err := r.interviewer.UntilDurable(ctx, r.recorder, r.spans[len(r.spans)-1].span.To); err != nil {
 		return "", err
 	}
-	killed := time.Now()
+	r.killed = time.Now()
 	pid, err := r.stage.KillRecorder()
 	if err != nil {
 		return "", err
 	}
 	var worst time.Duration
 	for p := range r.everyone() {
-		m, err := p.InPhase(ctx, interview.PhasePaused, killed)
+		m, err := p.InPhase(ctx, interview.PhasePaused, r.killed)
 		if err != nil {
 			return "", err
 		}
 		if m.Cause != interview.CauseRecorderLost {
 			return "", fmt.Errorf("%s paused because of %s", p.Name(), m.Cause)
 		}
-		worst = max(worst, m.At.Sub(killed))
+		worst = max(worst, m.At.Sub(r.killed))
 	}
 	if worst > maxUnrecorded {
 		return "", fmt.Errorf("the last page left on-record %d ms after SIGKILL, more than %d", worst.Milliseconds(), maxUnrecorded.Milliseconds())
@@ -518,7 +519,7 @@ func (r *rehearsal) resumeAfterKill(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	back := time.Since(began)
+	back := r.interviewer.Came(second).Sub(r.killed)
 	if r.interviewer.Phase() != interview.PhasePaused {
 		return "", errors.New("the hearing went on by itself")
 	}
@@ -536,7 +537,7 @@ func (r *rehearsal) resumeAfterKill(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("a new member of the room within %d ms, by itself; the interviewer resumed", back.Milliseconds()), nil
+	return fmt.Sprintf("a new member of the room %d ms after the kill, by itself; the phase stayed paused until the interviewer resumed", back.Milliseconds()), nil
 }
 
 func (r *rehearsal) pause(ctx context.Context) (string, error) {
@@ -566,11 +567,7 @@ func (r *rehearsal) pause(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.paused.To = r.interviewer.Now()
-	h, _ := r.interviewer.Heartbeat()
-	if h.Durable > r.paused.From {
-		return "", fmt.Errorf("the recorder shows durable data of the pause: %d µs after its begin", h.Durable-r.paused.From)
-	}
-	return "recorder outside the roster and its keys; what was said was heard in the room; the export below shows that it was not recorded", nil
+	return "recorder outside the roster and its keys; what was said was heard in the room; that it is not in the recording shows below", nil
 }
 
 func (r *rehearsal) resume(ctx context.Context) (string, error) {

@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-
-	"kuule/interview"
 )
 
 // recorderPID finds the recorder among the children of the server.
@@ -55,22 +52,6 @@ func (s *Stage) KillRecorder() (pid int, err error) {
 		return 0, err
 	}
 	return pid, syscall.Kill(pid, syscall.SIGKILL)
-}
-
-// Recorded is how many bytes are in a hearing's journals.
-func (s *Stage) Recorded(h interview.HearingID) (int64, error) {
-	var sum int64
-	err := filepath.WalkDir(filepath.Join(s.layout().Recorder("main"), h.String()), func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			sum += info.Size()
-		}
-		return err
-	})
-	return sum, err
 }
 
 // Program is the path of one of the installation's own programs.
