@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
@@ -23,7 +25,22 @@ type leg struct {
 	pc     *webrtc.PeerConnection
 	tracks []*track
 	slots  []*slot
-	done   sync.WaitGroup
+
+	connected atomic.Bool
+	patience  *time.Timer // until it has to be connected
+
+	mu     sync.Mutex
+	closed bool
+	done   sync.WaitGroup // of readers, which start until closed
+}
+
+// read starts a reader unless the leg is closed.
+func (l *leg) read(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.done.Go(f)
+	}
 }
 
 // newLeg answers the offer. The offerer's recvonly media lines become slots, in
@@ -65,6 +82,7 @@ func (n *Node) newLeg(ctx context.Context, req media.OpenLeg) (*leg, media.LegOp
 		switch state {
 		case webrtc.PeerConnectionStateConnected:
 			ev.State = media.LegConnected
+			l.connected.Store(true)
 			for _, s := range l.slots {
 				s.requestKey()
 			}
@@ -72,6 +90,8 @@ func (n *Node) newLeg(ctx context.Context, req media.OpenLeg) (*leg, media.LegOp
 			ev.State = media.LegDisconnected
 		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
 			ev.State = media.LegClosed
+			l.connected.Store(false)
+			n.leave(l)
 		default:
 			return
 		}
@@ -98,7 +118,7 @@ func (n *Node) newLeg(ctx context.Context, req media.OpenLeg) (*leg, media.LegOp
 		if s.transceiver.Mid() != s.mid {
 			return fail(fmt.Errorf("slot %s was answered as %q", s.mid, s.transceiver.Mid()))
 		}
-		l.done.Go(s.readFeedback)
+		l.read(s.readFeedback)
 		opened.Slots = append(opened.Slots, media.Slot{Mid: s.mid, Kind: s.kind.String()})
 	}
 	return l, opened, nil
@@ -198,8 +218,8 @@ func (l *leg) onTrack(pc *webrtc.PeerConnection, remote *webrtc.TrackRemote, rec
 	}
 	for _, t := range l.tracks {
 		if t.mid == mid && t.kind == remote.Kind() {
-			l.done.Go(func() { t.readFeedback(receiver) })
-			t.run(remote, receiver)
+			l.read(func() { t.readFeedback(receiver) })
+			l.read(func() { t.run(remote, receiver) })
 			return
 		}
 	}
@@ -207,6 +227,12 @@ func (l *leg) onTrack(pc *webrtc.PeerConnection, remote *webrtc.TrackRemote, rec
 
 // close ends the connection and waits for the leg's readers.
 func (l *leg) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	if l.patience != nil {
+		l.patience.Stop()
+	}
 	for _, t := range l.tracks {
 		t.setSubscribers(nil)
 	}

@@ -29,6 +29,7 @@ const (
 	MaxSlots      = 32   // per leg
 	MaxTracks     = 8    // published per leg
 	MaxOfferBytes = 128 << 10
+	connectWithin = 30 * time.Second // a leg that is not connected by then is closed
 )
 
 // Config says where a node listens.
@@ -52,8 +53,9 @@ type Node struct {
 
 	mu     sync.Mutex
 	closed bool
-	legs   int
+	legs   int // open, and those being opened
 	rooms  map[interview.GroupID]*room
+	tasks  sync.WaitGroup // legs on their way out
 }
 
 // New binds the node's port and is ready for legs.
@@ -107,11 +109,14 @@ func (n *Node) Close() {
 			legs = append(legs, l)
 		}
 	}
-	n.rooms = map[interview.GroupID]*room{}
+	for _, r := range n.rooms {
+		r.legs = map[interview.LegID]*leg{}
+	}
 	n.mu.Unlock()
 	for _, l := range legs {
 		l.close()
 	}
+	n.tasks.Wait()
 	if n.mux != nil {
 		_ = n.mux.Close()
 	}
@@ -189,26 +194,85 @@ func (n *Node) OpenLeg(ctx context.Context, req media.OpenLeg) (media.LegOpened,
 		return media.LegOpened{}, err
 	}
 	n.CloseLeg(media.CloseLeg{Room: req.Room, Leg: req.Leg})
-	l, opened, err := n.newLeg(ctx, req)
-	if err != nil {
+	// The place is taken before the work is done, so that a flood of offers does
+	// no more work than there are places.
+	if err := n.reserve(req.Room); err != nil {
 		return media.LegOpened{}, err
 	}
+	l, opened, err := n.newLeg(ctx, req)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	r := n.rooms[req.Room]
-	if r == nil {
-		r = &room{id: req.Room, legs: map[interview.LegID]*leg{}}
+	r.opening--
+	switch {
+	case err != nil:
+	case n.closed:
+		err = problem.New(problem.CodeUnavailable, "media node: it is closing")
+	case r.legs[req.Leg] != nil:
+		err = problem.New(problem.CodeConflict, "media node: leg %s was opened twice at once", req.Leg)
 	}
-	if n.closed || n.legs >= MaxLegs || len(r.legs) >= MaxRoomLegs {
-		go l.close()
-		return media.LegOpened{}, problem.New(problem.CodeUnavailable, "media node: no place for another leg")
+	if err != nil {
+		n.legs--
+		n.tidy(r)
+		n.mu.Unlock()
+		if l != nil {
+			l.close()
+		}
+		return media.LegOpened{}, err
 	}
-	n.rooms[req.Room] = r
 	r.legs[req.Leg] = l
-	n.legs++
+	l.patience = time.AfterFunc(connectWithin, func() { n.abandon(l) })
 	// Routes of the table that is in force may name this leg already.
 	r.apply(n.log)
+	n.mu.Unlock()
 	return opened, nil
+}
+
+// reserve takes a place for a leg that is being opened.
+func (n *Node) reserve(id interview.GroupID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id]
+	if n.closed || n.legs >= MaxLegs || r != nil && len(r.legs)+r.opening >= MaxRoomLegs {
+		return problem.New(problem.CodeUnavailable, "media node: no place for another leg")
+	}
+	if r == nil {
+		r = &room{id: id, legs: map[interview.LegID]*leg{}}
+		n.rooms[id] = r
+	}
+	r.opening++
+	n.legs++
+	return nil
+}
+
+// tidy forgets a room of which nothing is left; the lock is held.
+func (n *Node) tidy(r *room) {
+	if len(r.legs) == 0 && r.opening == 0 && len(r.table.Routes) == 0 && n.rooms[r.id] == r {
+		delete(n.rooms, r.id)
+	}
+}
+
+// leave abandons a leg from one of its own callbacks, which closing waits for.
+func (n *Node) leave(l *leg) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closed {
+		n.tasks.Go(func() { n.abandon(l) })
+	}
+}
+
+// abandon closes a leg whose connection failed or never came: the door may have
+// restarted and not know of it any more.
+func (n *Node) abandon(l *leg) {
+	n.mu.Lock()
+	r := n.rooms[l.room]
+	if n.closed || r == nil || r.legs[l.id] != l || l.connected.Load() {
+		n.mu.Unlock()
+		return
+	}
+	n.mu.Unlock()
+	n.log.Info("leg is abandoned", "leg", l.id)
+	n.CloseLeg(media.CloseLeg{Room: l.room, Leg: l.id})
+	n.onEvent(media.Event{Room: l.room, Leg: l.id, State: media.LegClosed})
 }
 
 // CloseLeg ends a leg; a leg that is not there is no error.
@@ -223,9 +287,7 @@ func (n *Node) CloseLeg(req media.CloseLeg) {
 	delete(r.legs, req.Leg)
 	n.legs--
 	r.apply(n.log)
-	if len(r.legs) == 0 && len(r.table.Routes) == 0 {
-		delete(n.rooms, req.Room)
-	}
+	n.tidy(r)
 	n.mu.Unlock()
 	l.close()
 }
@@ -251,6 +313,7 @@ func (n *Node) Forward(t media.Table) error {
 	}
 	r.table = t
 	r.apply(n.log)
+	n.tidy(r)
 	return nil
 }
 

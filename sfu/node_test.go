@@ -22,7 +22,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newNode(t *testing.T) *sfu.Node {
 	t.Helper()
-	n, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
+	return newNodeWith(t, nil)
+}
+
+func newNodeWith(t *testing.T, onEvent func(media.Event)) *sfu.Node {
+	t.Helper()
+	n, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, OnEvent: onEvent})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ type room struct {
 	id    interview.GroupID
 	table media.Table
 	legs  map[interview.LegID]*leg
+	// opening counts legs that have a place but are not in legs yet.
+	opening int
 }
 
 // apply makes the legs' fan-out lists say what the table says, and nothing else.

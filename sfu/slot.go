@@ -31,6 +31,8 @@ type slot struct {
 	lastFN   uint16
 	lastSent time.Time
 	ddID     uint8
+	out      rtp.Packet // reused: who sends it on copies what has to be kept
+	dd       [256]byte  // its descriptor
 }
 
 func newSlot(pc *webrtc.PeerConnection, mid string, kind webrtc.RTPCodecType) (*slot, error) {
@@ -49,14 +51,17 @@ func newSlot(pc *webrtc.PeerConnection, mid string, kind webrtc.RTPCodecType) (*
 	return &slot{mid: mid, kind: kind, clock: codec.ClockRate, transceiver: tr, local: local, pc: pc}, nil
 }
 
-// assign makes t the slot's source; nil leaves the slot silent.
-func (s *slot) assign(t *track) {
+// assign makes t the slot's source, nil leaves the slot silent; it reports
+// whether that is new.
+func (s *slot) assign(t *track) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	changed := s.source != t
 	s.source = t
 	if t == nil {
 		s.current = nil
 	}
+	return changed
 }
 
 // write sends one packet of t, renumbered so that the receiver sees one stream.
@@ -74,26 +79,25 @@ func (s *slot) write(t *track, in *rtp.Packet, dd []byte) {
 		}
 		s.switchTo(t, in, d)
 	}
-	out := *in
-	out.Header = rtp.Header{
+	s.out.Header = rtp.Header{
 		Version: 2, Marker: in.Marker,
 		SequenceNumber: in.SequenceNumber + s.seqOff,
 		Timestamp:      in.Timestamp + s.tsOff,
+		Extensions:     s.out.Extensions[:0],
 	}
-	out.PaddingSize = 0
+	s.out.Payload = in.Payload
 	if described && s.ddID != 0 {
-		var buf [256]byte
-		copied := append(buf[:0], dd...)
+		copied := append(s.dd[:0], dd...)
 		setFrameNumber(copied, d.frameNumber+s.fnOff)
-		if err := out.SetExtension(s.ddID, copied); err != nil {
+		if err := s.out.SetExtension(s.ddID, copied); err != nil {
 			return
 		}
 	}
-	if int16(out.SequenceNumber-s.lastSeq) > 0 || s.lastSent.IsZero() {
-		s.lastSeq, s.lastTS, s.lastFN = out.SequenceNumber, out.Timestamp, d.frameNumber+s.fnOff
+	if int16(s.out.SequenceNumber-s.lastSeq) > 0 || s.lastSent.IsZero() {
+		s.lastSeq, s.lastTS, s.lastFN = s.out.SequenceNumber, s.out.Timestamp, d.frameNumber+s.fnOff
 	}
 	s.lastSent = time.Now()
-	_ = s.local.WriteRTP(&out) // a receiver that is gone is noticed by its connection
+	_ = s.local.WriteRTP(&s.out) // a receiver that is gone is noticed by its connection
 }
 
 // switchTo continues the slot's numbering with a new source.

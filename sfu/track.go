@@ -1,7 +1,6 @@
 package sfu
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,15 +25,16 @@ type track struct {
 	subscribers atomic.Pointer[[]*slot] // replaced whole, so that packets take no lock
 	ssrc        atomic.Uint32
 	lastKeyAsk  atomic.Int64 // Unix nanoseconds
-	seen        window
+	running     atomic.Bool
 }
 
 func (t *track) setSubscribers(slots []*slot) {
+	fresh := false
 	for _, s := range slots {
-		s.assign(t)
+		fresh = s.assign(t) || fresh
 	}
 	t.subscribers.Store(&slots)
-	if len(slots) > 0 && t.kind == webrtc.RTPCodecTypeVideo {
+	if fresh && t.kind == webrtc.RTPCodecTypeVideo {
 		t.requestKey()
 	}
 }
@@ -53,8 +53,16 @@ func (t *track) requestKey() {
 	sendRTCP(t.pc, &rtcp.PictureLossIndication{MediaSSRC: ssrc})
 }
 
-// run forwards packets until the track ends.
+// maxPacket is the largest packet that is read: more does not fit a path's MTU.
+const maxPacket = 1500
+
+// run forwards packets until the track ends. A second stream that claims to be
+// this track is not forwarded.
 func (t *track) run(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	if !t.running.CompareAndSwap(false, true) {
+		return
+	}
+	defer t.running.Store(false)
 	var ddID uint8
 	for _, e := range receiver.GetParameters().HeaderExtensions {
 		if e.URI == DependencyDescriptorURI {
@@ -65,22 +73,31 @@ func (t *track) run(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	if t.kind == webrtc.RTPCodecTypeVideo {
 		t.requestKey()
 	}
+	var seen window
+	var p rtp.Packet
+	buf := make([]byte, maxPacket)
 	for {
-		p, _, err := remote.ReadRTP()
+		n, _, err := remote.Read(buf)
 		if err != nil {
 			return
 		}
-		// Retransmissions and padding probes arrive as packets too: what is empty
-		// or was here before is not forwarded.
-		if len(p.Payload) == 0 || !t.seen.first(p.SequenceNumber) {
-			continue
-		}
-		var dd []byte
-		if ddID != 0 {
-			dd = p.GetExtension(ddID)
-		}
-		t.forward(p, dd)
+		t.take(&p, buf[:n], ddID, &seen)
 	}
+}
+
+// take reads one packet into p, whose parts are used again for the next one,
+// and forwards it.
+func (t *track) take(p *rtp.Packet, b []byte, ddID uint8, seen *window) {
+	// Retransmissions and padding probes arrive as packets too: what is empty
+	// or was here before is not forwarded.
+	if err := p.Unmarshal(b); err != nil || len(p.Payload) == 0 || !seen.first(p.SequenceNumber) {
+		return
+	}
+	var dd []byte
+	if ddID != 0 {
+		dd = p.GetExtension(ddID)
+	}
+	t.forward(p, dd)
 }
 
 func (t *track) forward(p *rtp.Packet, dd []byte) {
@@ -115,8 +132,8 @@ func (t *track) readFeedback(receiver *webrtc.RTPReceiver) {
 }
 
 // window remembers the last 1024 sequence numbers, to tell what comes twice.
+// It belongs to the one goroutine that reads the track.
 type window struct {
-	mu      sync.Mutex
 	started bool
 	highest uint16
 	bits    [16]uint64
@@ -125,8 +142,6 @@ type window struct {
 // first reports whether seq was not seen before. What is older than the window
 // counts as seen: it is too late to be of use.
 func (w *window) first(seq uint16) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if !w.started {
 		w.started, w.highest = true, seq
 		w.set(seq)
