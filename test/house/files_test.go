@@ -15,8 +15,9 @@ var unwanted = []struct {
 	pattern *regexp.Regexp
 	why     string
 }{
-	{regexp.MustCompile(`(^|[\s"'=(:])/(work|root)/`), "a path of one machine"},
+	{regexp.MustCompile(`(^|[\s"'=(:])/(work|root|home/[a-z][a-z0-9_-]*)/`), "a path of one machine"},
 	{regexp.MustCompile(`"resolved":\s*"https?://`), "a registry's address: npm config omit-lockfile-registry-resolved"},
+	{regexp.MustCompile(`(?i)\b(registry|goproxy|index-url)\b["']?\s*[=:]\s*["']?https?://`), "a registry's address: it belongs into the machine's own settings"},
 	{regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME)\b`), "an unfinished place: finish it, or file an issue"},
 	{regexp.MustCompile(`^(<<<<<<<|>>>>>>>) `), "a merge that was not finished"},
 }
@@ -50,7 +51,8 @@ func TestFilesHoldNothingOfOneMachine(t *testing.T) {
 
 func TestUnwantedIsSeen(t *testing.T) {
 	for _, line := range []string{
-		`path := "/root/x"`, "cd /work/y", `"resolved": "https://registry.example/x.tgz"`, "// TO" + "DO: later", "<<<<<<< HEAD",
+		`path := "/root/x"`, "cd /work/y", `"resolved": "https://registry.example/x.tgz"`, "// TO" + "DO: later",
+		"/home/someone/kuule", "registry=https://registry.example/", "export GOPROXY=http://proxy.example", "<<<<<<< HEAD",
 	} {
 		seen := false
 		for _, u := range unwanted {
@@ -60,7 +62,7 @@ func TestUnwantedIsSeen(t *testing.T) {
 			t.Errorf("%q was not seen", line)
 		}
 	}
-	for _, line := range []string{"network/root/x", "https://host/work/x", "the root / of all", "todos"} {
+	for _, line := range []string{"network/root/x", "https://host/work/x", "the root / of all", "todos", "/home of all", "the registry at https://host"} {
 		for _, u := range unwanted {
 			if u.pattern.MatchString(line) {
 				t.Errorf("%q was taken for %s", line, u.why)
