@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type program struct {
+	SFU    sfuCommand    `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
+	Server serverCommand `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
+}
+
+type sfuCommand struct {
+	Rooms   int  `default:"5" help:"Rooms at the same time, 1 to 100."`
+	Members int  `default:"4" help:"Members of each room, 2 to 8. Each sends sound and picture and receives those of all the others."`
+	Seconds int  `default:"15" help:"How long to measure, 1 to 300. Joining comes before and is not in the processor time."`
+	JSON    bool `help:"Print one JSON object instead of lines."`
+}
+
+const description = `Puts load on one part of Kuule and says what it cost.
+
+  kuule-bench sfu --rooms 5 --seconds 15
+  kuule-bench sfu --rooms 20 --members 4 --seconds 15 --json
+
+A member sends 50 packets of sound a second (80 bytes) and 30 pictures a second
+(two packets, and eight of a key frame every 4 s). What is printed:
+
+  packets       that reached their receivers while measuring
+  cpu           user and system time of the media node's process alone,
+                for a million of these packets
+  latency       one way, from the sender's call to the receiver's, of sound
+                (pictures are put together first: their time is shown apart)
+  join          from making the connection until it is up
+  memory        of the media node for each member, beyond the empty node
+
+Loopback delivers inside the sender's system call: a network card looks better.
+Server and load share the machine: look at 'load' before comparing.`
+
+func main() {
+	var p program
+	k := kong.Parse(&p, kong.Name("kuule-bench"), kong.Description(description), kong.UsageOnError())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	k.BindTo(ctx, (*context.Context)(nil))
+	err := k.Run()
+	stop()
+	k.FatalIfErrorf(err)
+}
+
+// Validate implements kong's check.
+func (c *sfuCommand) Validate() error {
+	switch {
+	case c.Rooms < 1 || c.Rooms > 100:
+		return fmt.Errorf("--rooms must be 1 to 100, not %d", c.Rooms)
+	case c.Members < 2 || c.Members > 8:
+		return fmt.Errorf("--members must be 2 to 8, not %d", c.Members)
+	case c.Seconds < 1 || c.Seconds > 300:
+		return fmt.Errorf("--seconds must be 1 to 300, not %d", c.Seconds)
+	}
+	return nil
+}
+
+// joinPatience bounds the time that one member may take to join.
+const joinPatience = 10 * time.Second
+
+// Run measures once.
+func (c *sfuCommand) Run(ctx context.Context) error {
+	patience := time.Duration(c.Seconds)*time.Second + time.Duration(c.Rooms*c.Members)*joinPatience/joinAtOnce + time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	r, err := c.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return c.write(os.Stdout, r)
+}
+
+func (c *sfuCommand) write(w io.Writer, r result) error {
+	if c.JSON {
+		return json.NewEncoder(w).Encode(r)
+	}
+	_, err := fmt.Fprintf(w, `rooms %d, members %d, %.1f s
+packets   %d forwarded, %.2f%% of those sent were missing
+cpu       %.1f s for a million packets (%.0f%% of one processor)
+latency   %.2f / %.2f / %.2f ms (p50 / p95 / p99), pictures %.2f / %.2f / %.2f ms
+join      %.0f / %.0f ms (p50 / p95)
+memory    %.1f MB, %.2f MB for each member
+load      %.2f before, %.2f after, %d processors
+`, r.Rooms, r.Members, r.Seconds, r.Packets, 100*r.Missing, r.CPUPerMillion, 100*r.CPU/r.Seconds,
+		r.Latency.P50, r.Latency.P95, r.Latency.P99, r.PictureLatency.P50, r.PictureLatency.P95, r.PictureLatency.P99,
+		r.Join.P50, r.Join.P95, r.Memory, r.MemoryPerMember, r.LoadBefore, r.LoadAfter, r.Processors)
+	return err
+}
