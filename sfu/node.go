@@ -29,6 +29,7 @@ const (
 	MaxSlots      = 32   // per leg
 	MaxTracks     = 8    // published per leg
 	MaxOfferBytes = 128 << 10
+	repairPackets = 256              // kept of each slot for repair: over a second of the fastest picture
 	connectWithin = 30 * time.Second // a leg that is not connected by then is closed
 )
 
@@ -153,7 +154,7 @@ func newAPI(mux ice.UDPMux) (*webrtc.API, error) {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
 	registry := &interceptor.Registry{}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(512))
+	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(repairPackets))
 	if err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
