@@ -11,20 +11,28 @@ import (
 	"time"
 )
 
+// Login is that of a Visitor to this provider.
+func (p *Provider) Login(ctx context.Context, start, subject string) (callback string, err error) {
+	return Visitor(p.issuer).Login(ctx, start, subject)
+}
+
+// Visitor walks the pages of the provider with that issuer, from any process.
+type Visitor string
+
 // Login signs a persona in as a browser would: from the address that an agent
 // gave (POST /gw/signin/start) through the provider's real pages and redirects,
 // up to the address at the agent where the last redirect points. It does not
 // call that one: its host name resolves in browsers only, so the caller sends
 // the request to the agent's socket (a navigation with Sec-Fetch headers).
-func (p *Provider) Login(ctx context.Context, start, subject string) (callback string, err error) {
-	if !strings.HasPrefix(start, p.issuer+"/") {
+func (v Visitor) Login(ctx context.Context, start, subject string) (callback string, err error) {
+	if !strings.HasPrefix(start, string(v)+"/") {
 		return "", fmt.Errorf("sign in %s: %s is not an address of this provider", subject, start)
 	}
 	client := &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
 	defer client.CloseIdleConnections()
-	page, err := p.follow(ctx, client, http.MethodGet, start, nil)
+	page, err := v.follow(ctx, client, http.MethodGet, start, nil)
 	if err != nil {
 		return "", fmt.Errorf("sign in %s: %w", subject, err)
 	}
@@ -32,7 +40,7 @@ func (p *Provider) Login(ctx context.Context, start, subject string) (callback s
 	if page.Path != "/login" || id == "" {
 		return "", fmt.Errorf("sign in %s: the provider refused the request: %s", subject, page.Query().Get("error"))
 	}
-	last, err := p.follow(ctx, client, http.MethodPost, p.issuer+"/login", url.Values{"id": {id}, "subject": {subject}})
+	last, err := v.follow(ctx, client, http.MethodPost, string(v)+"/login", url.Values{"id": {id}, "subject": {subject}})
 	if err != nil {
 		return "", fmt.Errorf("sign in %s: %w", subject, err)
 	}
@@ -41,13 +49,13 @@ func (p *Provider) Login(ctx context.Context, start, subject string) (callback s
 
 // follow sends one request and goes along with redirects until one leads to a
 // page or away from the provider.
-func (p *Provider) follow(ctx context.Context, client *http.Client, method, address string, form url.Values) (*url.URL, error) {
+func (v Visitor) follow(ctx context.Context, client *http.Client, method, address string, form url.Values) (*url.URL, error) {
 	for range 8 {
 		at, err := url.Parse(address)
 		if err != nil {
 			return nil, err
 		}
-		if at.Scheme+"://"+at.Host != p.issuer {
+		if at.Scheme+"://"+at.Host != string(v) {
 			return at, nil
 		}
 		req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))

@@ -47,8 +47,8 @@ type Person struct {
 	members []wire.MemberView
 	came    map[interview.MemberID]time.Time
 	phases  []Moment
+	loud    map[interview.MemberID]time.Time // when a member was last heard speaking
 	beat    sealing.Heartbeat
-	beatAt  time.Time
 	heard   map[interview.MemberID]map[Voice]int
 	seen    map[interview.MemberID]map[Voice]int
 	bad     map[string]int // frames that did not open, by reason
@@ -78,7 +78,7 @@ type Span struct{ From, To interview.Micros }
 func Open(ctx context.Context, cfg Config) (*Person, error) {
 	p := &Person{
 		cfg: cfg, changed: make(chan struct{}), queue: make(chan spoken, 8),
-		came: map[interview.MemberID]time.Time{}, heard: map[interview.MemberID]map[Voice]int{}, seen: map[interview.MemberID]map[Voice]int{}, bad: map[string]int{},
+		came: map[interview.MemberID]time.Time{}, loud: map[interview.MemberID]time.Time{}, heard: map[interview.MemberID]map[Voice]int{}, seen: map[interview.MemberID]map[Voice]int{}, bad: map[string]int{},
 		known: map[[32]byte]Voice{}, shown: map[[32]byte]Voice{},
 	}
 	if p.cfg.Log == nil {
@@ -211,7 +211,7 @@ func (p *Person) events() member.Events {
 		Phase: func(now wire.PhaseNow) {
 			p.change(func() { p.phases = append(p.phases, Moment{now, time.Now()}) })
 		},
-		Heartbeat: func(h sealing.Heartbeat) { p.change(func() { p.beat, p.beatAt = h, time.Now() }) },
+		Heartbeat: func(h sealing.Heartbeat) { p.change(func() { p.beat = h }) },
 		Roster:    func(sealing.Roster, string) { p.change(func() {}) },
 		Wrap:      func(sealing.Wrap) { p.change(func() {}) },
 		Ended:     func(err error) { p.change(func() { p.ended = err }) },
@@ -226,13 +226,16 @@ func (p *Person) frame(f member.Frame) {
 	if m == nil {
 		return
 	}
-	_, content, err := m.Open(nil, f)
+	h, content, err := m.Open(nil, f)
 	if err != nil {
 		p.change(func() { p.bad[err.Error()]++ })
 		return
 	}
 	sum := sha256.Sum256(content)
 	p.change(func() {
+		if f.Slot.Source == interview.SourceAudio && h.Level < speech {
+			p.loud[f.Slot.Member] = time.Now()
+		}
 		known, counts := p.known, p.heard
 		if f.Slot.Source != interview.SourceAudio {
 			known, counts = p.shown, p.seen
@@ -254,7 +257,7 @@ func (p *Person) change(f func()) {
 	p.changed = make(chan struct{})
 }
 
-// Until waits until holds does, and says what was waited for if it never came.
+// until waits until holds does, and says what was waited for if it never came.
 // holds is called with the person's lock held.
 func (p *Person) until(ctx context.Context, what string, holds func() bool) error {
 	for {
@@ -314,6 +317,9 @@ func (p *Person) send(ctx context.Context, m *member.Member) {
 		}
 	}
 }
+
+// speech is a level (-dBov) louder than a quiet room.
+const speech = 45
 
 // levelNone is that of a track without sound (sealing.FrameHeader).
 const levelNone = 255

@@ -172,13 +172,6 @@ func (p *Person) Came(m interview.MemberID) time.Time {
 	return p.came[m]
 }
 
-// Heartbeat is the last that verified, and when it came.
-func (p *Person) Heartbeat() (sealing.Heartbeat, time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.beat, p.beatAt
-}
-
 // UntilDurable waits for a heartbeat of that recorder that shows data durable
 // after a moment.
 func (p *Person) UntilDurable(ctx context.Context, recorder interview.MemberID, after interview.Micros) error {

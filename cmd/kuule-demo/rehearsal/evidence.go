@@ -141,6 +141,12 @@ func (r *rehearsal) export(ctx context.Context) (string, error) {
 	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes; refused: counsel, and no purpose", n), nil
 }
 
+// sound is one decoded track; its title names the roles of those who sat at it.
+type sound struct {
+	title string
+	pcm   []float64
+}
+
 // listen decodes every track and looks for each sentence where it was said.
 func (r *rehearsal) listen(ctx context.Context) (string, error) {
 	for _, tool := range []string{"ffprobe", "ffmpeg"} {
@@ -152,7 +158,7 @@ func (r *rehearsal) listen(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var sounds [][]float64
+	var sounds []sound
 	pictures := 0
 	for _, s := range all {
 		switch s.CodecType {
@@ -161,11 +167,11 @@ func (r *rehearsal) listen(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			sounds = append(sounds, pcm)
+			sounds = append(sounds, sound{s.Tags.Title, pcm})
 		case "video":
 			pictures++
-			if err := decodable(ctx, r.out("playback.webm"), s.Index); err != nil {
-				return "", err
+			if n, err := decodable(ctx, r.out("playback.webm"), s.Index); err != nil || n == 0 {
+				return "", fmt.Errorf("%d frames: %w", n, orAccepted(err))
 			}
 		}
 	}
@@ -177,7 +183,7 @@ func (r *rehearsal) listen(ctx context.Context) (string, error) {
 
 // matchSounds finds where on the hearing clock the export begins by its first
 // sentence, and then holds everything else against that.
-func (r *rehearsal) matchSounds(sounds [][]float64, pictures int) (string, error) {
+func (r *rehearsal) matchSounds(sounds []sound, pictures int) (string, error) {
 	if len(r.spans) == 0 {
 		return audibleTracks(sounds, pictures)
 	}
@@ -189,11 +195,15 @@ func (r *rehearsal) matchSounds(sounds [][]float64, pictures int) (string, error
 	for _, s := range r.spans {
 		from, to := seconds(s.span.From-base), seconds(s.span.To-base)
 		var heard []people.Voice
-		for _, pcm := range sounds {
-			v, _ := whose(part(pcm, from+0.2, to-0.2))
-			if v != "" && loudness(part(pcm, from, to)) > audible {
-				heard = append(heard, v)
+		for _, one := range sounds {
+			if loudness(part(one.pcm, from+0.2, to-0.2)) < audible {
+				continue
 			}
+			v, _ := whose(part(one.pcm, from+0.2, to-0.2))
+			if !strings.Contains(one.title, string(v)) {
+				v = "a stranger"
+			}
+			heard = append(heard, v)
 		}
 		want := 1
 		if !s.recorded {
@@ -204,9 +214,9 @@ func (r *rehearsal) matchSounds(sounds [][]float64, pictures int) (string, error
 		}
 		found += want
 	}
-	for i, pcm := range sounds {
-		if l := loudness(part(pcm, seconds(r.paused.From-base)+0.1, seconds(r.paused.To-base)-0.1)); l > silent {
-			return "", fmt.Errorf("sound %d is not silent in the pause: %.0f dB", i, l)
+	for _, one := range sounds {
+		if l := loudness(part(one.pcm, seconds(r.paused.From-base)+0.1, seconds(r.paused.To-base)-0.1)); l > silent {
+			return "", fmt.Errorf("%s is not silent in the pause: %.0f dB", one.title, l)
 		}
 	}
 	return fmt.Sprintf("%d sounds, %d pictures, all decodable; %d sentences each at its time with its speaker's own tone on one track alone; the pause is silent", len(sounds), pictures, found), nil
@@ -217,13 +227,15 @@ func seconds[T ~int64](micros T) float64 { return float64(micros) / 1e6 }
 // findBase looks for the first sentence and gives the hearing clock at the
 // export's zero. The export begins with the first frame that was recorded,
 // which nobody outside the recorder knows to the millisecond.
-func (r *rehearsal) findBase(sounds [][]float64) (interview.Micros, error) {
+func (r *rehearsal) findBase(sounds []sound) (interview.Micros, error) {
 	first := r.spans[0]
-	const window, hop = 0.3, 0.05
-	for _, pcm := range sounds {
-		for at := 0.0; at+window < float64(len(pcm))/rate; at += hop {
-			piece := part(pcm, at, at+window)
-			if v, _ := whose(piece); v == first.clip.Voice && loudness(piece) > audible {
+	const window, hop = 0.1, 0.02
+	for _, one := range sounds {
+		if !strings.Contains(one.title, string(first.clip.Voice)) {
+			continue
+		}
+		for at := 0.0; at+window < float64(len(one.pcm))/rate; at += hop {
+			if loudness(part(one.pcm, at, at+window)) > audible {
 				return first.span.From - interview.Micros(at*1e6), nil
 			}
 		}
@@ -232,10 +244,10 @@ func (r *rehearsal) findBase(sounds [][]float64) (interview.Micros, error) {
 }
 
 // audibleTracks is what can be said where browsers spoke: every sound is there.
-func audibleTracks(sounds [][]float64, pictures int) (string, error) {
-	for i, pcm := range sounds {
-		if l := loudness(pcm); l < audible {
-			return "", fmt.Errorf("sound %d is not audible: %.0f dB", i, l)
+func audibleTracks(sounds []sound, pictures int) (string, error) {
+	for _, one := range sounds {
+		if l := loudness(one.pcm); l < audible {
+			return "", fmt.Errorf("%s is not audible: %.0f dB", one.title, l)
 		}
 	}
 	return fmt.Sprintf("%d sounds, all audible, and %d pictures, all decodable", len(sounds), pictures), nil

@@ -239,7 +239,7 @@ func (r *rehearsal) book(ctx context.Context) (string, error) {
 
 func orAccepted(err error) error {
 	if err == nil {
-		return errors.New("it was accepted")
+		return errors.New("it went through")
 	}
 	return err
 }

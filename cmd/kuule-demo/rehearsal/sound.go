@@ -8,6 +8,7 @@ import (
 	"math"
 	"os/exec"
 	"strconv"
+	"strings"
 
 	"kuule/cmd/kuule-demo/people"
 )
@@ -50,13 +51,18 @@ func decode(ctx context.Context, path string, index int) ([]float64, error) {
 	return pcm, nil
 }
 
-// decodable decodes a whole track and reports what ffmpeg says of it.
-func decodable(ctx context.Context, path string, index int) error {
-	out, err := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-i", path, "-map", "0:"+strconv.Itoa(index), "-f", "null", "-").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		return fmt.Errorf("track %d does not decode: %w: %.300s", index, err, out)
+// decodable decodes every frame of a track and counts them. Whatever the
+// decoder complains about is an error.
+func decodable(ctx context.Context, path string, index int) (frames int, err error) {
+	cmd := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-count_frames", "-select_streams", strconv.Itoa(index),
+		"-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", path)
+	var bad strings.Builder
+	cmd.Stderr = &bad
+	out, err := cmd.Output()
+	if err != nil || bad.Len() > 0 {
+		return 0, fmt.Errorf("track %d does not decode: %.300s: %w", index, bad.String(), orAccepted(err))
 	}
-	return nil
+	return strconv.Atoi(strings.TrimSpace(string(out)))
 }
 
 // goertzel is the power at a frequency, as the square of an amplitude.
