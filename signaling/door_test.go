@@ -3,6 +3,7 @@ package signaling_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"slices"
 	"sync"
 	"testing"
@@ -20,7 +21,13 @@ import (
 	"kuule/signaling/signalingtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Each check plays a whole hearing with real keys; -rapid.checks plays more.
+	if err := flag.Set("rapid.checks", "20"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // door is a hub with a world around it and no network.
 type door struct {

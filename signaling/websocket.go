@@ -118,6 +118,9 @@ func (c *socket) Close(why error) {
 		c.why = why
 		c.mu.Unlock()
 		close(c.done)
+		if errors.Is(why, problem.New(problem.CodeStalled, "")) {
+			_ = c.ws.NetConn().Close() // the writer is stuck in it: nothing more can be said
+		}
 	})
 }
 
