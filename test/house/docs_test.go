@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"kuule/internal/config"
 )
 
 // pages are the tracked texts for people.
@@ -102,6 +104,22 @@ func TestTheReadmeNamesEveryFolder(t *testing.T) {
 		if _, err := os.Stat(filepath.Join("../..", folder)); err != nil {
 			t.Errorf("README.md names %s: %v", folder, err)
 		}
+	}
+}
+
+// The example of a configuration is one that is read.
+func TestTheExampleOfAConfigurationIsRead(t *testing.T) {
+	page, err := os.ReadFile("../../docs/installation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(page), "```json\n")
+	example, _, ended := strings.Cut(example, "```")
+	if !found || !ended {
+		t.Fatal("docs/installation.md shows no configuration")
+	}
+	if _, err := config.Parse([]byte(example)); err != nil {
+		t.Errorf("docs/installation.md: %v", err)
 	}
 }
 
