@@ -90,17 +90,7 @@ type cachedPerson struct {
 // maxCached bounds each cache; a full one is emptied.
 const maxCached = 4096
 
-func runDoor(ctx context.Context, in *installation, credentials *bus.Credentials, ready func() error) error {
-	server, err := bus.Serve(credentials, in.Ports.Bus)
-	if err != nil {
-		return err
-	}
-	defer server.Close()
-	conn, err := bus.Connect(ctx, credentials, server.Address())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
+func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
 	db, err := store.Open(ctx, in.DatabaseAddress())
 	if err != nil {
 		return err

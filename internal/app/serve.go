@@ -38,12 +38,21 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 		return err
 	}
 	if in.Ports.Bus == 0 {
-		return errors.New("ports.bus must be set in kuule.json: a restarted door has to come back at the same port")
+		return errors.New("ports.bus must be set in kuule.json: the processes find each other there")
 	}
 	ca, err := bus.NewCA()
 	if err != nil {
 		return err
 	}
+	own, err := ca.Issue(bus.Main(bus.Supervisor), busLifetime)
+	if err != nil {
+		return err
+	}
+	server, err := bus.Serve(own, in.Ports.Bus)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
 	s, err := supervise.New(supervise.Options{OnChange: func(name string, state supervise.State, pid int) {
 		slog.Info("process", "name", name, "state", state, "pid", pid)
 	}})
@@ -66,7 +75,7 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 		}
 		processes = append(processes, process)
 	}
-	viewings := &viewings{in: in, ca: ca, supervisor: s, ctx: ctx, running: map[string]*supervise.Task{}}
+	viewings := &viewings{in: in, ca: ca, own: own, supervisor: s, ctx: ctx, running: map[string]*supervise.Task{}}
 	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wait sync.WaitGroup
@@ -107,6 +116,7 @@ const maxRunningViewings = 8
 type viewings struct {
 	in         *installation
 	ca         *bus.CA
+	own        *bus.Credentials
 	supervisor *supervise.Supervisor
 	ctx        context.Context
 
@@ -115,11 +125,7 @@ type viewings struct {
 }
 
 func (v *viewings) serve(ctx context.Context) error {
-	credentials, err := v.ca.Issue(bus.Main(bus.Supervisor), busLifetime)
-	if err != nil {
-		return err
-	}
-	conn, err := bus.Connect(ctx, credentials, v.in.busAddress())
+	conn, err := bus.Connect(ctx, v.own, v.in.busAddress())
 	if err != nil {
 		return err
 	}
@@ -202,15 +208,14 @@ func Process(ctx context.Context, role string) error {
 	if role != string(credentials.Name().Role) {
 		return fmt.Errorf("started as %s with the credentials of %s", role, credentials.Name())
 	}
-	if credentials.Name().Role == bus.Door {
-		return runDoor(ctx, in, credentials, ready)
-	}
 	conn, err := bus.Connect(ctx, credentials, in.busAddress())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	switch credentials.Name().Role {
+	case bus.Door:
+		return runDoor(ctx, in, conn, ready)
 	case bus.Authority:
 		return runAuthority(ctx, in, conn, keyring.NewSecret(h.Passphrase), ready)
 	case bus.SFU:

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// serverName is the one name in the door's certificate; clients accept no other.
-const serverName = "door.bus.internal"
+// serverName is the one name in the supervisor's certificate; clients accept no other.
+const serverName = "supervisor.bus.internal"
 
 // CA issues the certificates of one installation's bus. The supervisor makes
 // one at each start and keeps it in memory only: whoever finds an old
@@ -55,7 +55,7 @@ func NewCA() (*CA, error) {
 }
 
 // Issue makes credentials for one process. When they expire its connection is
-// closed. Only the door's can serve.
+// closed. Only the supervisor's can serve.
 func (ca *CA) Issue(name Name, lifetime time.Duration) (*Credentials, error) {
 	if _, err := ParseName(name.String()); err != nil {
 		return nil, fmt.Errorf("issue bus certificate: %w", err)
@@ -77,7 +77,7 @@ func (ca *CA) Issue(name Name, lifetime time.Duration) (*Credentials, error) {
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	if name.Role == Door {
+	if name.Role == Supervisor {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 		template.DNSNames = []string{serverName}
 	}

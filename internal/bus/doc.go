@@ -1,6 +1,6 @@
 // Package bus carries messages between the processes of one installation.
 //
-// It is core NATS embedded in the process door, on the loopback interface, with
+// It is core NATS embedded in the supervisor, on the loopback interface, with
 // mutual TLS. The supervisor makes a fresh certificate authority at each start
 // (NewCA) and gives every process a certificate that says its role and instance;
 // the server derives from it, and from nothing that the process says itself,

@@ -20,13 +20,15 @@ const (
 	maxAnswerTime = time.Minute
 )
 
-// Server is the bus itself. One process, door, runs it.
+// Server is the bus itself. The supervisor runs it: whoever does sees every
+// message and decides who is believed, so it is no process that the world can
+// reach (decision 4).
 type Server struct{ nats *natsserver.Server }
 
 // Serve starts the bus on the loopback interface at port, or at a free one for
-// 0, and returns when it accepts connections. The credentials must be the door's.
+// 0, and returns when it accepts connections. The credentials must be the supervisor's.
 func Serve(credentials *Credentials, port int) (*Server, error) {
-	if credentials.Name().Role != Door {
+	if credentials.Name().Role != Supervisor {
 		return nil, fmt.Errorf("serve bus: %s has no server's certificate", credentials.Name())
 	}
 	if port == 0 {

@@ -35,7 +35,7 @@ type Config struct {
 // Ports is the one table of ports. 0 takes a free one, for tests.
 type Ports struct {
 	HTTPS  int `json:"https"`  // door: people, devices, kiosks; TURN over TLS by its name
-	Bus    int `json:"bus"`    // door, loopback only: the other processes
+	Bus    int `json:"bus"`    // supervisor, loopback only: the processes among themselves
 	Media  int `json:"media"`  // sfu: UDP, and TCP of the same number
 	TURN   int `json:"turn"`   // sfu: TURN over UDP
 	Splice int `json:"splice"` // sfu, loopback only: TURN over TLS, from the door

@@ -21,7 +21,7 @@ func Start(t testing.TB) *Bus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	credentials, err := ca.Issue(bus.Main(bus.Door), time.Hour)
+	credentials, err := ca.Issue(bus.Main(bus.Supervisor), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
