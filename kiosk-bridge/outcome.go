@@ -28,7 +28,7 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 		verdict[c.Name] = c
 	}
 	access := verdict[emrtd.CheckAccess]
-	if access.Reason == emrtd.ReasonKeyRefused || access.Reason == emrtd.ReasonChipSilent ||
+	if access.Reason == emrtd.ReasonKeyRefused || access.Reason == emrtd.ReasonPACERefused || access.Reason == emrtd.ReasonChipSilent ||
 		verdict[emrtd.CheckMRZDigits].Verdict == interview.Failed {
 		return tunnel.ResultAgain, problem.WayRetry, ticket.AssuranceNone
 	}
@@ -42,6 +42,13 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 	}
 	for _, name := range []string{emrtd.CheckChain, emrtd.CheckIssuer, emrtd.CheckExpiry, CheckBooked} {
 		if verdict[name].Verdict != interview.Verified {
+			return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
+		}
+	}
+	// What an issuer gave no means for (a chip without keys, no list of withdrawn
+	// signers) is said and lowers nothing; what it gave and did not come about does.
+	for _, name := range []string{emrtd.CheckChipOriginal, emrtd.CheckRevocation, emrtd.CheckDowngrade} {
+		if verdict[name].Verdict == interview.Undetermined {
 			return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
 		}
 	}

@@ -34,6 +34,7 @@ const (
 	StatusWrongP1P2        Status = 0x6B00
 	StatusInsNotSupported  Status = 0x6D00
 	statusAuthFailedFamily Status = 0x6300
+	statusMore             Status = 0x6100
 )
 
 // StatusError is a chip's refusal of one command.
@@ -116,15 +117,35 @@ func (p plain) send(ctx context.Context, c Command) (Response, error) {
 	return transmit(ctx, p.card, b)
 }
 
+// maxParts bounds how often one answer may be continued.
+const maxParts = 256
+
+// transmit sends one command and collects the answer. A chip that cannot give it
+// in one piece says 61xx, and is asked for the rest (ISO/IEC 7816-4, 5.3.4).
 func transmit(ctx context.Context, card Card, apdu []byte) (Response, error) {
-	if err := ctx.Err(); err != nil {
-		return Response{}, err
+	var data []byte
+	for range maxParts {
+		if err := ctx.Err(); err != nil {
+			return Response{}, err
+		}
+		out, err := card.Transmit(ctx, apdu)
+		if err != nil {
+			return Response{}, &transportError{err}
+		}
+		r, err := ParseResponse(out)
+		if err != nil {
+			return Response{}, err
+		}
+		if r.Status&0xFF00 != statusMore {
+			r.Data = append(data, r.Data...)
+			return r, nil
+		}
+		if data = append(data, r.Data...); len(data) > MaxAPDU {
+			break
+		}
+		apdu = []byte{0, 0xC0, 0, 0, byte(r.Status)}
 	}
-	out, err := card.Transmit(ctx, apdu)
-	if err != nil {
-		return Response{}, &transportError{err}
-	}
-	return ParseResponse(out)
+	return Response{}, fmt.Errorf("%w: answer that does not end", ErrResponse)
 }
 
 // transportError marks that the chip (or the way to it) fell silent, which is

@@ -1,6 +1,7 @@
 package emrtd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,21 @@ const (
 	CheckAccess       = "chip-access"            // the chip opened with the zone's key
 	CheckSignature    = "passive-auth-signature" // the security object is as its signer signed it
 	CheckChain        = "passive-auth-chain"     // the signer was named by a state that we know
+	CheckRevocation   = "signer-revocation"      // the state has not withdrawn the signer
 	CheckDG1          = "dg1-hash"               // the chip's zone is the signed one
 	CheckDG2          = "dg2-hash"               // the chip's portrait is the signed one
+	CheckDG7          = "dg7-hash"               // these five only where the issuer signed for the group
+	CheckDG11         = "dg11-hash"              //
+	CheckDG12         = "dg12-hash"              //
+	CheckDG14         = "dg14-hash"              //
+	CheckDG15         = "dg15-hash"              //
 	CheckDG1Optical   = "dg1-optical-mrz"        // chip and print say the same
 	CheckIssuer       = "issuing-state"          // signer and zone name the same state
-	CheckChipOriginal = "chip-authentication"    // the chip is no copy
+	CheckDowngrade    = "access-downgrade"       // the chip offered the access that its issuer signed for
+	CheckActiveAuth   = "active-authentication"  // the chip signed a challenge of this moment
+	CheckChipAuth     = "chip-authentication"    // the chip agreed on keys with its signed key
+	CheckMapping      = "pace-chip-mapping"      // the same within PACE; only where the chip offers it
+	CheckChipOriginal = "chip-original"          // what these three say together: the chip is no copy
 	CheckFace         = "face"                   // the person is the one in the portrait
 )
 
@@ -33,10 +44,15 @@ const (
 	ReasonExpired            = "document-expired"
 	ReasonDateUnreadable     = "date-unreadable"
 	ReasonBAC                = "bac"
-	ReasonKeyRefused         = "access-key-refused" // wrong zone for this chip
-	ReasonChipSilent         = "chip-silent"        // dead, removed, or the way to it broke
-	ReasonPACEOnly           = "pace-required"      // no basic access control
-	ReasonNotGenuine         = "chip-not-genuine"   // key agreement answered wrongly
+	ReasonBACOnly            = "bac-no-usable-pace" // PACE is offered, in kinds that are not known here
+	ReasonPACE               = "pace"
+	ReasonPACECAM            = "pace-cam"
+	ReasonKeyRefused         = "access-key-refused"    // wrong zone for this chip
+	ReasonPACERefused        = "pace-password-refused" // wrong zone, or wrong card access number
+	ReasonPACEFailed         = "pace-failed"           // PACE broke off; there is no other way in
+	ReasonChipSilent         = "chip-silent"           // dead, removed, or the way to it broke
+	ReasonPACEOnly           = "pace-required"         // no basic access control, and no PACE that is known here
+	ReasonNotGenuine         = "chip-not-genuine"      // key agreement answered wrongly
 	ReasonMessagingBroken    = "secure-messaging-broken"
 	ReasonChipRefused        = "chip-refused"
 	ReasonUnreadable         = "unreadable"
@@ -49,10 +65,20 @@ const (
 	ReasonSignerOutside      = "signer-outside-validity"
 	ReasonSignerExpired      = "signer-expired"
 	ReasonSignerNotYet       = "signer-not-yet-valid"
+	ReasonSignerRevoked      = "signer-revoked"
+	ReasonSignerRevokedLater = "signer-revoked-since" // after it says that it signed
+	ReasonNoRevocationList   = "no-revocation-list"
+	ReasonRevocationStale    = "revocation-list-outdated"
 	ReasonNotListed          = "not-listed" // the security object has no hash for it
 	ReasonMismatch           = "mismatch"
 	ReasonStateUnknown       = "state-unknown"
 	ReasonSignatureNotSound  = "signature-not-verified"
+	ReasonNotOffered         = "not-offered"
+	ReasonPACEWithheld       = "pace-withheld"       // signed for, not offered: somebody leads to the weaker access
+	ReasonInfosDiffer        = "offer-not-as-signed" // offered, not signed for
+	ReasonNotOriginal        = "chip-key-absent"     // the chip does not have the key that its issuer signed: a copy
+	ReasonKeyWithheld        = "chip-key-withheld"   // the issuer signed for a key which the chip does not show
+	ReasonKeyNotProven       = "chip-key-not-proven" // the chip has a key, and the proof did not come about
 	ReasonCloningNotExcluded = "cloning-not-excluded"
 	ReasonNotBuilt           = "no-engine" // nothing here compares faces
 )
@@ -61,7 +87,7 @@ const (
 // content; only Checks, Signer and Access may be shown or logged.
 type Document struct {
 	Checks []interview.Check
-	Access string // "bac", empty when the chip did not open
+	Access string // "bac", "pace" or "pace-cam"; empty when the chip did not open
 	MRZ    MRZ    // of DG1; zero when that was not read
 	Face   Face   // of DG2; zero when that was not read
 	Signer string // fingerprint of the document signer's certificate
@@ -70,6 +96,10 @@ type Document struct {
 	// Announced are the data groups that EF.COM lists. Nobody signed that list:
 	// it decides nothing.
 	Announced []int
+
+	Details    Details  // of DG11; zero where there is none
+	Issuance   Issuance // of DG12; zero where there is none
+	Signatures [][]byte // of DG7: pictures
 
 	// HasChipKeys says that the issuer signed for active or chip
 	// authentication (DG15, DG14): then a copy can be told from the original.
@@ -86,18 +116,32 @@ func (d *Document) Check(name string) interview.Check {
 
 // Inspector reads and judges documents. It is safe for concurrent use.
 type Inspector struct {
-	Trust *TrustList
-	Now   func() time.Time // wall clock; nil means time.Now
-	Chunk int              // bytes per READ BINARY; 0 keeps to short responses
+	Trust   *TrustList
+	Revoked *RevocationLists // nil: no state has told us which signers it withdrew
+	Now     func() time.Time // wall clock; nil means time.Now
+	Chunk   int              // bytes per READ BINARY; 0 keeps to short responses, see also ChunkOfChip
 }
+
+// ChunkOfChip asks each chip how long its answers may be (EF.ATR/INFO). It needs
+// a reader that passes extended length on.
+const ChunkOfChip = -1
 
 // Inspect judges one document: the optical zone as the kiosk saw it, and the
 // chip behind card. It returns an error only when ctx ends; whatever the chip
 // does is a verdict.
 func (i *Inspector) Inspect(ctx context.Context, card Card, optical MRZ) (*Document, error) {
-	in := inspection{Inspector: i, now: time.Now(), optical: optical, doc: &Document{}}
+	return i.InspectWith(ctx, card, optical, MRZPassword(optical))
+}
+
+// InspectWith is [Inspector.Inspect] with another password for PACE: the card
+// access number. Chips without PACE still open with the zone.
+func (i *Inspector) InspectWith(ctx context.Context, card Card, optical MRZ, pw Password) (*Document, error) {
+	in := inspection{Inspector: i, now: time.Now(), optical: optical, password: pw, doc: &Document{}, trust: i.Trust}
 	if i.Now != nil {
 		in.now = i.Now()
+	}
+	if in.trust == nil {
+		in.trust = &TrustList{}
 	}
 	in.judgeZone()
 	in.readAndJudgeChip(ctx, card)
@@ -110,9 +154,11 @@ func (i *Inspector) Inspect(ctx context.Context, card Card, optical MRZ) (*Docum
 
 type inspection struct {
 	*Inspector
-	now     time.Time
-	optical MRZ
-	doc     *Document
+	now      time.Time
+	optical  MRZ
+	password Password
+	trust    *TrustList
+	doc      *Document
 }
 
 func (in *inspection) add(name string, v interview.Verdict, reason string) {
@@ -136,46 +182,119 @@ func (in *inspection) judgeZone() {
 	}
 }
 
-// chipFiles are the bytes of a chip; err tells why a file is missing.
-type chipFiles struct {
-	sod, dg1, dg2          []byte
-	sodErr, dg1Err, dg2Err error
-}
-
 func (in *inspection) readAndJudgeChip(ctx context.Context, card Card) {
-	ch, err := in.open(ctx, card)
+	chip, err := in.open(ctx, card)
 	if err != nil {
 		verdict, reason := judgeAccess(err)
 		in.add(CheckAccess, verdict, reason)
-		for _, name := range []string{CheckSignature, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckIssuer, CheckChipOriginal} {
+		for _, name := range []string{
+			CheckSignature, CheckChain, CheckRevocation, CheckDG1, CheckDG2, CheckDG1Optical, CheckIssuer, CheckDowngrade,
+			CheckActiveAuth, CheckChipAuth, CheckChipOriginal,
+		} {
 			in.add(name, interview.NotDone, ReasonChipNotRead)
 		}
 		return
 	}
-	in.doc.Access = ReasonBAC
-	in.add(CheckAccess, interview.Verified, ReasonBAC)
-	in.judgeFiles(in.read(ctx, ch))
+	in.doc.Access = chip.access
+	in.add(CheckAccess, interview.Verified, chip.reason)
+	in.read(ctx, chip)
+	in.challenge(ctx, chip)
+	in.judgeFiles(chip)
 }
 
-// open selects the application and gains access. Further ways of access (PACE)
-// take their turn here.
-func (in *inspection) open(ctx context.Context, card Card) (channel, error) {
-	if err := selectApplication(ctx, plain{card}); err != nil {
+// openChip is a chip after access: its channel, what it offered, and what was
+// read of it.
+type openChip struct {
+	channel        *secureChannel
+	chunk          int
+	access, reason string
+	offered        *securityInfos // of EF.CardAccess; nil: nothing
+	pace           *paceSession   // nil with basic access control
+
+	sod      fileRead
+	security fileRead // EF.CardSecurity, with chip authentication mapping
+	groups   map[int]fileRead
+	active   proof
+	chip     proof
+}
+
+// fileRead is a file's bytes; err tells why they are missing.
+type fileRead struct {
+	b   []byte
+	err error
+}
+
+// proof is one way in which a chip can show that it is the original.
+type proof struct {
+	offered bool
+	err     error
+}
+
+// open gains access: by PACE where the chip offers it, by basic access control
+// where it does not, and never by the second after the first has failed.
+func (in *inspection) open(ctx context.Context, card Card) (*openChip, error) {
+	clear := plain{card}
+	chip := &openChip{chunk: in.Chunk, groups: map[int]fileRead{}}
+	switch {
+	case in.Chunk == 0:
+		chip.chunk = shortRead
+	case in.Chunk < 0:
+		chip.chunk = readChunk(ctx, clear)
+	}
+	var err error
+	if chip.offered, err = readCardAccess(ctx, clear); err != nil {
 		return nil, err
 	}
-	return openBAC(ctx, card, BACKey(in.optical))
+	if chip.offered != nil {
+		if offer, ambiguous, found := chip.offered.best(); found {
+			return chip, chip.openPACE(ctx, card, offer, ambiguous, in.password)
+		}
+	}
+	if err := selectApplication(ctx, clear); err != nil {
+		return nil, err
+	}
+	chip.access, chip.reason = ReasonBAC, ReasonBAC
+	if chip.offered != nil && len(chip.offered.paces) > 0 {
+		chip.reason = ReasonBACOnly
+	}
+	chip.channel, err = openBAC(ctx, card, BACKey(in.optical))
+	return chip, err
+}
+
+func (c *openChip) openPACE(ctx context.Context, card Card, offer paceOffer, ambiguous bool, pw Password) error {
+	var err error
+	if c.pace, err = openPACE(ctx, card, offer, ambiguous, pw, freshSecrets); err != nil {
+		return err
+	}
+	c.channel, c.access = c.pace.channel, ReasonPACE
+	if offer.mapping == mappingCAM {
+		c.access = ReasonPACECAM
+		c.security = read(ctx, c.channel, fileCardSecurity, c.chunk)
+	}
+	c.reason = c.access
+	if err := selectApplication(ctx, c.channel); err != nil {
+		return &paceError{"selecting the application", err}
+	}
+	return nil
 }
 
 func judgeAccess(err error) (interview.Verdict, string) {
 	var status *StatusError
 	var silent *transportError
+	var pace *paceError
 	switch {
 	case errors.Is(err, ErrAccessRefused):
 		return interview.Failed, ReasonKeyRefused
+	case errors.Is(err, ErrPACERefused):
+		return interview.Failed, ReasonPACERefused
 	case errors.Is(err, ErrChipNotGenuine):
 		return interview.Failed, ReasonNotGenuine
 	case errors.As(err, &silent):
 		return interview.Undetermined, ReasonChipSilent
+	case errors.As(err, &pace) && errors.Is(err, ErrCurve):
+		return interview.Failed, ReasonPACEFailed
+	case errors.As(err, &pace):
+		return interview.Undetermined, ReasonPACEFailed
 	case errors.As(err, &status) && (status.Status == StatusSecurity || status.Status == StatusInsNotSupported):
 		return interview.Undetermined, ReasonPACEOnly
 	case errors.As(err, &status):
@@ -184,50 +303,114 @@ func judgeAccess(err error) (interview.Verdict, string) {
 	return interview.Undetermined, ReasonUnreadable
 }
 
-func (in *inspection) read(ctx context.Context, ch channel) chipFiles {
-	chunk := in.Chunk
-	if chunk <= 0 {
-		chunk = shortRead
-	}
-	var f chipFiles
+func read(ctx context.Context, ch channel, f file, chunk int) fileRead {
+	b, err := readFile(ctx, ch, f, chunk)
+	return fileRead{b, err}
+}
+
+func (in *inspection) read(ctx context.Context, c *openChip) {
 	// A chip whose EF.COM cannot be read is judged all the same: nobody signed it.
-	if com, err := readFile(ctx, ch, fileCOM, chunk); err == nil {
+	if com, err := readFile(ctx, c.channel, fileCOM, c.chunk); err == nil {
 		in.doc.Announced, _ = parseCOM(com)
 	}
-	f.sod, f.sodErr = readFile(ctx, ch, fileSOD, chunk)
-	f.dg1, f.dg1Err = readFile(ctx, ch, fileDG1, chunk)
-	f.dg2, f.dg2Err = readFile(ctx, ch, fileDG2, chunk)
-	return f
+	c.sod = read(ctx, c.channel, fileSOD, c.chunk)
+	c.groups[1] = read(ctx, c.channel, fileDG1, c.chunk)
+	c.groups[2] = read(ctx, c.channel, fileDG2, c.chunk)
+	sod, err := parseSOD(c.sod.b)
+	if err != nil {
+		return
+	}
+	for _, f := range furtherFiles {
+		if _, listed := sod.groups[f.number]; listed {
+			c.groups[f.number] = read(ctx, c.channel, f.file, c.chunk)
+		}
+	}
+}
+
+// challenge has the chip prove that it is the original. This comes last, since a
+// copy that fails loses the session, and its other verdicts should stand.
+func (in *inspection) challenge(ctx context.Context, c *openChip) {
+	if g, listed := c.groups[15]; listed && g.err == nil {
+		key, err := parseDG15(g.b)
+		c.active = proof{true, err}
+		if err == nil {
+			c.active.err = activeAuthentication(ctx, c.channel, key, c.signedInfos().active)
+		}
+	}
+	infos := c.signedInfos()
+	if len(infos.keys) == 0 && len(infos.chip) == 0 {
+		return
+	}
+	c.chip = proof{true, chipAuthentication(ctx, c.channel, infos)}
+	if c.chip.err != nil {
+		return
+	}
+	// The first answer under the new keys is the proof, and the zone under them
+	// ties it to what was read before.
+	again, err := readFile(ctx, c.channel, fileDG1, c.chunk)
+	switch {
+	case errors.Is(err, ErrSecureMessaging):
+		c.chip.err = fmt.Errorf("%w: %w", ErrNotOriginal, err)
+	case err == nil && !bytes.Equal(again, c.groups[1].b):
+		c.chip.err = fmt.Errorf("%w: another zone under the chip's key", ErrNotOriginal)
+	default:
+		c.chip.err = err
+	}
+}
+
+// signedInfos is DG14's content; empty where there is none that can be read.
+// Whether its hash fits is judged apart.
+func (c *openChip) signedInfos() *securityInfos {
+	if infos, err := parseDG14(c.groups[14].b); err == nil {
+		return infos
+	}
+	return &securityInfos{}
 }
 
 // judgeFiles runs passive authentication (9303-11, 5.1) on what was read.
-func (in *inspection) judgeFiles(f chipFiles) {
-	sod, sound := in.judgeSOD(f)
-	in.judgeGroup(CheckDG1, 1, f.dg1, f.dg1Err, sod, sound)
-	in.judgeGroup(CheckDG2, 2, f.dg2, f.dg2Err, sod, sound)
-	in.judgePrint(f)
-	in.judgeIssuer(sod, sound)
-	if sod != nil {
-		_, ca := sod.groups[14]
-		_, aa := sod.groups[15]
-		in.doc.HasChipKeys = ca || aa
+func (in *inspection) judgeFiles(c *openChip) {
+	sod, sound := in.judgeSOD(c.sod)
+	in.judgeGroup(CheckDG1, 1, c.groups[1], sod, sound)
+	in.judgeGroup(CheckDG2, 2, c.groups[2], sod, sound)
+	for _, f := range furtherFiles {
+		if g, read := c.groups[f.number]; read {
+			in.judgeGroup(fmt.Sprintf("dg%d-hash", f.number), f.number, g, sod, sound)
+		}
 	}
-	in.add(CheckChipOriginal, interview.NotDone, ReasonCloningNotExcluded)
-	if face, err := ParseDG2(f.dg2); err == nil {
+	in.judgePrint(c.groups[1])
+	in.judgeIssuer(sod, sound)
+	in.judgeDowngrade(c, sod, sound)
+	in.judgeOriginal(c)
+	in.keep(c)
+}
+
+// keep takes over what can be read of the portrait and the holder.
+func (in *inspection) keep(c *openChip) {
+	if face, err := ParseDG2(c.groups[2].b); err == nil {
 		in.doc.Face = face
+	}
+	if d, err := ParseDG11(c.groups[11].b); err == nil {
+		in.doc.Details = d
+	}
+	if d, err := ParseDG12(c.groups[12].b); err == nil {
+		in.doc.Issuance = d
+	}
+	if pictures, err := ParseDG7(c.groups[7].b); err == nil {
+		in.doc.Signatures = pictures
 	}
 }
 
-func (in *inspection) judgeSOD(f chipFiles) (sod *securityObject, sound bool) {
+func (in *inspection) judgeSOD(f fileRead) (sod *securityObject, sound bool) {
 	refuse := func(v interview.Verdict, reason string) {
 		in.add(CheckSignature, v, reason)
 		in.add(CheckChain, interview.NotDone, ReasonSignatureNotSound)
+		in.add(CheckRevocation, interview.NotDone, ReasonSignatureNotSound)
 	}
-	if f.sodErr != nil {
-		refuse(interview.Undetermined, reasonOfRead(f.sodErr))
+	if f.err != nil {
+		refuse(interview.Undetermined, reasonOfRead(f.err))
 		return nil, false
 	}
-	sod, err := parseSOD(f.sod)
+	sod, err := parseSOD(f.b)
 	if err != nil {
 		refuse(interview.Undetermined, ReasonUnreadable)
 		return nil, false
@@ -246,18 +429,31 @@ func (in *inspection) judgeSOD(f chipFiles) (sod *securityObject, sound bool) {
 	}
 	in.doc.Signer = signer.Fingerprint()
 	in.add(CheckSignature, interview.Verified, ReasonOK)
-
-	trust := in.Trust
-	if trust == nil {
-		trust = &TrustList{}
-	}
-	c := trust.judgeChain(signer, signedAt, in.now)
-	if c.issuer != nil {
-		in.doc.Issuer = c.issuer.Fingerprint()
-	}
+	c := in.trust.judgeChain(signer, signedAt, in.now)
 	verdict, reason := c.verdict.words()
 	in.add(CheckChain, verdict, reason)
+	if c.issuer == nil {
+		in.add(CheckRevocation, interview.NotDone, ReasonUnknownIssuer)
+		return sod, true
+	}
+	in.doc.Issuer = c.issuer.Fingerprint()
+	verdict, reason = in.Revoked.judge(signer, c.issuer, signedAt, in.now).words()
+	in.add(CheckRevocation, verdict, reason)
 	return sod, true
+}
+
+func (v revocationVerdict) words() (interview.Verdict, string) {
+	switch v {
+	case revocationClear:
+		return interview.Verified, ReasonOK
+	case revocationRevoked:
+		return interview.Failed, ReasonSignerRevoked
+	case revocationLater:
+		return interview.Undetermined, ReasonSignerRevokedLater
+	case revocationStale:
+		return interview.Undetermined, ReasonRevocationStale
+	}
+	return interview.NotDone, ReasonNoRevocationList
 }
 
 func (v chainVerdict) words() (interview.Verdict, string) {
@@ -279,16 +475,16 @@ func (v chainVerdict) words() (interview.Verdict, string) {
 // judgeGroup compares a file with the hash that its issuer signed. A hash that
 // fits an object which itself does not hold proves nothing; one that does not
 // fit is wrong either way.
-func (in *inspection) judgeGroup(name string, n int, file []byte, readErr error, sod *securityObject, sound bool) {
-	if readErr != nil {
-		in.add(name, interview.Undetermined, reasonOfRead(readErr))
+func (in *inspection) judgeGroup(name string, n int, f fileRead, sod *securityObject, sound bool) {
+	if f.err != nil {
+		in.add(name, interview.Undetermined, reasonOfRead(f.err))
 		return
 	}
 	if sod == nil {
 		in.add(name, interview.Undetermined, ReasonSignatureNotSound)
 		return
 	}
-	listed, fits := sod.covers(n, file)
+	listed, fits := sod.covers(n, f.b)
 	switch {
 	case !listed:
 		in.add(name, interview.Failed, ReasonNotListed)
@@ -303,12 +499,12 @@ func (in *inspection) judgeGroup(name string, n int, file []byte, readErr error,
 
 // judgePrint compares the chip's zone with the printed one, character by
 // character.
-func (in *inspection) judgePrint(f chipFiles) {
-	if f.dg1Err != nil {
-		in.add(CheckDG1Optical, interview.Undetermined, reasonOfRead(f.dg1Err))
+func (in *inspection) judgePrint(f fileRead) {
+	if f.err != nil {
+		in.add(CheckDG1Optical, interview.Undetermined, reasonOfRead(f.err))
 		return
 	}
-	zone, err := ParseDG1(f.dg1)
+	zone, err := ParseDG1(f.b)
 	if err != nil {
 		in.add(CheckDG1Optical, interview.Undetermined, ReasonUnreadable)
 		return

@@ -74,13 +74,17 @@ var genuine = map[string]interview.Check{
 	CheckDG2:          {Verdict: interview.Verified, Reason: ReasonOK},
 	CheckDG1Optical:   {Verdict: interview.Verified, Reason: ReasonOK},
 	CheckIssuer:       {Verdict: interview.Verified, Reason: ReasonOK},
+	CheckRevocation:   {Verdict: interview.NotDone, Reason: ReasonNoRevocationList},
+	CheckDowngrade:    {Verdict: interview.NotDone, Reason: ReasonNotOffered},
+	CheckActiveAuth:   {Verdict: interview.NotDone, Reason: ReasonNotOffered},
+	CheckChipAuth:     {Verdict: interview.NotDone, Reason: ReasonNotOffered},
 	CheckChipOriginal: {Verdict: interview.NotDone, Reason: ReasonCloningNotExcluded},
 	CheckFace:         {Verdict: interview.NotDone, Reason: ReasonNotBuilt},
 }
 
 func chipUnread(v interview.Verdict, reason string) map[string]interview.Check {
 	out := map[string]interview.Check{CheckAccess: {Verdict: v, Reason: reason}}
-	for _, name := range []string{CheckSignature, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckIssuer, CheckChipOriginal} {
+	for _, name := range []string{CheckSignature, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckIssuer, CheckRevocation, CheckDowngrade, CheckActiveAuth, CheckChipAuth, CheckChipOriginal} {
 		out[name] = interview.Check{Verdict: interview.NotDone, Reason: ReasonChipNotRead}
 	}
 	return out
@@ -105,12 +109,14 @@ func TestEachVariantHasItsOwnVerdict(t *testing.T) {
 			CheckDG1:       bad(interview.Failed, ReasonAltered),
 			CheckDG2:       bad(interview.Undetermined, ReasonSignatureNotSound),
 			CheckIssuer:    bad(interview.NotDone, ReasonSignatureNotSound),
+
+			CheckRevocation: bad(interview.NotDone, ReasonSignatureNotSound), CheckDowngrade: bad(interview.NotDone, ReasonSignatureNotSound),
 		},
 		emrtdtest.MissingDG2:    {CheckDG2: bad(interview.Undetermined, ReasonChipRefused)},
 		emrtdtest.StrippedHash:  {CheckDG2: bad(interview.Failed, ReasonNotListed)},
 		emrtdtest.HugeDG2:       {CheckDG2: bad(interview.Undetermined, ReasonTooLarge)},
-		emrtdtest.UnknownIssuer: {CheckChain: bad(interview.Undetermined, ReasonUnknownIssuer)},
-		emrtdtest.ForgedSigner:  {CheckChain: bad(interview.Failed, ReasonForgedSigner)},
+		emrtdtest.UnknownIssuer: {CheckChain: bad(interview.Undetermined, ReasonUnknownIssuer), CheckRevocation: bad(interview.NotDone, ReasonUnknownIssuer)},
+		emrtdtest.ForgedSigner:  {CheckChain: bad(interview.Failed, ReasonForgedSigner), CheckRevocation: bad(interview.NotDone, ReasonUnknownIssuer)},
 		emrtdtest.OtherState:    {CheckIssuer: bad(interview.Failed, ReasonMismatch)},
 		emrtdtest.ExpiredSigner: {CheckChain: bad(interview.Undetermined, ReasonSignerExpired)},
 		emrtdtest.SignedTooLate: {CheckChain: bad(interview.Failed, ReasonSignerOutside)},
@@ -126,11 +132,13 @@ func TestEachVariantHasItsOwnVerdict(t *testing.T) {
 			CheckSignature: bad(interview.Undetermined, ReasonChipSilent), CheckChain: bad(interview.NotDone, ReasonSignatureNotSound),
 			CheckDG1: bad(interview.Undetermined, ReasonChipSilent), CheckDG2: bad(interview.Undetermined, ReasonChipSilent),
 			CheckDG1Optical: bad(interview.Undetermined, ReasonChipSilent), CheckIssuer: bad(interview.NotDone, ReasonSignatureNotSound),
+			CheckRevocation: bad(interview.NotDone, ReasonSignatureNotSound), CheckDowngrade: bad(interview.NotDone, ReasonSignatureNotSound),
 		},
 		emrtdtest.WrongChecksum: {
 			CheckSignature: bad(interview.Undetermined, ReasonMessagingBroken), CheckChain: bad(interview.NotDone, ReasonSignatureNotSound),
 			CheckDG1: bad(interview.Undetermined, ReasonMessagingBroken), CheckDG2: bad(interview.Undetermined, ReasonMessagingBroken),
 			CheckDG1Optical: bad(interview.Undetermined, ReasonMessagingBroken), CheckIssuer: bad(interview.NotDone, ReasonSignatureNotSound),
+			CheckRevocation: bad(interview.NotDone, ReasonSignatureNotSound), CheckDowngrade: bad(interview.NotDone, ReasonSignatureNotSound),
 		},
 	}
 	for _, scheme := range []emrtdtest.Scheme{emrtdtest.ECDSA, emrtdtest.RSAPSS} {

@@ -2,11 +2,7 @@ package emrtd
 
 import (
 	"context"
-	"crypto/cipher"
-	"crypto/des"  // BAC is defined over two-key triple DES; PACE replaces it
-	"crypto/sha1" // the standard's choice for key derivation
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -15,8 +11,8 @@ import (
 // somebody between chip and bridge changed it, or the chip gave up the session.
 var ErrSecureMessaging = errors.New("secure messaging broken")
 
-// suite is what secure messaging needs of a cipher. Triple DES is here; AES,
-// which PACE brings, takes the same place.
+// suite is what secure messaging needs of a cipher: triple DES or AES, see
+// [algorithm].
 type suite interface {
 	blockSize() int
 	encrypt(ssc, padded []byte) []byte
@@ -48,6 +44,11 @@ func (s *secureChannel) send(ctx context.Context, c Command) (Response, error) {
 	out, err := s.unwrap(r)
 	s.ended = err
 	return out, err
+}
+
+// rekey goes on under other keys; the counter starts again (9303-11, 9.8.3).
+func (s *secureChannel) rekey(to suite) {
+	s.suite, s.ssc = to, make([]byte, to.blockSize())
 }
 
 func (s *secureChannel) step() {
@@ -85,7 +86,8 @@ func (s *secureChannel) wrap(c Command) ([]byte, error) {
 	}
 	body = appendTLV(body, 0x8E, s.suite.mac(n))
 	le := 256
-	if c.Le > 256 || len(body) > 255 {
+	// Padding, objects and checksum come on top of what is asked for.
+	if c.Le > shortRead || len(body) > 255 {
 		le = 65536
 	}
 	return Command{CLA: head[0], INS: c.INS, P1: c.P1, P2: c.P2, Data: body, Le: le}.Bytes()
@@ -168,67 +170,4 @@ func unpadISO(b []byte) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: wrong padding", ErrSecureMessaging)
-}
-
-// tdes is the BAC suite: triple DES in CBC mode with a zero vector, retail MAC
-// (9303-11, 9.8.6.2 and ISO/IEC 9797-1 algorithm 3).
-type tdes struct {
-	enc, macOuter, macInner cipher.Block
-}
-
-func newTDES(kEnc, kMac []byte) (*tdes, error) {
-	enc, err := des.NewTripleDESCipher(append(append([]byte{}, kEnc...), kEnc[:8]...))
-	if err != nil {
-		return nil, err
-	}
-	outer, err := des.NewCipher(kMac[:8])
-	if err != nil {
-		return nil, err
-	}
-	inner, err := des.NewCipher(kMac[8:16])
-	if err != nil {
-		return nil, err
-	}
-	return &tdes{enc, outer, inner}, nil
-}
-
-func (t *tdes) blockSize() int { return des.BlockSize }
-
-func (t *tdes) encrypt(_, padded []byte) []byte {
-	out := make([]byte, len(padded))
-	cipher.NewCBCEncrypter(t.enc, make([]byte, des.BlockSize)).CryptBlocks(out, padded)
-	return out
-}
-
-func (t *tdes) decrypt(_, sealed []byte) []byte {
-	out := make([]byte, len(sealed))
-	cipher.NewCBCDecrypter(t.enc, make([]byte, des.BlockSize)).CryptBlocks(out, sealed)
-	return out
-}
-
-func (t *tdes) mac(padded []byte) []byte {
-	h := make([]byte, des.BlockSize)
-	for i := 0; i+des.BlockSize <= len(padded); i += des.BlockSize {
-		subtle.XORBytes(h, h, padded[i:i+des.BlockSize])
-		t.macOuter.Encrypt(h, h)
-	}
-	t.macInner.Decrypt(h, h)
-	t.macOuter.Encrypt(h, h)
-	return h
-}
-
-// kdf derives a key from a seed: counter 1 for encryption, 2 for the checksum
-// (9303-11, 9.7.1), with the parity that DES asks for.
-func kdf(seed []byte, counter uint32) []byte {
-	h := sha1.Sum(binary.BigEndian.AppendUint32(append([]byte{}, seed...), counter)) // the standard's choice
-	key := h[:16]
-	for i, b := range key {
-		b &= 0xFE
-		odd := b
-		odd ^= odd >> 4
-		odd ^= odd >> 2
-		odd ^= odd >> 1
-		key[i] = b | (^odd & 1)
-	}
-	return key
 }
