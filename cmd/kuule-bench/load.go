@@ -30,6 +30,10 @@ const (
 	stampBytes   = 10   // when it was sent, and in how many packets
 )
 
+// starvedAbove is the share of missing packets above which a run says nothing
+// about the media node.
+const starvedAbove = 0.02
+
 // joinAtOnce is how many members join at the same time.
 const joinAtOnce = 4
 
@@ -38,10 +42,12 @@ type result struct {
 	Rooms           int         `json:"rooms"`
 	Members         int         `json:"members"` // of each room
 	Seconds         float64     `json:"seconds"`
-	Packets         int64       `json:"packets"`           // that reached their receivers
-	Missing         float64     `json:"missing"`           // share of those sent
-	CPU             float64     `json:"cpu_seconds"`       // of the media node
-	CPUPerMillion   float64     `json:"cpu_s_per_million"` // packets
+	Packets         int64       `json:"packets"`               // that reached their receivers
+	Missing         float64     `json:"missing"`               // share of those sent
+	CPU             float64     `json:"cpu_seconds"`           // of the media node
+	CPUPerMillion   float64     `json:"cpu_s_per_million"`     // packets
+	GeneratorCPU    float64     `json:"generator_cpu_seconds"` // of the load generator
+	Starved         bool        `json:"starved"`               // too much was missing: the machine could not make or take the load
 	Latency         percentiles `json:"latency_ms"`
 	PictureLatency  percentiles `json:"picture_latency_ms"`
 	Join            percentiles `json:"join_ms"`
@@ -129,6 +135,10 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	own, err := used(false)
+	if err != nil {
+		return r, err
+	}
 	from := time.Now()
 	counting.Store(true)
 	if err := wait(ctx, time.Duration(c.Seconds)*time.Second); err != nil {
@@ -140,6 +150,11 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	ownAfter, err := used(false)
+	if err != nil {
+		return r, err
+	}
+	r.GeneratorCPU = (ownAfter.CPU - own.CPU).Seconds()
 	hush()
 	talkers.Wait()
 	r.LoadAfter = load()
@@ -169,6 +184,7 @@ func (r *result) take(all []*talker, receivers int) {
 	if sent > 0 {
 		r.Missing = max(0, 1-float64(r.Packets)/float64(sent))
 	}
+	r.Starved = r.Missing > starvedAbove
 	r.Latency, r.PictureLatency, r.Join = ranks(sound), ranks(pictures), ranks(joins)
 }
 

@@ -92,9 +92,12 @@ cpu       %.1f s for a million packets (%.0f%% of one processor)
 latency   %.2f / %.2f / %.2f ms (p50 / p95 / p99), pictures %.2f / %.2f / %.2f ms
 join      %.0f / %.0f ms (p50 / p95)
 memory    %.1f MB, %.2f MB for each member
-load      %.2f before, %.2f after, %d processors
+load      %.2f before, %.2f after, %d processors; the load generator used %.0f%% of one
 `, r.Rooms, r.Members, r.Seconds, r.Packets, 100*r.Missing, r.CPUPerMillion, 100*r.CPU/r.Seconds,
 		r.Latency.P50, r.Latency.P95, r.Latency.P99, r.PictureLatency.P50, r.PictureLatency.P95, r.PictureLatency.P99,
-		r.Join.P50, r.Join.P95, r.Memory, r.MemoryPerMember, r.LoadBefore, r.LoadAfter, r.Processors)
+		r.Join.P50, r.Join.P95, r.Memory, r.MemoryPerMember, r.LoadBefore, r.LoadAfter, r.Processors, 100*r.GeneratorCPU/r.Seconds)
+	if err == nil && r.Starved {
+		_, err = fmt.Fprintln(w, "starved   the machine could not make or take this load: these are no figures of the media node")
+	}
 	return err
 }
