@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,7 +144,7 @@ type authority struct {
 	deviceRoot *x509.CertPool
 
 	mu       sync.Mutex
-	viewings map[string]viewQuestion
+	viewings map[string]*viewing // by the name of the playback process
 }
 
 func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphrase keyring.Secret, ready func() error) error {
@@ -221,7 +222,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 }
 
 func openAuthority(in *installation) (a *authority, devices *attestation.Authority, err error) {
-	a = &authority{viewings: map[string]viewQuestion{}}
+	a = &authority{viewings: map[string]*viewing{}}
 	office, err := trust.Key(in.trust.OfficeKey)
 	if err != nil {
 		return nil, nil, err
@@ -431,17 +432,31 @@ func (a *authority) cosigner(message string) (string, error) {
 	return c.Key, nil
 }
 
-// maxViewings bounds how many viewings wait for their keys.
+// maxViewings bounds how many approvals hold at one time.
 const maxViewings = 64
 
+// viewing is an approval: the keys of one hearing's recordings, each once,
+// within the time of one viewing.
+type viewing struct {
+	key    keyring.Key
+	bounds []string // wrap contexts whose key was not given out yet
+	until  time.Time
+}
+
 // approveViewing allows one playback process the keys of one recording: asked
-// for by an interviewer who proves to be signed in, for a written purpose (H6).
+// for by an interviewer who proves to be signed in, at a device that proves its
+// state now, for a written purpose (H6). The token alone is not enough: the
+// door keeps it for hours after the interviewer has gone home.
 func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	if q.Purpose == "" {
 		return problem.New(problem.CodePurposeNeeded, "viewing of hearing %s", q.Hearing)
 	}
 	device, err := a.devices.Device(ctx, q.Certificate)
 	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if _, err := a.devices.Fresh(device.DeviceID, now, postureAge); err != nil {
 		return err
 	}
 	who, err := a.people.Verify(ctx, q.Proof, device.DeviceID.String())
@@ -453,10 +468,20 @@ func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.viewings) >= maxViewings {
-		clear(a.viewings) // old ones that never came; a viewing that is under way has its keys
+	maps.DeleteFunc(a.viewings, func(_ string, v *viewing) bool { return !now.Before(v.until) })
+	switch {
+	case a.viewings[q.Viewing] != nil:
+		return problem.New(problem.CodeConflict, "viewing %s was approved before", q.Viewing)
+	case len(a.viewings) >= maxViewings:
+		return problem.New(problem.CodeTooFast, "%d viewings are approved already", maxViewings)
 	}
-	a.viewings[q.Viewing] = q
+	v := &viewing{key: keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}, until: now.Add(viewingTimeout)}
+	for _, r := range q.Recordings {
+		v.bounds = append(v.bounds, journal.WrapContext(q.Hearing, r))
+	}
+	a.viewings[q.Viewing] = v
+	// The door writes the audit event; this line is not the door's to leave out.
+	slog.Info("viewing approved", "viewing", q.Viewing, "case", q.Case, "hearing", q.Hearing, "device", device.DeviceID)
 	return nil
 }
 
@@ -464,12 +489,10 @@ func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 func (a *authority) approveUnwrap(_ context.Context, viewing string, key keyring.Key, bound string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q, known := a.viewings[viewing]
-	if known && key.Kind == keyring.Recording && key.Case == q.Case.String() {
-		for _, r := range q.Recordings {
-			if bound == journal.WrapContext(q.Hearing, r) {
-				return nil
-			}
+	if v := a.viewings[viewing]; v != nil && key == v.key && time.Now().Before(v.until) {
+		if i := slices.Index(v.bounds, bound); i >= 0 {
+			v.bounds = slices.Delete(v.bounds, i, i+1)
+			return nil
 		}
 	}
 	return problem.Refused(problem.CodeForbidden, "viewing-approved", "viewing %s was not approved for this key", viewing)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -130,7 +131,7 @@ func newVouched(t *testing.T) *vouched {
 	}
 	v.a = &authority{
 		devices: v, people: v, shelf: shelf, statement: testKey(t), sealing: testKey(t), bridge: v.bridge.Public(), deviceRoot: roots,
-		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]viewQuestion{},
+		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]*viewing{},
 	}
 	return v
 }
@@ -314,6 +315,7 @@ func TestAViewingNeedsItsApproval(t *testing.T) {
 	}{
 		"no purpose":       {problem.CodePurposeNeeded, func(_ *vouched, q *viewQuestion) { q.Purpose = "" }},
 		"device withdrawn": {problem.CodeDeviceRevoked, func(v *vouched, _ *viewQuestion) { v.deviceErr = problem.New(problem.CodeDeviceRevoked, "test") }},
+		"device is off":    {problem.CodePostureStale, func(v *vouched, _ *viewQuestion) { v.freshErr = problem.New(problem.CodePostureStale, "test") }},
 		"not signed in":    {problem.CodeSignIn, func(v *vouched, _ *viewQuestion) { v.tokenErr = problem.New(problem.CodeSignIn, "test") }},
 		"security office":  {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleSecurityOffice) }}, // O3
 		"administrator":    {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleAdministrator) }},
@@ -335,8 +337,8 @@ func TestAViewingNeedsItsApproval(t *testing.T) {
 	if err := v.a.approveViewing(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err != nil {
-		t.Errorf("an approved viewing was refused: %v", err)
+	if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(problem.CodeConflict, "")) {
+		t.Errorf("a second approval under the same name: %v", err)
 	}
 	for name, err := range map[string]error{
 		"another viewing":   v.a.approveUnwrap(t.Context(), "view-2", key, bound),
@@ -347,5 +349,40 @@ func TestAViewingNeedsItsApproval(t *testing.T) {
 		if !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err != nil {
+		t.Errorf("an approved viewing was refused: %v", err)
+	}
+	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
+		t.Errorf("the same key a second time: %v", err)
+	}
+}
+
+// H6: an approval is for minutes, and many of them push nobody else's away.
+func TestAnApprovalOfAViewingEnds(t *testing.T) {
+	t.Parallel()
+	v := newVouched(t)
+	v.who.Role = string(interview.RoleInterviewer)
+	q := viewQuestion{Viewing: "view-1", Case: interview.NewCaseID(), Hearing: v.hearing, Recordings: []interview.RecordingID{interview.NewRecordingID()}, Purpose: "appeal"}
+	if err := v.a.approveViewing(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < maxViewings; i++ {
+		q.Viewing = fmt.Sprintf("other-%d", i)
+		if err := v.a.approveViewing(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.Viewing = "one-too-many"
+	if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(problem.CodeTooFast, "")) {
+		t.Errorf("more than %d: %v", maxViewings, err)
+	}
+	key, bound := keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}, journal.WrapContext(q.Hearing, q.Recordings[0])
+	v.a.viewings["view-1"].until = time.Now()
+	if err := v.a.approveUnwrap(t.Context(), "view-1", key, bound); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
+		t.Errorf("after its minutes: %v", err)
+	}
+	if err := v.a.approveViewing(t.Context(), q); err != nil {
+		t.Errorf("the place of one that ended: %v", err)
 	}
 }
