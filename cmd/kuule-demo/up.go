@@ -233,7 +233,11 @@ func (d *demonstration) seat(p people.Party) error {
 	go func() {
 		defer close(over)
 		d.converse(p, in, out)
-		if err := cmd.Wait(); err != nil {
+		err := cmd.Wait()
+		d.mu.Lock()
+		mine := d.seated == cmd // not sent home
+		d.mu.Unlock()
+		if err != nil && mine {
 			d.tell("simulated people ended: " + err.Error())
 		}
 	}()
@@ -363,7 +367,7 @@ func (sitCommand) Run(ctx context.Context) error {
 	if err := json.Unmarshal(line, &p); err != nil {
 		return fmt.Errorf("sit is started by kuule-demo fill: %w", err)
 	}
-	return people.Sit(ctx, p, func(text string) { fmt.Println(text) }, func(context.Context) error {
+	err = people.Sit(ctx, p, func(text string) { fmt.Println(text) }, func(context.Context) error {
 		fmt.Println(askReview)
 		answer, err := in.ReadString('\n')
 		if err == nil && strings.TrimSpace(answer) != "ok" {
@@ -371,4 +375,8 @@ func (sitCommand) Run(ctx context.Context) error {
 		}
 		return err
 	})
+	if ctx.Err() != nil {
+		return nil // sent home
+	}
+	return err
 }

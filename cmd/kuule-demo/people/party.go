@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"kuule/internal/idptest"
 	"kuule/internal/problem"
@@ -66,7 +67,7 @@ func Sit(ctx context.Context, given Party, tell func(string), review func(contex
 	}()
 	for _, s := range given.Seats {
 		one, err := Open(ctx, Config{
-			Name: s.Name, Link: s.Link, Provider: idptest.Visitor(given.Issuer), Subject: s.Subject, Camera: s.Voices[0], Media: media, Log: slog.Default(),
+			Name: s.Name, Link: s.Link, Provider: idptest.Visitor(given.Issuer), Subject: s.Subject, Camera: s.Voices[0], Media: media,
 		})
 		if err != nil {
 			return err
@@ -252,12 +253,14 @@ func (p *Person) lastLoud(played []*Person) (last time.Time) {
 func (p *party) afterwards(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reviewTime)
 	defer cancel()
-	var err error
+	g, both := errgroup.WithContext(ctx)
 	if me := p.people[Interviewer]; me != nil {
-		err = p.handOver(ctx, me)
-	} else if me := p.people[Applicant]; me != nil {
-		err = p.readOver(ctx, me)
+		g.Go(func() error { return p.handOver(both, me) })
 	}
+	if me := p.people[Applicant]; me != nil {
+		g.Go(func() error { return p.readOver(both, me) })
+	}
+	err := g.Wait()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil // nobody handed anything over: that is theirs to decide
 	}
