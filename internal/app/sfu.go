@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"kuule/internal/bus"
 	"kuule/interview/media"
@@ -58,6 +59,9 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 	return nil
 }
 
+// mediaPatience bounds commands that a media node does at once or not at all.
+const mediaPatience = 500 * time.Millisecond
+
 // busMedia is signaling's media node on the other side of the bus.
 type busMedia struct{ conn *bus.Conn }
 
@@ -67,9 +71,14 @@ func (m busMedia) OpenLeg(ctx context.Context, req media.OpenLeg) (out media.Leg
 }
 
 func (m busMedia) CloseLeg(ctx context.Context, req media.CloseLeg) error {
+	// A node that is gone has closed its legs already.
+	ctx, cancel := context.WithTimeout(ctx, mediaPatience)
+	defer cancel()
 	return m.conn.Call(ctx, bus.Main(bus.SFU), "leg.close", req, nil)
 }
 
 func (m busMedia) Forward(ctx context.Context, t media.Table) error {
+	ctx, cancel := context.WithTimeout(ctx, mediaPatience) // the room tries again
+	defer cancel()
 	return m.conn.Call(ctx, bus.Main(bus.SFU), "forward", t, nil)
 }

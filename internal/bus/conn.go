@@ -24,6 +24,9 @@ const (
 	// beyond are refused at once instead of queueing unseen.
 	concurrent = 128
 
+	// comingBack is how long a call waits for a process that is being restarted.
+	comingBack = time.Second
+
 	deadlineHeader = "Kuule-Within" // milliseconds left to the caller
 )
 
@@ -50,10 +53,8 @@ func Connect(ctx context.Context, credentials *Credentials, address string) (*Co
 		if err == nil {
 			return conn, nil
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("connect %s to the bus at %s: %w", credentials.Name(), address, errors.Join(ctx.Err(), err))
-		case <-time.After(50 * time.Millisecond):
+		if ended := pause(ctx, 50*time.Millisecond); ended != nil {
+			return nil, fmt.Errorf("connect %s to the bus at %s: %w", credentials.Name(), address, errors.Join(ended, err))
 		}
 	}
 }
@@ -106,7 +107,8 @@ type answer struct {
 // Call asks another process and reads its answer into out (nil: not wanted).
 // An error is always a *problem.Error: the handler's own, or
 // problem.CodeUnavailable when no answer came before ctx ended (5 s where ctx
-// has no deadline), or problem.CodeForbidden when the table does not allow it.
+// has no deadline) or nobody was there to hear it for a second, so that a
+// process may be restarted meanwhile, or problem.CodeForbidden when the table does not allow it.
 func (c *Conn) Call(ctx context.Context, to Name, what string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -149,11 +151,30 @@ func (c *Conn) request(ctx context.Context, to Name, what string, body []byte) (
 	message := nats.NewMsg(subject)
 	message.Data = body
 	message.Header.Set(deadlineHeader, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
-	reply, err := c.nats.RequestMsgWithContext(ctx, message)
-	if err != nil {
-		return nil, problem.New(problem.CodeUnavailable, "%s did not answer %s: %w", to, what, err)
+	until := time.Now().Add(comingBack)
+	for {
+		reply, err := c.nats.RequestMsgWithContext(ctx, message)
+		if err == nil {
+			return reply.Data, nil
+		}
+		// Nobody was there to hear it, so it is safe to ask again: a process that
+		// was restarted is back within moments.
+		if !errors.Is(err, nats.ErrNoResponders) || time.Now().After(until) || pause(ctx, 50*time.Millisecond) != nil {
+			return nil, problem.New(problem.CodeUnavailable, "%s did not answer %s: %w", to, what, err)
+		}
 	}
-	return reply.Data, nil
+}
+
+// pause waits, or returns the context's error if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // Handle answers the requests called what with fn, from every process that the
