@@ -3,6 +3,8 @@ import type { Offer, Slot } from '../src/api/wire'
 
 export const wantedCipher = 'AEAD_AES_256_GCM'
 
+export const ownTracks = () => []
+
 /** Stands in for the media connection: draws a person for every video slot. */
 export class Peer {
   readonly state = 'connected'

@@ -1,5 +1,5 @@
 import { send } from './session'
-import type { Me, Reading, Booking, Case, Record, Transcript, Utterance } from './model'
+import type { Me, Reading, Booking, Case, Record, Transcript, Utterance, WaitingTicket } from './model'
 import * as server from './server'
 import type * as words from './words'
 
@@ -73,7 +73,8 @@ export const api = {
     const lists = await Promise.all(ended.map((h) => send<{ records: server.Listed[] | null }>('GET', at('/api/hearings/{}/records', h.hearing)).catch(() => ({ records: null }))))
     return { ...day, records: lists.flatMap(({ records }, i) => server.readListed(records ?? [], ended[i])) }
   },
-  redeem: (ticket: words.TicketID) => send<unknown>('POST', at('/api/tickets/{}/redeem', ticket)),
+  /** Says what it wants redeemed: a ticket for something else is refused. */
+  redeem: ({ ticket, hearing, purpose }: WaitingTicket) => send<unknown>('POST', at('/api/tickets/{}/redeem', ticket), { hearing, purpose }),
   addCase: (body: Omit<Case, 'case'>) => send<Case>('POST', '/api/cases', body),
   book: (body: Booking) => send<unknown>('POST', '/api/hearings', body),
   async transcript(hearing: words.HearingID): Promise<Transcript> {

@@ -21,6 +21,7 @@ export interface TodaysHearing {
   people: Person[]
   seats: { seat: words.SeatID; role: words.Role; name: string }[] // on this device, of people who have shown who they are
   tickets: words.TicketID[] // redeemed by this device
+  awaited: words.Role[] // booked at this device, and have not shown who they are
 }
 
 export interface Person {
@@ -32,6 +33,7 @@ export interface Person {
 
 export interface WaitingTicket {
   ticket: words.TicketID
+  hearing: words.HearingID
   purpose: words.Purpose
   role: words.Role
 }

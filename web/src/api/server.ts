@@ -62,18 +62,20 @@ export function readMe(me: Me, own: Hearing[]): Omit<model.Me, 'records'> {
   const joined = others.map((id): model.TodaysHearing => {
     const here = seats.filter((s) => s.hearing === id)
     const mine = here.filter((s) => s.mine)
-    const [first] = mine.length > 0 ? mine : here
+    // Who shares a device with the applicant reads the applicant's pages.
+    const first = mine.find((s) => s.role === 'applicant') ?? mine.at(0) ?? here[0]
     return {
       hearing: id, diary: '', mode: '', language: first.language, opens: first.opens, closes: first.closes, phase: first.phase, role: first.role,
       people: mine.map((s) => ({ participant: s.participant, role: s.role, name: s.name ?? '', place: s.place })),
       seats: mine.map((s) => ({ seat: s.seat, role: s.role, name: s.name ?? '' })),
       tickets: tickets.filter((t) => t.redeemed && t.hearing === id && t.purpose === 'hearing').map((t) => t.ticket),
+      awaited: here.filter((s) => !s.mine).map((s) => s.role),
     }
   })
   return {
     person: me.name === undefined && roles.length === 0 ? null : { subject: me.subject ?? '', name: me.name ?? '', roles },
     hearings: [...led, ...joined].sort((a, b) => a.opens.localeCompare(b.opens)),
-    tickets: tickets.filter((t) => !t.redeemed).map(({ ticket, purpose, role }) => ({ ticket, purpose, role })),
+    tickets: tickets.filter((t) => !t.redeemed).map(({ ticket, hearing, purpose, role }) => ({ ticket, hearing, purpose, role })),
     places: me.places ?? [],
   }
 }
@@ -88,6 +90,7 @@ function readHearing(h: Hearing, device: words.DeviceID): model.TodaysHearing {
       .filter((s) => s.device === device)
       .flatMap((s) => people.filter((p) => p.participant === s.participant).map((p) => ({ seat: s.seat, role: p.role, name: p.name }))),
     tickets: [],
+    awaited: [],
   }
 }
 

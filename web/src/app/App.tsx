@@ -165,7 +165,7 @@ function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesPr
   const onRecord = (record: OpenRecord) => setPlace({ at: 'record', record })
   switch (persona) {
     case 'applicant':
-      return <ApplicantHome me={me} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />
+      return <ApplicantHome me={me} canSignIn={signIn.available} failed={failed} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />
     case 'interviewer':
       return <InterviewerHome me={me} onOpen={(hearing) => void open(hearing)} onTranscript={(hearing) => setPlace({ at: 'after', hearing })} onChanged={() => void refresh()} />
     case 'counsel':

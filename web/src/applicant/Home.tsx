@@ -1,8 +1,8 @@
 import { useState } from 'react'
-import { api } from '../api/http'
+import { api, gateway } from '../api/http'
 import type { Me, OpenRecord, TodaysHearing, WaitingTicket } from '../api/model'
 import { Problem } from '../api/problem'
-import type { Document } from '../api/words'
+import type { Document, Role } from '../api/words'
 import { languages, setLanguage, useTexts, type Language } from '../i18n'
 import { RecordingNotice, type Answer } from '../room/Notice'
 import { SelfTest } from '../room/SelfTest'
@@ -10,22 +10,33 @@ import { Button } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
 
 /** What the applicant does before the interview: language, notice, self-test, one large button. */
-export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: OpenRecord) => void; onChanged: () => Promise<void> }) {
+export function Home({ me, canSignIn, failed, onOpen, onRecord, onChanged }: { me: Me; canSignIn: boolean; failed: Document | null; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: OpenRecord) => void; onChanged: () => Promise<void> }) {
   const { t, time } = useTexts()
   const [media, setMedia] = useState<MediaStream | null>(null)
   const [answer, setAnswer] = useState<Answer | null>(null)
-  const [problem, setProblem] = useState<Document | null>(null)
+  const [problem, setProblem] = useState<Document | null>(failed)
   const hearing = me.hearings.find((h) => h.phase !== 'ended' && h.seats.length > 0)
   const { tickets, records } = me
 
   const redeem = async (ticket: WaitingTicket) => {
     try {
-      await api.redeem(ticket.ticket)
+      await api.redeem(ticket)
       setProblem(null)
     } catch (thrown) {
       setProblem(Problem.of(thrown).document)
     }
     await onChanged()
+  }
+
+  // The applicant never signs in; who sits beside, does. The pages stay the applicant's.
+  const signingIn = canSignIn && me.person === null ? [...new Set(me.hearings.filter((h) => h.phase !== 'ended').flatMap((h) => h.awaited))].filter((r) => r !== 'applicant') : []
+  const signIn = async () => {
+    try {
+      const { url } = await gateway.signInStart()
+      location.assign(url)
+    } catch (thrown) {
+      setProblem(Problem.of(thrown).document)
+    }
   }
 
   return (
@@ -71,6 +82,9 @@ export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hea
           </div>
         </>
       )}
+      {signingIn.map((role) => (
+        <SignIn key={role} role={role} onPress={() => void signIn()} />
+      ))}
       {hearing === undefined && tickets.length === 0 && records.length === 0 && (
         <div className="card stack tight">
           <h2>{t('applicant.nothing.title')}</h2>
@@ -78,6 +92,18 @@ export function Home({ me, onOpen, onRecord, onChanged }: { me: Me; onOpen: (hea
         </div>
       )}
     </main>
+  )
+}
+
+function SignIn({ role, onPress }: { role: Role; onPress: () => void }) {
+  const { t } = useTexts()
+  return (
+    <div className="card row spread">
+      <p>{t(`shared.role.${role}`)}</p>
+      <Button look="secondary" onPress={onPress}>
+        {t('shared.signIn')}
+      </Button>
+    </div>
   )
 }
 

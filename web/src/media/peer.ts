@@ -7,7 +7,7 @@ import type { Sealing } from './sealing'
 const audioSlots = 8
 const videoSlots = 8
 
-/** The only transport cipher that is accepted (RFC 7714). */
+/** The only transport cipher that is accepted (RFC 7714); Chromium writes SRTP_ before its name. */
 export const wantedCipher = 'AEAD_AES_256_GCM'
 
 const audioLevel = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level'
@@ -24,34 +24,45 @@ interface NegotiatesExtensions extends RTCRtpTransceiver {
   setHeaderExtensionsToNegotiate(extensions: Extension[]): void
 }
 
+/** A track of this page. Id and number stay its own for the page's life: keys are bound to them. */
+export interface OwnTrack {
+  track: words.TrackID
+  source: words.Source
+  number: number
+  media: MediaStreamTrack
+}
+
+export function ownTracks(media: MediaStream | null): OwnTrack[] {
+  const tracks = [...(media?.getAudioTracks() ?? []), ...(media?.getVideoTracks() ?? [])]
+  return tracks.map((track, number) => ({ track: newID('trk'), source: track.kind === 'audio' ? 'audio' : 'video', number, media: track }))
+}
+
 /** One peer connection, offered by the page: own tracks out, slots for the others' in. */
 export class Peer {
   private readonly pc: RTCPeerConnection
   private readonly slots: RTCRtpTransceiver[] = []
-  private readonly own: { track: words.TrackID; source: words.Source; number: number; transceiver: RTCRtpTransceiver }[] = []
+  private readonly own: (OwnTrack & { transceiver: RTCRtpTransceiver })[] = []
   private readonly sealing: Sealing
   private assigned: Slot[] = []
 
-  constructor(certificate: RTCCertificate, media: MediaStream | null, sealing: Sealing, onState: (state: RTCPeerConnectionState) => void) {
+  constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, onState: (state: RTCPeerConnectionState) => void) {
     this.sealing = sealing
     this.pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' })
     this.pc.onconnectionstatechange = () => onState(this.pc.connectionState)
-    const tracks = [...(media?.getAudioTracks() ?? []), ...(media?.getVideoTracks() ?? [])]
-    tracks.forEach((track, number) => this.publish(track, number))
+    for (const track of tracks) this.publish(track)
     for (let i = 0; i < audioSlots; i++) this.receive('audio')
     for (let i = 0; i < videoSlots; i++) this.receive('video')
   }
 
   // A transform is set before the local description, so that no frame leaves or
   // arrives beside it.
-  private publish(track: MediaStreamTrack, number: number) {
-    const source: words.Source = track.kind === 'audio' ? 'audio' : 'video'
+  private publish(own: OwnTrack) {
+    const { track, source, number, media } = own
     const sendEncodings = source === 'video' ? [{ maxBitrate: 600_000, maxFramerate: 15 }] : [{ maxBitrate: 32_000 }]
-    const transceiver = this.pc.addTransceiver(track, { direction: 'sendonly', sendEncodings })
+    const transceiver = this.pc.addTransceiver(media, { direction: 'sendonly', sendEncodings })
     prepare(transceiver, source)
-    const id = newID('trk')
-    this.sealing.seal(transceiver.sender, id, source, number)
-    this.own.push({ track: id, source, number, transceiver })
+    this.sealing.seal(transceiver.sender, track, source, number)
+    this.own.push({ ...own, transceiver })
   }
 
   private receive(kind: 'audio' | 'video') {
@@ -103,7 +114,7 @@ export class Peer {
   /** The cipher in use between page and media server, or "" before there is one. */
   async cipher(): Promise<string> {
     for (const stat of (await this.pc.getStats()).values() as Iterable<{ type: string; srtpCipher?: string }>) {
-      if (stat.type === 'transport' && stat.srtpCipher !== undefined) return stat.srtpCipher
+      if (stat.type === 'transport' && stat.srtpCipher !== undefined) return stat.srtpCipher.replace(/^SRTP_/, '')
     }
     return ''
   }

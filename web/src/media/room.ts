@@ -4,7 +4,7 @@ import { Problem, problemOf, readDocument } from '../api/problem'
 import type * as words from '../api/words'
 import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView, Slot } from '../api/wire'
 import { LevelMeter } from './level'
-import { Peer, wantedCipher } from './peer'
+import { ownTracks, Peer, wantedCipher, type OwnTrack } from './peer'
 import { durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
 import type { InForce, KnownMember, MakeSealing, RosterReason, Sealing } from './sealing'
 import { RoomSocket, type Incoming } from './socket'
@@ -107,6 +107,7 @@ export class RoomClient {
   private admission = ''
   private group: words.GroupID | null = null
   private peer: Peer | null = null
+  private readonly tracks: OwnTrack[]
   private views: MemberView[] = []
   private slots: Slot[] = []
   private inForce: InForce | null = null
@@ -121,6 +122,7 @@ export class RoomClient {
   constructor(setup: RoomSetup) {
     this.setup = setup
     this.meter = new LevelMeter(setup.media)
+    this.tracks = ownTracks(setup.media)
     this.state = {
       stage: 'joining', online: false, problem: null, hearing: null, chair: false, seats: [], phase: before, sign: 'off',
       people: [], knocks: [], raised: [], sas: '', epoch: 0, cipher: '', frames: { sealed: 0, opened: 0, refused: 0 },
@@ -418,7 +420,7 @@ export class RoomClient {
     if (this.certificate === null || this.sealing === null) return
     if (this.peer?.state === 'connected') return
     this.peer?.close()
-    const peer = new Peer(this.certificate, this.state.media, this.sealing, (state) => {
+    const peer = new Peer(this.certificate, this.tracks, this.sealing, (state) => {
       if (state === 'failed' && this.peer === peer && this.state.stage === 'in') void this.inTurn(() => this.openLeg())
     })
     this.peer = peer

@@ -45,16 +45,16 @@ export function Tile({ person, own, label, large = false }: { person?: Person | 
 
 /** The sound of everybody else. */
 export function Sounds({ people }: { people: Person[] }) {
-  return people.filter((p) => !p.self && p.audio !== null).map((p) => <Sound key={p.member} track={p.audio} />)
+  return people.filter((p) => !p.self && p.audio !== null).map((p) => <Sound key={p.member} track={p.audio} from={namesOf(p.seats)} />)
 }
 
-function Sound({ track }: { track: MediaStreamTrack | null }) {
+function Sound({ track, from }: { track: MediaStreamTrack | null; from: string }) {
   const audio = useRef<HTMLAudioElement>(null)
   useEffect(() => {
     if (audio.current !== null) audio.current.srcObject = track === null ? null : new MediaStream([track])
   }, [track])
   // eslint-disable-next-line jsx-a11y/media-has-caption -- live speech; the interpreter and the transcript stand for captions
-  return <audio ref={audio} autoPlay />
+  return <audio ref={audio} autoPlay data-from={from} />
 }
 
 /** The sign that says whether what is said is kept: words, colour and shape together. */

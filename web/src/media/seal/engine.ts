@@ -125,7 +125,8 @@ export class Engine {
   /** The transform of one track or slot. */
   transform(part: Part, ask: AskKeyFrame): (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => Promise<void> {
     if (part.side === 'open') return this.opening(part.slot, ask)
-    this.declared.push({ track: part.track, source: part.source, number: part.number })
+    // A connection opened anew brings the same tracks.
+    if (!this.declared.some((t) => t.track === part.track)) this.declared.push({ track: part.track, source: part.source, number: part.number })
     this.group?.addTrack(part.track, part.source, part.number)
     return this.sealing(part.track, part.source, ask)
   }

@@ -1,0 +1,121 @@
+/**
+ * Runs in a rehearsed page before its own scripts: the microphone becomes a
+ * pure tone, and `probe` measures what arrives. Nothing of the page is changed
+ * besides: what it sends and gets goes through its own code.
+ */
+export function inPage({ tone, language, origin }) {
+  if (location.origin !== origin) return
+  if (sessionStorage.getItem('kuule.language') === null) sessionStorage.setItem('kuule.language', language)
+
+  const devices = navigator.mediaDevices
+  const real = devices.getUserMedia.bind(devices)
+  let sound = null
+  devices.getUserMedia = async (wanted) => {
+    const media = await real(wanted)
+    if (!wanted.audio) return media
+    sound ??= new AudioContext()
+    await sound.resume()
+    const oscillator = new OscillatorNode(sound, { frequency: tone })
+    const gain = new GainNode(sound, { gain: 0.3 })
+    const out = new MediaStreamAudioDestinationNode(sound)
+    oscillator.connect(gain).connect(out)
+    oscillator.start()
+    for (const t of media.getAudioTracks()) {
+      t.stop()
+      media.removeTrack(t)
+    }
+    media.addTrack(out.stream.getAudioTracks()[0])
+    return media
+  }
+
+  // What the page's connections count.
+  const connections = []
+  const Connection = globalThis.RTCPeerConnection
+  globalThis.RTCPeerConnection = class extends Connection {
+    constructor(...args) {
+      super(...args)
+      connections.push(this)
+    }
+  }
+  const open = () => connections.filter((c) => c.connectionState !== 'closed')
+
+  // Messages of some types can be kept from the page.
+  const withheld = new Set()
+  const Socket = globalThis.WebSocket
+  globalThis.WebSocket = class extends Socket {
+    set onmessage(handler) {
+      super.onmessage = (event) => {
+        if (typeof event.data === 'string' && withheld.has(JSON.parse(event.data).type)) return
+        handler(event)
+      }
+    }
+  }
+
+  // When the sign changed, in wall clock.
+  const signs = []
+  const watch = () => {
+    const now = document.querySelector('.sign')?.className ?? ''
+    if (now !== signs.at(-1)?.now) signs.push({ at: Date.now(), now })
+  }
+  new MutationObserver(watch).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['class'] })
+
+  let listening = null
+  const analysers = new WeakMap()
+  const loudness = (spectrum, hz) => {
+    const at = Math.round((hz * 8192) / listening.sampleRate)
+    return Math.max(...spectrum.slice(at - 2, at + 3))
+  }
+
+  globalThis.probe = {
+    /** For each sound that is played: from whom, and which of the tones stands out by 20 dB; 0: none. */
+    async tones(wanted) {
+      listening ??= new AudioContext()
+      await listening.resume()
+      const sounds = [...document.querySelectorAll('audio')].filter((a) => a.srcObject !== null)
+      let fresh = false
+      for (const a of sounds) {
+        const track = a.srcObject.getAudioTracks()[0]
+        if (analysers.has(track)) continue
+        const analyser = new AnalyserNode(listening, { fftSize: 8192, smoothingTimeConstant: 0 })
+        listening.createMediaStreamSource(new MediaStream([track])).connect(analyser)
+        analysers.set(track, analyser)
+        fresh = true
+      }
+      if (fresh) await new Promise((resolve) => setTimeout(resolve, 500))
+      return sounds.map((a) => {
+        const spectrum = new Float32Array(4096)
+        analysers.get(a.srcObject.getAudioTracks()[0]).getFloatFrequencyData(spectrum)
+        const levels = wanted.map((hz) => loudness(spectrum, hz))
+        const best = levels.indexOf(Math.max(...levels))
+        const rest = levels.filter((_, i) => i !== best)
+        const clear = levels[best] > -60 && rest.every((l) => levels[best] - l > 20)
+        return { from: a.dataset.from, loud: clear ? wanted[best] : 0, levels: levels.map(Math.round), playing: !a.paused }
+      })
+    },
+    /** How many pictures of others move. */
+    async pictures() {
+      const videos = [...document.querySelectorAll('figure:not(.own) video')]
+      const frames = () => videos.map((v) => v.getVideoPlaybackQuality().totalVideoFrames)
+      const before = frames()
+      await new Promise((resolve) => setTimeout(resolve, 700))
+      return frames().filter((n, i) => n > before[i]).length
+    },
+    async media() {
+      const out = { cipher: '', sent: 0, received: 0, audio: 0, state: open().map((c) => `${c.connectionState} ${c.iceConnectionState}`) }
+      for (const c of open()) {
+        for (const s of (await c.getStats()).values()) {
+          if (s.type === 'transport') out.cipher = s.srtpCipher ?? ''
+          if (s.type === 'outbound-rtp') out.sent += s.packetsSent
+          if (s.type === 'inbound-rtp') out.received += s.packetsReceived
+          if (s.type === 'inbound-rtp' && s.kind === 'audio') out.audio += s.packetsReceived
+        }
+      }
+      return out
+    },
+    withhold(types) {
+      withheld.clear()
+      for (const t of types) withheld.add(t)
+    },
+    signs: () => signs,
+  }
+}
