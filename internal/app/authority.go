@@ -78,6 +78,9 @@ type (
 		Type    string          `json:"type"`
 		Payload json.RawMessage `json:"payload"`
 	}
+	holdQuestion struct {
+		Ticket ticket.Proof `json:"ticket"`
+	}
 	sealAnswer struct {
 		Message string `json:"message"`
 	}
@@ -101,7 +104,6 @@ type admitFacts struct {
 	Proof     signin.Proof   `json:"proof"`
 	Tickets   []ticket.Proof `json:"tickets"`
 	Seats     []admitSeat    `json:"seats"`
-	Held      bool           `json:"held"` // tickets were redeemed in time
 }
 
 type admitSeat struct {
@@ -134,6 +136,7 @@ type peopleGate interface {
 type authority struct {
 	devices    deviceGate
 	shelf      *shelf
+	visits     *visits
 	people     peopleGate
 	trust      *sealing.Trust
 	statement  crypto.Signer
@@ -153,6 +156,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		return err
 	}
 	defer devices.Close()
+	defer a.visits.close()
 	ring, err := keyring.OpenLocal(in.layout.Keyring(), passphrase)
 	if err != nil {
 		return err
@@ -197,6 +201,9 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		bus.Handle(conn, "revoke", func(ctx context.Context, _ bus.Name, q revokeQuestion) (revokeAnswer, error) {
 			g, err := devices.Revoke(ctx, q.Device, q.Reason)
 			return revokeAnswer{g}, err
+		}),
+		bus.Handle(conn, "hold", func(_ context.Context, _ bus.Name, q holdQuestion) (none, error) {
+			return none{}, a.hold(q.Ticket)
 		}),
 		bus.Handle(conn, "admit", func(ctx context.Context, _ bus.Name, q admitFacts) (admitAnswer, error) {
 			text, err := a.admit(ctx, q)
@@ -264,6 +271,9 @@ func openAuthority(in *installation) (a *authority, devices *attestation.Authori
 		return nil, nil, err
 	}
 	a.devices = devices
+	if a.visits, err = openVisits(in.layout.Authority()); err != nil {
+		return nil, nil, errors.Join(err, devices.Close())
+	}
 	return a, devices, nil
 }
 
@@ -362,14 +372,39 @@ func (a *authority) tickets(q admitFacts, st sealing.Statement, now time.Time) (
 		if err := jws.Peek(proof.Ticket, ticket.TypTicket, &c); err != nil {
 			return nil, problem.New(problem.CodeTicketInvalid, "%w", err)
 		}
-		if _, err := ticket.VerifyTicket(proof, a.ticketTrust(), ticket.Expected{
-			Hearing: st.Hearing, Purpose: interview.PurposeHearing, Participant: c.Participant, Device: st.Device, Now: now, Held: q.Held,
+		if err := a.acceptTicket(proof, c, ticket.Expected{
+			Hearing: st.Hearing, Purpose: interview.PurposeHearing, Participant: c.Participant, Device: st.Device, Now: now,
 		}); err != nil {
 			return nil, err
 		}
 		out[c.Participant] = true
 	}
 	return out, nil
+}
+
+// hold remembers a ticket for a hearing while its minutes last, so that it
+// keeps its seat for as long as it says. The door tells of it when the ticket
+// is redeemed: by the time of the admission the minutes may be over.
+func (a *authority) hold(proof ticket.Proof) error {
+	var c ticket.Claims
+	if err := jws.Peek(proof.Ticket, ticket.TypTicket, &c); err != nil {
+		return problem.New(problem.CodeTicketInvalid, "%w", err)
+	}
+	return a.acceptTicket(proof, c, ticket.Expected{
+		Hearing: c.Hearing, Purpose: interview.PurposeHearing, Participant: c.Participant, Device: c.Device, Now: time.Now(),
+	})
+}
+
+// acceptTicket verifies a ticket, peeked at before, and binds its visit to it.
+// Whether it was held before is authority's own knowledge, not the door's word.
+func (a *authority) acceptTicket(proof ticket.Proof, c ticket.Claims, want ticket.Expected) (err error) {
+	if want.Held, err = a.visits.held(c.Visit, proof.Ticket); err != nil {
+		return err
+	}
+	if _, err = ticket.VerifyTicket(proof, a.ticketTrust(), want); err != nil {
+		return err
+	}
+	return a.visits.use(c.Visit, proof.Ticket)
 }
 
 func (a *authority) ticketTrust() ticket.Trust {

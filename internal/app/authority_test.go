@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,13 +125,18 @@ func newVouched(t *testing.T) *vouched {
 	v.who = signin.Identity{Subject: "kaisa", Name: "Kaisa Laki", Role: string(interview.RoleCounsel)}
 	seat := admitSeat{Seat: interview.NewSeatID(), Participant: interview.NewParticipantID(), Role: interview.RoleCounsel, Name: "Kaisa Laki", Salt: make([]byte, sealing.MinSaltBytes)}
 	v.place = sealing.Place{Kind: sealing.KindPage, Hearing: v.hearing, Device: deviceID, Seats: []interview.SeatID{seat.Seat}, DTLS: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), Life: time.Hour}
-	v.facts = admitFacts{Rule: "interviewer-admits-by-name", Proof: signin.Proof{IDToken: "token"}, Seats: []admitSeat{seat}, Held: true}
+	v.facts = admitFacts{Rule: "interviewer-admits-by-name", Proof: signin.Proof{IDToken: "token"}, Seats: []admitSeat{seat}}
 	shelf, err := openShelf(t.TempDir(), v.office.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
+	visits, err := openVisits(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = visits.close() })
 	v.a = &authority{
-		devices: v, people: v, shelf: shelf, statement: testKey(t), sealing: testKey(t), bridge: v.bridge.Public(), deviceRoot: roots,
+		devices: v, people: v, shelf: shelf, visits: visits, statement: testKey(t), sealing: testKey(t), bridge: v.bridge.Public(), deviceRoot: roots,
 		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]*viewing{},
 	}
 	return v
@@ -256,6 +262,17 @@ func TestAuthorityCountersignsOnlyWhatProvesItself(t *testing.T) {
 			v.claims.Expires -= 900
 			v.claims.Until -= 900
 		}},
+		"ticket never held, its minutes over": {problem.CodeTicketStale, func(v *vouched) {
+			v.withApplicant()
+			v.claims.NotBefore -= 900
+			v.claims.Expires -= 900
+		}},
+		"visit used for another ticket": {problem.CodeTicketUsed, func(v *vouched) {
+			v.withApplicant()
+			if err := v.a.visits.use(v.claims.Visit, "ticket for another terminal"); err != nil {
+				v.t.Fatal(err)
+			}
+		}},
 		"ticket of a false bridge": {problem.CodeTicketInvalid, func(v *vouched) { v.withApplicant(); v.a.bridge = testKey(v.t).Public() }},
 		"recorder with a device's key": {problem.CodeStatementInvalid, func(v *vouched) {
 			v.place = sealing.Place{Kind: sealing.KindRecorder, Hearing: v.hearing, DTLS: v.place.DTLS, Life: time.Hour}
@@ -270,6 +287,43 @@ func TestAuthorityCountersignsOnlyWhatProvesItself(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.code)
 			}
 		})
+	}
+}
+
+// B21: a ticket that authority held in its minutes keeps its seat when they are
+// over, also after a restart; the door's word that it was redeemed is not asked.
+func TestAuthorityItselfRemembersTickets(t *testing.T) {
+	t.Parallel()
+	v := newVouched(t)
+	v.withApplicant()
+	first := v.ticket()
+	if err := v.a.hold(first); err != nil {
+		t.Fatal(err)
+	}
+	v.claims.ID = interview.NewTicketID()
+	if err := v.a.hold(v.ticket()); !errors.Is(err, problem.New(problem.CodeTicketUsed, "")) {
+		t.Errorf("a second ticket on the same visit: %v", err)
+	}
+	// The same visit, held in time, its minutes over now.
+	v.claims.Visit = interview.NewVisitID()
+	v.claims.NotBefore -= 900
+	v.claims.Expires -= 900
+	late := v.ticket()
+	if err := v.a.hold(late); !errors.Is(err, problem.New(problem.CodeTicketStale, "")) {
+		t.Errorf("held after its minutes: %v", err)
+	}
+	path := v.a.visits.db.Path()
+	if err := errors.Join(v.a.visits.use(v.claims.Visit, late.Ticket), v.a.visits.close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openVisits(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.close() })
+	v.a.visits, v.facts.Tickets = again, []ticket.Proof{late}
+	if _, err := v.ask(); err != nil {
+		t.Errorf("held ticket, minutes over: %v", err)
 	}
 }
 

@@ -200,7 +200,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	h := interview.NewAPI(api)
 	interview.Register(h, d.hearings, d.tickets)
 	agreements.Register(h, d.register)
-	kioskbridge.Register(h, d.tickets)
+	kioskbridge.Register(h, redeemer{d})
 	transcript.Register(h, d.records)
 	d.registerRecording(api)
 

@@ -24,6 +24,7 @@ import (
 	"kuule/interview/sealing"
 	"kuule/interview/ticket"
 	"kuule/interview/wire"
+	kioskbridge "kuule/kiosk-bridge"
 	"kuule/signaling"
 )
 
@@ -69,7 +70,7 @@ func (j joins) decide(ctx context.Context, h *interview.Hearing, st sealing.Stat
 		label = named.Label
 	}
 	out := signaling.Judgement{Label: label, Chair: true}
-	facts := admitFacts{Statement: join.Statement, Proof: proof, Tickets: proofs, Held: true}
+	facts := admitFacts{Statement: join.Statement, Proof: proof, Tickets: proofs}
 	var all []admission.Facts
 	for _, id := range st.Seats {
 		seat, booked := h.Seat(id)
@@ -179,6 +180,27 @@ func (j joins) heldTickets(ctx context.Context, h interview.HearingID, device in
 		held[t.Participant] = admission.Ticket{ID: t.ID, Hearing: t.Hearing, Participant: t.Participant, Device: device, Purpose: t.Purpose, Expires: t.Expires, Verdict: interview.Verified}
 	}
 	return held, proofs, checks, nil
+}
+
+// redeemer tells authority of tickets that are redeemed, in their minutes. It
+// implements kioskbridge.Redeemer.
+type redeemer struct{ *door }
+
+// Redeem redeems the ticket. Where authority could not be told, the seat can
+// still be taken within the ticket's own minutes.
+func (r redeemer) Redeem(ctx context.Context, id interview.TicketID, by kioskbridge.Redemption) (interview.Ticket, error) {
+	t, err := r.tickets.Redeem(ctx, id, by)
+	if err != nil || t.Purpose != interview.PurposeHearing {
+		return t, err
+	}
+	proof, _, err := r.tickets.Proof(ctx, id, by.Device)
+	if err == nil {
+		err = r.conn.Call(ctx, bus.Main(bus.Authority), "hold", holdQuestion{proof}, nil)
+	}
+	if err != nil {
+		slog.Warn("authority was not told of a redeemed ticket", "ticket", id, "err", err)
+	}
+	return t, nil
 }
 
 // salt makes a name's commitment the same for a member that comes back to a

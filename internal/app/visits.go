@@ -1,0 +1,62 @@
+package app
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/ticket"
+)
+
+// visits is authority's own memory of kiosk visits: which ticket a visit was
+// used for first. The door, which signs tickets and says when they were
+// redeemed, can so use a genuine visit for one ticket only, and cannot stretch
+// its minutes. Every entry is on the disk before it counts. Safe for
+// concurrent use.
+type visits struct{ db *bolt.DB }
+
+var bucketVisits = []byte("visits") // visit id -> hash of the ticket
+
+func openVisits(dir string) (*visits, error) {
+	path := filepath.Join(dir, "visits.db")
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return &visits{db}, nil
+}
+
+func (v *visits) close() error { return v.db.Close() }
+
+// held reports whether the visit was used for exactly this ticket before.
+func (v *visits) held(id interview.VisitID, signed string) (held bool, err error) {
+	err = v.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketVisits)
+		held = b != nil && string(b.Get([]byte(id.String()))) == ticket.Hash([]byte(signed))
+		return nil
+	})
+	return held, err
+}
+
+// use notes that the visit stands behind this ticket, and refuses with
+// CodeTicketUsed where another one was there first.
+func (v *visits) use(id interview.VisitID, signed string) error {
+	if held, err := v.held(id, signed); held || err != nil {
+		return err
+	}
+	return v.db.Update(func(tx *bolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketVisits)
+		if err != nil {
+			return err
+		}
+		key, mine := []byte(id.String()), ticket.Hash([]byte(signed))
+		if first := b.Get(key); first != nil && string(first) != mine {
+			return problem.New(problem.CodeTicketUsed, "visit %s was used for another ticket", id)
+		}
+		return b.Put(key, []byte(mine))
+	})
+}
