@@ -24,6 +24,7 @@ type commands struct {
 	Fill      fillCommand      `cmd:"" help:"Seat simulated people beside the one who tries it."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Hold a whole interview unattended."`
 	MakeMedia makeMediaCommand `cmd:"" help:"Make the simulated people's speech and pictures anew (espeak-ng, opusenc, ffmpeg)."`
+	Book      bookCommand      `cmd:"" hidden:"" help:"Book a hearing told of by standard input; started by up."`
 	Sit       sitCommand       `cmd:"" hidden:"" help:"Sit as simulated people, told of by standard input; started by fill."`
 }
 

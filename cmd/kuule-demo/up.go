@@ -211,10 +211,7 @@ func (d *demonstration) seat(p people.Party) error {
 	}
 	cmd := exec.Command(self, "sit")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if uid := d.BrowserUID(); uid != os.Geteuid() && os.Geteuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)} //nolint:gosec // a user id
-	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM, Credential: stage.Credential(d.BrowserUID())}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -379,4 +376,19 @@ func (sitCommand) Run(ctx context.Context) error {
 		return nil // sent home
 	}
 	return err
+}
+
+type bookCommand struct{}
+
+// Run books the hearing that standard input describes, and prints it.
+func (bookCommand) Run(ctx context.Context) error {
+	var e stage.Errand
+	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil {
+		return fmt.Errorf("book is started by kuule-demo up: %w", err)
+	}
+	h, err := e.Do(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(h)
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"kuule/cmd/kuule-demo/stage"
 	"kuule/interview"
@@ -52,10 +53,13 @@ type asked struct {
 
 const stepBrowsers = "three browsers"
 
+// browserTime bounds the browsers' whole journey.
+const browserTime = 4 * time.Minute
+
 // browsers is one step per line that the script tells. Since its steps are not
 // known before it runs, it is one step here, and fails with the first of them.
 func (r *rehearsal) browsers() []step {
-	return []step{{stepBrowsers, r.browse}}
+	return []step{{name: stepBrowsers, do: r.browse, long: browserTime}}
 }
 
 func (r *rehearsal) browse(ctx context.Context) (string, error) {

@@ -20,11 +20,11 @@ import (
 // evidence is what is left, checked with the programs that others would use.
 func (r *rehearsal) evidence() []step {
 	return []step{
-		{"evidence bundle written", r.writeEvidence},
-		{"log cosigned, bundle verifies", r.verify},
-		{"one flipped byte is refused", r.flip},
-		{"playback exported", r.export},
-		{"what was said is in it", r.listen},
+		{name: "evidence bundle written", do: r.writeEvidence},
+		{name: "log cosigned, bundle verifies", do: r.verify},
+		{name: "one flipped byte is refused", do: r.flip},
+		{name: "playback exported", do: r.export},
+		{name: "what was said is in it", do: r.listen},
 	}
 }
 
@@ -243,12 +243,16 @@ func (r *rehearsal) findBase(sounds []sound) (interview.Micros, error) {
 	return 0, fmt.Errorf("the first sentence (%q by %s) is not in the export", first.clip.Text, first.clip.Voice)
 }
 
-// audibleTracks is what can be said where browsers spoke: every sound is there.
+// audibleTracks is what can be said where browsers gave their voice's tone all
+// the time: each sound is audible, and is its speaker's.
 func audibleTracks(sounds []sound, pictures int) (string, error) {
 	for _, one := range sounds {
 		if l := loudness(one.pcm); l < audible {
 			return "", fmt.Errorf("%s is not audible: %.0f dB", one.title, l)
 		}
+		if v, dB := whose(one.pcm); v == "" || !strings.Contains(one.title, string(v)) {
+			return "", fmt.Errorf("%s sounds like %q (%.0f dB)", one.title, v, dB)
+		}
 	}
-	return fmt.Sprintf("%d sounds, all audible, and %d pictures, all decodable", len(sounds), pictures), nil
+	return fmt.Sprintf("%d sounds, each audible and with its speaker's own tone, and %d pictures, all decodable", len(sounds), pictures), nil
 }

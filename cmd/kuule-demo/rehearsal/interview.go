@@ -97,13 +97,13 @@ func Run(ctx context.Context, o Options) (Report, error) {
 // before is everything up to the door of the room.
 func (r *rehearsal) before() []step {
 	return []step{
-		{"installation", r.install},
-		{"agreements", r.agree},
-		{"devices enrolled", r.enrol},
-		{"agents attested", r.agents},
-		{"signed in", r.signIn},
-		{"booked", r.book},
-		{"kiosk visit", r.kiosk},
+		{name: "installation", do: r.install},
+		{name: "agreements", do: r.agree},
+		{name: "devices enrolled", do: r.enrol},
+		{name: "agents attested", do: r.agents},
+		{name: "signed in", do: r.signIn},
+		{name: "booked", do: r.book},
+		{name: "kiosk visit", do: r.kiosk},
 	}
 }
 
@@ -267,18 +267,18 @@ func (r *rehearsal) kiosk(ctx context.Context) (string, error) {
 // room is what happens in the room, with Go members.
 func (r *rehearsal) room() []step {
 	return []step{
-		{"ticket redeemed", r.redeem},
-		{"room entered", r.enter},
-		{"admitted by name", r.admit},
-		{"keys agree", r.keys},
-		{"each hears the others", r.hear},
-		{"on record", r.record},
-		{"recorder killed", r.killRecorder},
-		{"recorder back, resumed", r.resumeAfterKill},
-		{"transcript typed", r.typeLines},
-		{"pause: nothing recorded", r.pause},
-		{"resumed after pause", r.resume},
-		{"hearing ended", r.end},
+		{name: "ticket redeemed", do: r.redeem},
+		{name: "room entered", do: r.enter},
+		{name: "admitted by name", do: r.admit},
+		{name: "keys agree", do: r.keys},
+		{name: "each hears the others", do: r.hear},
+		{name: "on record", do: r.record},
+		{name: "recorder killed", do: r.killRecorder},
+		{name: "recorder back, resumed", do: r.resumeAfterKill},
+		{name: "transcript typed", do: r.typeLines},
+		{name: "pause: nothing recorded", do: r.pause},
+		{name: "resumed after pause", do: r.resume},
+		{name: "hearing ended", do: r.end},
 	}
 }
 

@@ -29,6 +29,7 @@ type Report struct {
 type step struct {
 	name string
 	do   func(context.Context) (string, error)
+	long time.Duration // 0: stepTime
 }
 
 // stepTime bounds one step.
@@ -59,7 +60,7 @@ func run(ctx context.Context, steps []step, tell func(Result)) Report {
 }
 
 func (s step) try(ctx context.Context) (r Result) {
-	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	ctx, cancel := context.WithTimeout(ctx, max(stepTime, s.long))
 	defer cancel()
 	began := time.Now()
 	detail, err := s.do(ctx)

@@ -24,7 +24,7 @@ func TestReportNamesEveryStep(t *testing.T) {
 		"absent":    {fmt.Errorf("%w: no such script", ErrAbsent), false, "absent: no such script"},
 	} {
 		var told []string
-		report := run(t.Context(), []step{{"one", fine}, {"two", func(context.Context) (string, error) { return "found", tc.second }}, {"three", fine}},
+		report := run(t.Context(), []step{{name: "one", do: fine}, {name: "two", do: func(context.Context) (string, error) { return "found", tc.second }}, {name: "three", do: fine}},
 			func(r Result) { told = append(told, r.Name) })
 		if report.OK != tc.ok || len(report.Steps) != 3 || strings.Join(told, " ") != "one two three" {
 			t.Errorf("%s: %+v told %v", name, report, told)

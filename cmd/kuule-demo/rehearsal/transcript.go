@@ -82,7 +82,7 @@ func (r *rehearsal) after() []step {
 	var content record.Content
 	var amendment record.Amendment
 	return []step{
-		{"version 1 sealed", func(ctx context.Context) (detail string, err error) {
+		{name: "version 1 sealed", do: func(ctx context.Context) (detail string, err error) {
 			if one, content, err = r.seal(ctx); err != nil {
 				return "", err
 			}
@@ -94,12 +94,12 @@ func (r *rehearsal) after() []step {
 			}
 			return fmt.Sprintf("%d lines under the pinned sealing key; refused: changing one (%s)", len(content.Utterances), problem.CodeSealed), nil
 		}},
-		{"delivered", func(ctx context.Context) (string, error) { return r.deliver(ctx, one) }},
-		{"amendment, answer, confirmation", func(ctx context.Context) (detail string, err error) {
+		{name: "delivered", do: func(ctx context.Context) (string, error) { return r.deliver(ctx, one) }},
+		{name: "amendment, answer, confirmation", do: func(ctx context.Context) (detail string, err error) {
 			amendment, err = r.correct(ctx, one, content)
 			return fmt.Sprintf("amendment %s to one line by the applicant's seat, answered by the interviewer, confirmed with amendments", amendment.ID), err
 		}},
-		{"version 2 quotes version 1", func(ctx context.Context) (detail string, err error) {
+		{name: "version 2 quotes version 1", do: func(ctx context.Context) (detail string, err error) {
 			if two, content, err = r.seal(ctx); err != nil {
 				return "", err
 			}
