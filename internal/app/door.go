@@ -179,9 +179,11 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	certs, err := emrtd.ParseCertificates(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", trustListFile, err)
+	var certs []*emrtd.Certificate // without any, no document's issuer is known
+	if len(text) > 0 {
+		if certs, err = emrtd.ParseCertificates(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", trustListFile, err)
+		}
 	}
 	list, err := emrtd.NewTrustList(certs...)
 	if err != nil {

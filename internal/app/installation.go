@@ -57,6 +57,9 @@ func Init(o InitOptions) (err error) {
 	if err := o.Config.Check(); err != nil {
 		return err
 	}
+	if o.Config.Identity.Issuer == "" || o.Config.Identity.ClientID == "" {
+		return errors.New("no sign-in is configured: name the provider by identity.issuer and identity.client_id in the configuration file")
+	}
 	dir, layout := o.Config.Data, o.Config.Layout()
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty: choose another folder", dir)
