@@ -3,12 +3,11 @@ package emrtdtest
 import (
 	"bytes"
 	"context"
-	"crypto/cipher"
-	"crypto/des" // the chip speaks what chips speak
 	"crypto/rand"
-	"crypto/sha1"
+	"crypto/sha1" // the chip speaks what chips speak
 	"encoding/binary"
 	"errors"
+	"math/big"
 	"sync"
 )
 
@@ -17,32 +16,45 @@ const (
 	fidSOD = 0x011D
 	fidDG1 = 0x0101
 	fidDG2 = 0x0102
+
+	fidCardAccess   = 0x011C
+	fidCardSecurity = 0x011D // in the card itself, where SOD's number is free
+	fidATR          = 0x2F01
 )
 
 // ErrSilent is what a reader gets of a chip that does not answer.
 var ErrSilent = errors.New("test chip is silent")
 
-// Card is a chip with Basic Access Control and secure messaging. It is safe for
-// concurrent use, one command at a time.
+// Card is a chip with Basic Access Control or PACE, secure messaging, and the
+// proofs that it has keys for. It is safe for concurrent use, one command at a
+// time.
 type Card struct {
 	mu     sync.Mutex
 	ke, km []byte
-	files  map[uint16][]byte
+	files  map[uint16][]byte // of the travel document's application
+	master map[uint16][]byte // of the card itself
 
-	selected  bool
+	secrets  secrets
+	selected bool // the application
+	handed   *paceRun
+	agreed   *session // what the session becomes after this answer
+
 	challenge []byte
 	session   *session
 	current   []byte
 	count     int
 
-	dead, paceOnly, corrupt bool
-	silentAfter             int
+	dead, noBAC, corrupt bool
+	silentAfter          int
+	silentOn             byte // an instruction within secure messaging
+	liar                 bool // says yes to any password
 }
 
-func newCard(zone string, files map[uint16][]byte) *Card {
+func newCard(zone string, files, master map[uint16][]byte, s secrets) *Card {
 	info := zone[44:54] + zone[57:64] + zone[65:72]
 	h := sha1.Sum([]byte(info))
-	return &Card{ke: derive(h[:16], 1), km: derive(h[:16], 2), files: files}
+	s.zone = h[:]
+	return &Card{ke: derive(h[:16], 1), km: derive(h[:16], 2), files: files, master: master, secrets: s}
 }
 
 // Commands is the number of commands since the chip was made.
@@ -56,7 +68,7 @@ func (c *Card) Commands() int {
 func (c *Card) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.selected, c.challenge, c.session, c.current = false, nil, nil, nil
+	c.selected, c.challenge, c.session, c.current, c.handed = false, nil, nil, nil, nil
 }
 
 // Transmit answers one command APDU.
@@ -75,6 +87,9 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		return status(0x6700), nil
 	}
 	if cmd.cla&0x0C == 0x0C {
+		if c.silentOn != 0 && cmd.ins == c.silentOn {
+			return nil, ErrSilent
+		}
 		return c.protected(cmd), nil
 	}
 	if c.session != nil { // a command in the clear ends the session (9303-11, 9.8.2)
@@ -140,14 +155,32 @@ func status(sw uint16) []byte { return []byte{byte(sw >> 8), byte(sw)} }
 func (c *Card) clear(cmd command) []byte {
 	switch {
 	case cmd.ins == 0xA4 && cmd.p1 == 4:
-		if !bytes.Equal(cmd.data, []byte{0xA0, 0, 0, 2, 0x47, 0x10, 1}) {
+		if !isApplication(cmd.data) {
 			return status(0x6A82)
 		}
-		if c.paceOnly {
+		if c.noBAC {
 			return status(0x6982)
 		}
 		c.selected = true
 		return status(0x9000)
+	case !c.selected && cmd.ins == 0xA4 && cmd.p1 == 2 && len(cmd.data) == 2:
+		f, ok := c.master[binary.BigEndian.Uint16(cmd.data)]
+		if !ok {
+			return status(0x6A82)
+		}
+		if binary.BigEndian.Uint16(cmd.data) == fidCardSecurity {
+			return status(0x6982)
+		}
+		c.current = f
+		return status(0x9000)
+	case !c.selected && cmd.ins == 0xB0:
+		data, sw := c.readAt(int(cmd.p1&0x7F)<<8|int(cmd.p2), cmd.le)
+		return append(bytes.Clone(data), status(sw)...)
+	case !c.selected && cmd.ins == 0x22 && cmd.p1 == 0xC1 && cmd.p2 == 0xA4:
+		return status(c.choosePACE(cmd.data))
+	case !c.selected && cmd.ins == 0x86:
+		data, sw := c.stepPACE(cmd)
+		return append(bytes.Clone(data), status(sw)...)
 	case !c.selected:
 		return status(0x6985)
 	case cmd.ins == 0x84:
@@ -162,6 +195,10 @@ func (c *Card) clear(cmd command) []byte {
 	return status(0x6982) // nothing is given in the clear
 }
 
+func isApplication(name []byte) bool {
+	return bytes.Equal(name, []byte{0xA0, 0, 0, 2, 0x47, 0x10, 1})
+}
+
 // authenticate is the chip's half of 9303-11, 4.3.1.
 func (c *Card) authenticate(cmd command) []byte {
 	rnd := c.challenge
@@ -170,7 +207,7 @@ func (c *Card) authenticate(cmd command) []byte {
 		return status(0x6985)
 	}
 	sealed, sum := cmd.data[:32], cmd.data[32:]
-	if !bytes.Equal(sum, retailMAC(c.km, pad(sealed))) {
+	if !bytes.Equal(sum, retailMAC(c.km, pad(sealed, 8))) {
 		return status(0x6300)
 	}
 	plain := cbc(c.ke, sealed, false)
@@ -187,9 +224,10 @@ func (c *Card) authenticate(cmd command) []byte {
 	for i := range seed {
 		seed[i] = kIFD[i] ^ kIC[i]
 	}
-	c.session = &session{ke: derive(seed, 1), km: derive(seed, 2), counter: binary.BigEndian.Uint64(join(rnd[4:], rndIFD[4:]))}
+	c.session = newSession(TDES, seed)
+	c.session.counter = new(big.Int).SetBytes(join(rnd[4:], rndIFD[4:]))
 	c.current = nil
-	return join(answer, retailMAC(c.km, pad(answer)), status(0x9000))
+	return join(answer, retailMAC(c.km, pad(answer, 8)), status(0x9000))
 }
 
 func (c *Card) protected(cmd command) []byte {
@@ -206,16 +244,36 @@ func (c *Card) protected(cmd command) []byte {
 	if c.corrupt && len(data) > 100 {
 		out[len(out)/2] ^= 1
 	}
+	if c.agreed != nil {
+		c.session, c.agreed = c.agreed, nil
+	}
 	return out
 }
 
 func (c *Card) execute(cmd command) ([]byte, uint16) {
 	switch cmd.ins {
+	case 0x22:
+		return nil, c.chooseKey(cmd)
+	case 0x86:
+		return c.agreeKey(objects(objects(cmd.data)[0x7C])[0x80])
+	case 0x88:
+		return c.secrets.active.answer(cmd.data)
 	case 0xA4:
+		if cmd.p1 == 4 {
+			if !isApplication(cmd.data) {
+				return nil, 0x6A82
+			}
+			c.selected, c.current = true, nil
+			return nil, 0x9000
+		}
 		if len(cmd.data) != 2 {
 			return nil, 0x6700
 		}
-		f, ok := c.files[binary.BigEndian.Uint16(cmd.data)]
+		files := c.files
+		if !c.selected {
+			files = c.master
+		}
+		f, ok := files[binary.BigEndian.Uint16(cmd.data)]
 		if !ok {
 			return nil, 0x6A82
 		}
@@ -245,153 +303,3 @@ func (c *Card) readAt(offset, n int) ([]byte, uint16) {
 	}
 	return c.current[offset:min(len(c.current), offset+n)], 0x9000
 }
-
-// session is the chip's side of secure messaging (9303-11, 9.8).
-type session struct {
-	ke, km  []byte
-	counter uint64
-}
-
-func (s *session) next() []byte {
-	s.counter++
-	return binary.BigEndian.AppendUint64(nil, s.counter)
-}
-
-func (s *session) open(cmd command) (command, bool) {
-	ssc := s.next()
-	inner := command{ins: cmd.ins, p1: cmd.p1, p2: cmd.p2}
-	var covered, sum []byte
-	for b := cmd.data; len(b) > 0; {
-		if len(b) < 2 {
-			return inner, false
-		}
-		n, at := int(b[1]), 2
-		switch {
-		case n == 0x81 && len(b) > 2:
-			n, at = int(b[2]), 3
-		case n == 0x82 && len(b) > 3:
-			n, at = int(binary.BigEndian.Uint16(b[2:])), 4
-		case n > 127:
-			return inner, false
-		}
-		if at+n > len(b) {
-			return inner, false
-		}
-		tag, value := b[0], b[at:at+n]
-		if tag == 0x8E {
-			sum = value
-		} else {
-			covered = append(covered, b[:at+n]...)
-		}
-		switch tag {
-		case 0x87:
-			if n < 9 || value[0] != 1 {
-				return inner, false
-			}
-			inner.data = value[1:]
-		case 0x85:
-			inner.data = value
-		case 0x97:
-			for _, x := range value {
-				inner.le = inner.le<<8 | int(x)
-			}
-			if inner.le == 0 {
-				inner.le = 256
-			}
-		}
-		b = b[at+n:]
-	}
-	text := append(ssc, pad([]byte{cmd.cla, cmd.ins, cmd.p1, cmd.p2})...)
-	if len(covered) > 0 {
-		text = append(text, pad(covered)...)
-	}
-	if !bytes.Equal(sum, retailMAC(s.km, text)) {
-		return inner, false
-	}
-	if inner.data != nil {
-		if len(inner.data)%8 != 0 {
-			return inner, false
-		}
-		plain := bytes.TrimRight(cbc(s.ke, inner.data, false), "\x00")
-		if len(plain) == 0 || plain[len(plain)-1] != 0x80 {
-			return inner, false
-		}
-		inner.data = plain[:len(plain)-1]
-	}
-	return inner, true
-}
-
-func (s *session) seal(data []byte, sw uint16, odd bool) []byte {
-	ssc := s.next()
-	var body []byte
-	if len(data) > 0 && odd {
-		body = object(0x85, cbc(s.ke, pad(data), true))
-	} else if len(data) > 0 {
-		body = object(0x87, append([]byte{1}, cbc(s.ke, pad(data), true)...))
-	}
-	body = append(body, object(0x99, status(sw))...)
-	sum := retailMAC(s.km, append(ssc, pad(body)...))
-	return join(body, object(0x8E, sum), status(sw))
-}
-
-func derive(seed []byte, n byte) []byte {
-	h := sha1.Sum(join(seed, []byte{0, 0, 0, n}))
-	for i := range h {
-		ones := 0
-		for bit := 1; bit < 8; bit++ {
-			ones += int(h[i]>>bit) & 1
-		}
-		h[i] = h[i]&^1 | byte(1-ones%2)
-	}
-	return h[:16]
-}
-
-func pad(b []byte) []byte {
-	out := append(bytes.Clone(b), 0x80)
-	for len(out)%8 != 0 {
-		out = append(out, 0)
-	}
-	return out
-}
-
-func cbc(key, in []byte, encrypt bool) []byte {
-	block, err := des.NewTripleDESCipher(join(key, key[:8]))
-	if err != nil {
-		panic(err) // the key's length is ours
-	}
-	out, iv := make([]byte, len(in)), make([]byte, 8)
-	if encrypt {
-		cipher.NewCBCEncrypter(block, iv).CryptBlocks(out, in)
-	} else {
-		cipher.NewCBCDecrypter(block, iv).CryptBlocks(out, in)
-	}
-	return out
-}
-
-// retailMAC is ISO/IEC 9797-1 algorithm 3: DES in a chain, triple at its end.
-func retailMAC(key, padded []byte) []byte {
-	first, err := des.NewCipher(key[:8])
-	if err != nil {
-		panic(err)
-	}
-	out := make([]byte, len(padded))
-	cipher.NewCBCEncrypter(first, make([]byte, 8)).CryptBlocks(out, padded)
-	last := cbcBlock(key[8:16], out[len(out)-8:], false)
-	return cbcBlock(key[:8], last, true)
-}
-
-func cbcBlock(key, in []byte, encrypt bool) []byte {
-	b, err := des.NewCipher(key)
-	if err != nil {
-		panic(err)
-	}
-	out := make([]byte, 8)
-	if encrypt {
-		b.Encrypt(out, in)
-	} else {
-		b.Decrypt(out, in)
-	}
-	return out
-}
-
-func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }

@@ -2,7 +2,10 @@ package emrtdtest
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,7 +13,8 @@ import (
 // Variant is a passport that is wrong in one way.
 type Variant string
 
-// Variants. Each differs from [Genuine] in the one thing that its name says.
+// Variants. Each differs from [Genuine] in the one thing that its name says; of
+// those that need a chip with PACE or keys, the genuine ones come first.
 const (
 	Genuine         Variant = "genuine"
 	AlteredDG1      Variant = "altered-dg1"      // the chip's zone was rewritten
@@ -30,14 +34,67 @@ const (
 	ExpiredDocument Variant = "expired-document" //
 	DeadChip        Variant = "dead-chip"        // never answers
 	TornChip        Variant = "torn-chip"        // falls silent while being read
-	PACEOnly        Variant = "pace-only"        // no basic access control
+	PACEOnly        Variant = "pace-only"        // no basic access control, and no PACE either
 	WrongChecksum   Variant = "wrong-checksum"   // somebody on the way changes answers
+
+	RevokedSigner     Variant = "revoked-signer"     // withdrawn before it signed
+	RevokedLater      Variant = "revoked-later"      // withdrawn since it signed
+	CompromisedSigner Variant = "compromised-signer" // withdrawn since, because others have its key
+
+	WithPACE        Variant = "with-pace"           // PACE with generic mapping, no other way in
+	WithMapping     Variant = "with-chip-mapping"   // PACE with chip authentication mapping
+	WithActive      Variant = "with-active-auth"    // a key for active authentication
+	WithAgreement   Variant = "with-chip-auth"      // a key for chip authentication
+	WithAll         Variant = "with-everything"     // PACE, both keys and the holder's details
+	WrongMRZPACE    Variant = "wrong-mrz-pace"      // as WrongMRZ, opened by PACE
+	LyingPACE       Variant = "lying-pace"          // a chip that takes any password
+	StrippedPACE    Variant = "stripped-pace"       // EF.CardAccess was taken away
+	ForeignPACE     Variant = "foreign-pace"        // EF.CardAccess was rewritten
+	UnsignedPACE    Variant = "unsigned-pace"       // EF.CardAccess offers what no DG14 signs
+	UnknownPACE     Variant = "unknown-pace"        // offers PACE with integrated mapping only
+	ClonedMapping   Variant = "cloned-chip-mapping" // copies without the private keys
+	ClonedActive    Variant = "cloned-active-auth"  //
+	ClonedAgreement Variant = "cloned-chip-auth"    //
+	StrippedKeys    Variant = "stripped-keys"       // a copy that leaves DG14 and DG15 out
+	AlteredDG14     Variant = "altered-dg14"        // a copy with a chip authentication key of its own
+	AlteredDG15     Variant = "altered-dg15"        // a copy with an active authentication key of its own
+	AlteredDG11     Variant = "altered-dg11"        // the holder's details were rewritten
+	ForeignSecurity Variant = "foreign-security"    // EF.CardSecurity signed by a state that nobody knows
+	TornAgreement   Variant = "torn-chip-auth"      // falls silent while proving its key
 )
 
 // Variants lists all, genuine first.
 func Variants() []Variant {
-	return []Variant{Genuine, AlteredDG1, AlteredDG2, AlteredSOD, MissingDG2, StrippedHash, HugeDG2, UnknownIssuer, ForgedSigner,
-		OtherState, ExpiredSigner, SignedTooLate, WrongMRZ, OtherPrint, WrongDigit, ExpiredDocument, DeadChip, TornChip, PACEOnly, WrongChecksum}
+	return []Variant{
+		Genuine, AlteredDG1, AlteredDG2, AlteredSOD, MissingDG2, StrippedHash, HugeDG2, UnknownIssuer, ForgedSigner,
+		OtherState, ExpiredSigner, SignedTooLate, WrongMRZ, OtherPrint, WrongDigit, ExpiredDocument, DeadChip, TornChip, PACEOnly, WrongChecksum,
+		RevokedSigner, RevokedLater, CompromisedSigner,
+		WithPACE, WithMapping, WithActive, WithAgreement, WithAll, WrongMRZPACE, LyingPACE, StrippedPACE, ForeignPACE, UnsignedPACE, UnknownPACE,
+		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TornAgreement,
+	}
+}
+
+// chip is what a variant's chip can do.
+func (v Variant) chip() Chip {
+	pace := []PACE{{Curve: BrainpoolP256r1, Cipher: AES128}}
+	agreement := &Agreement{Curve: BrainpoolP256r1, Cipher: AES128, Explicit: true}
+	switch v {
+	case WithPACE, WrongMRZPACE, LyingPACE, ForeignPACE:
+		return Chip{PACE: pace, NoBAC: true, CAN: "271828"}
+	case StrippedPACE, UnsignedPACE:
+		return Chip{PACE: pace}
+	case UnknownPACE:
+		return Chip{PACE: []PACE{{Curve: P256, Cipher: AES128, Integrated: true}}}
+	case WithMapping, ClonedMapping, ForeignSecurity:
+		return Chip{PACE: []PACE{{Curve: P256, Cipher: AES128, CAM: true}}, NoBAC: true}
+	case WithActive, ClonedActive, AlteredDG15:
+		return Chip{Active: P256}
+	case WithAgreement, ClonedAgreement, AlteredDG14, TornAgreement:
+		return Chip{Agreement: agreement}
+	case WithAll, StrippedKeys, AlteredDG11:
+		return Chip{PACE: pace, Agreement: agreement, Active: BrainpoolP256r1, Details: true, LongAnswers: 1500}
+	}
+	return Chip{}
 }
 
 // Person is an invented holder.
@@ -60,8 +117,11 @@ type Passport struct {
 // Card returns the passport's chip. It is one chip: reset it between readers.
 func (p *Passport) Card() *Card { return p.card }
 
-// Issue makes a passport for a person.
-func (s *State) Issue(who Person, v Variant) (*Passport, error) {
+// Issue makes a passport for a person, with the chip that the variant needs.
+func (s *State) Issue(who Person, v Variant) (*Passport, error) { return s.IssueChip(who, v.chip(), v) }
+
+// IssueChip makes a passport with a chip of one's choice.
+func (s *State) IssueChip(who Person, chip Chip, v Variant) (*Passport, error) {
 	from := s
 	var err error
 	switch v {
@@ -76,10 +136,10 @@ func (s *State) Issue(who Person, v Variant) (*Passport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return from.issue(who, v)
+	return from.issue(who, chip, v)
 }
 
-func (s *State) issue(who Person, v Variant) (*Passport, error) {
+func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 	expiry := s.now.AddDate(4, 0, 0)
 	if v == ExpiredDocument {
 		expiry = s.now.AddDate(0, 0, -2)
@@ -91,7 +151,7 @@ func (s *State) issue(who Person, v Variant) (*Passport, error) {
 	zone := zoneTD3(issuer, who, expiry)
 	printed := zone
 	switch v {
-	case WrongMRZ:
+	case WrongMRZ, WrongMRZPACE:
 		other := who
 		other.DocumentNumber = "Z" + who.DocumentNumber[1:]
 		printed = zoneTD3(issuer, other, expiry)
@@ -109,41 +169,132 @@ func (s *State) issue(who Person, v Variant) (*Passport, error) {
 	if err != nil {
 		return nil, err
 	}
-	dg1, dg2 := dataGroup1(zone), dataGroup2(jpg, w, h)
-	sod, err := s.sign(map[int][]byte{1: dg1, 2: dg2}, v)
+	var e encoder
+	keys, err := chip.equip(&e)
 	if err != nil {
 		return nil, err
 	}
-	switch v {
-	case AlteredDG1:
-		dg1 = dataGroup1(strings.Replace(zone, who.GivenNames[:1], "Q", 1))
-	case AlteredDG2:
-		if jpg, w, h, err = portrait("somebody else"); err != nil {
-			return nil, err
-		}
-		dg2 = dataGroup2(jpg, w, h)
-	case HugeDG2:
-		dg2 = append([]byte{0x75, 0x83, 0xFF, 0xFF, 0xFF}, dg2...)
+	groups := map[int][]byte{1: dataGroup1(zone), 2: dataGroup2(jpg, w, h)}
+	if chip.Details {
+		maps.Copy(groups, detailFiles(who))
 	}
-	files := map[uint16][]byte{fidCOM: commonData(0x61, 0x75), fidSOD: sod, fidDG1: dg1, fidDG2: dg2}
-	if v == MissingDG2 {
-		delete(files, fidDG2)
+	if infos := slices.Concat(keys.access, keys.signed); len(infos) > 0 && v != UnsignedPACE {
+		groups[14] = object(0x6E, e.infos(infos))
 	}
-	card := newCard(zone, files)
+	if keys.dg15 != nil {
+		groups[15] = keys.dg15
+	}
+	signer, sod, err := s.sign(groups, v)
+	if err != nil {
+		return nil, err
+	}
+	master, err := s.master(&e, signer, chip, keys, v)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.spoil(&e, groups, keys, who, zone, chip, v); err != nil {
+		return nil, err
+	}
+	files := map[uint16][]byte{fidSOD: sod}
+	var tags []byte
+	for _, n := range slices.Sorted(maps.Keys(groups)) {
+		files[fidDG1-1+uint16(n)] = groups[n]
+		tags = append(tags, groups[n][0])
+	}
+	files[fidCOM] = commonData(tags...)
+	card := newCard(zone, files, master, keys.secrets)
+	card.noBAC = chip.NoBAC
 	switch v {
 	case DeadChip:
 		card.dead = true
 	case TornChip:
 		card.silentAfter = 9
+	case TornAgreement:
+		card.silentOn = 0x86
 	case PACEOnly:
-		card.paceOnly = true
+		card.noBAC = true
 	case WrongChecksum:
 		card.corrupt = true
+	case LyingPACE:
+		card.liar, card.secrets.zone = true, []byte("another password")
 	}
 	return &Passport{Printed: printed[:44] + "\n" + printed[44:], SOD: sod, card: card}, nil
 }
 
-func (s *State) sign(groups map[int][]byte, v Variant) ([]byte, error) {
+// master makes the files beside the application: what the chip offers before a
+// key is known, and what its state signed of the mapping's key.
+func (s *State) master(e *encoder, d *signer, chip Chip, keys *content, v Variant) (map[uint16][]byte, error) {
+	out := map[uint16][]byte{}
+	if len(keys.access) > 0 && v != StrippedPACE {
+		out[fidCardAccess] = e.infos(keys.access)
+	}
+	if v == ForeignPACE {
+		weaker, err := PACE{Curve: P256, Cipher: TDES}.info(e)
+		if err != nil {
+			return nil, err
+		}
+		out[fidCardAccess] = e.infos(append(slices.Clone(keys.access), weaker))
+	}
+	if len(keys.security) > 0 {
+		if v == ForeignSecurity {
+			nobody, err := NewState(s.Alpha2, s.Alpha3, s.scheme, s.now)
+			if err != nil {
+				return nil, err
+			}
+			if d, err = nobody.newSigner(s.now.AddDate(-1, 0, 0), s.now.AddDate(1, 0, 0), s.now); err != nil {
+				return nil, err
+			}
+		}
+		security, err := d.cms(e, asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 3, 2, 1}, e.infos(keys.security))
+		if err != nil {
+			return nil, err
+		}
+		out[fidCardSecurity] = security
+	}
+	if chip.LongAnswers > 0 {
+		out[fidATR] = answerLimits(chip.LongAnswers)
+	}
+	return out, e.err
+}
+
+// spoil does to the chip's groups what the variant's name says.
+func (s *State) spoil(e *encoder, groups map[int][]byte, keys *content, who Person, zone string, chip Chip, v Variant) error {
+	switch v {
+	case AlteredDG1:
+		groups[1] = dataGroup1(strings.Replace(zone, who.GivenNames[:1], "Q", 1))
+	case AlteredDG2:
+		jpg, w, h, err := portrait("somebody else")
+		if err != nil {
+			return err
+		}
+		groups[2] = dataGroup2(jpg, w, h)
+	case HugeDG2:
+		groups[2] = append([]byte{0x75, 0x83, 0xFF, 0xFF, 0xFF}, groups[2]...)
+	case MissingDG2:
+		delete(groups, 2)
+	case AlteredDG11:
+		groups[11] = bytes.Replace(groups[11], []byte("ZENITH"), []byte("ATHENS"), 1)
+	case ClonedMapping, ClonedActive, ClonedAgreement:
+		return keys.forget(chip)
+	case StrippedKeys:
+		delete(groups, 14)
+		delete(groups, 15)
+	case AlteredDG14, AlteredDG15:
+		other, err := chip.equip(e)
+		if err != nil {
+			return err
+		}
+		keys.secrets = other.secrets
+		if v == AlteredDG15 {
+			groups[15] = other.dg15
+			return e.err
+		}
+		groups[14] = object(0x6E, e.infos(other.signed))
+	}
+	return e.err
+}
+
+func (s *State) sign(groups map[int][]byte, v Variant) (*signer, []byte, error) {
 	notBefore, notAfter, at := s.now.AddDate(-1, 0, 0), s.now.AddDate(9, 0, 0).AddDate(0, -1, 0), s.now.AddDate(0, -1, 0)
 	switch v {
 	case ExpiredSigner:
@@ -153,24 +304,33 @@ func (s *State) sign(groups map[int][]byte, v Variant) ([]byte, error) {
 	}
 	d, err := s.newSigner(notBefore, notAfter, at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	switch v {
+	case RevokedSigner:
+		s.revoke(d, at.AddDate(0, -1, 0), 4) // superseded
+	case RevokedLater:
+		s.revoke(d, at.AddDate(0, 0, 7), 4)
+	case CompromisedSigner:
+		s.revoke(d, at.AddDate(0, 0, 7), 1) // key compromise
+	}
+	listed := maps.Clone(groups)
 	if v == StrippedHash {
-		delete(groups, 2)
+		delete(listed, 2)
 	}
-	sod, err := d.securityObject(groups)
+	sod, err := d.securityObject(listed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if v == AlteredSOD {
 		// The forger rewrites a hash inside the signed content.
 		i := bytes.Index(sod, []byte{0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20})
 		if i < 0 {
-			return nil, fmt.Errorf("no hash of group 1 in the security object")
+			return nil, nil, fmt.Errorf("no hash of group 1 in the security object")
 		}
 		sod[i+10] ^= 1
 	}
-	return sod, nil
+	return d, sod, nil
 }
 
 // zoneTD3 writes the 88 characters of a booklet's zone (9303-4, 4.2).

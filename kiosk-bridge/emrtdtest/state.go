@@ -36,6 +36,8 @@ type State struct {
 	scheme Scheme
 	root   *x509.Certificate
 	rootK  *ecdsa.PrivateKey
+
+	revoked []x509.RevocationListEntry
 }
 
 // NewState makes a state with a fresh authority. The letters are those of its
@@ -70,6 +72,24 @@ func (s *State) CSCA() []byte { return bytes.Clone(s.root.Raw) }
 // CSCAPEM is the same in PEM.
 func (s *State) CSCAPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.root.Raw})
+}
+
+// CRL is the state's list of withdrawn signers, made now and good for a month.
+func (s *State) CRL() ([]byte, error) { return s.crl(s.now, s.now.AddDate(0, 1, 0)) }
+
+// StaleCRL is the same list, which should have been replaced a day ago.
+func (s *State) StaleCRL() ([]byte, error) {
+	return s.crl(s.now.AddDate(0, -1, 0), s.now.AddDate(0, 0, -1))
+}
+
+func (s *State) crl(from, until time.Time) ([]byte, error) {
+	return x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: from, NextUpdate: until, RevokedCertificateEntries: s.revoked,
+	}, s.root, s.rootK)
+}
+
+func (s *State) revoke(d *signer, at time.Time, reason int) {
+	s.revoked = append(s.revoked, x509.RevocationListEntry{SerialNumber: d.cert.SerialNumber, RevocationTime: at, ReasonCode: reason})
 }
 
 func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
@@ -174,11 +194,12 @@ func (d *signer) securityObject(groups map[int][]byte) ([]byte, error) {
 		Hash    pkix.AlgorithmIdentifier
 		Groups  []groupHash
 	}{0, algSHA256, hashes})
-	return d.wrap(&e, oidSecurityObject, content)
+	signed, err := d.cms(&e, oidSecurityObject, content)
+	return object(0x77, signed), err
 }
 
-// wrap signs content as CMS SignedData and puts it under EF.SOD's tag.
-func (d *signer) wrap(e *encoder, contentType asn1.ObjectIdentifier, content []byte) ([]byte, error) {
+// cms signs content as CMS SignedData.
+func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []byte) ([]byte, error) {
 	type attribute struct {
 		ID     asn1.ObjectIdentifier
 		Values []asn1.RawValue `asn1:"set"`
@@ -237,7 +258,7 @@ func (d *signer) wrap(e *encoder, contentType asn1.ObjectIdentifier, content []b
 		Type    asn1.ObjectIdentifier
 		Content asn1.RawValue
 	}{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: signed}})
-	return object(0x77, out), e.err
+	return out, e.err
 }
 
 func (d *signer) sign(msg []byte, e *encoder) ([]byte, pkix.AlgorithmIdentifier, error) {

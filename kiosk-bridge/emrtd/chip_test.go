@@ -1,0 +1,427 @@
+package emrtd
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+
+	"kuule/interview"
+	"kuule/kiosk-bridge/emrtdtest"
+)
+
+var (
+	ok         = interview.Check{Verdict: interview.Verified, Reason: ReasonOK}
+	notOffered = interview.Check{Verdict: interview.NotDone, Reason: ReasonNotOffered}
+)
+
+func proven(by string) interview.Check {
+	return interview.Check{Verdict: interview.Verified, Reason: by}
+}
+
+// with is one map of differences over another.
+func with(base, more map[string]interview.Check) map[string]interview.Check {
+	out := map[string]interview.Check{}
+	for _, m := range []map[string]interview.Check{base, more} {
+		for k, v := range m {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// What chips with PACE or keys say, as they differ from one that has neither.
+var chipDiffers = func() map[emrtdtest.Variant]map[string]interview.Check {
+	pace := map[string]interview.Check{
+		CheckAccess: {Verdict: interview.Verified, Reason: ReasonPACE}, CheckDG14: ok, CheckDowngrade: ok,
+	}
+	mapping := with(pace, map[string]interview.Check{
+		CheckAccess: proven(ReasonPACECAM), CheckMapping: ok, CheckChipOriginal: proven(CheckMapping),
+	})
+	active := map[string]interview.Check{
+		CheckDG14: ok, CheckDG15: ok, CheckActiveAuth: ok, CheckChipOriginal: proven(CheckActiveAuth),
+	}
+	agreement := map[string]interview.Check{CheckDG14: ok, CheckChipAuth: ok, CheckChipOriginal: proven(CheckChipAuth)}
+	all := with(with(pace, active), with(agreement, map[string]interview.Check{CheckDG7: ok, CheckDG11: ok, CheckDG12: ok}))
+	copied := bad(interview.Failed, ReasonNotOriginal)
+	unproven := bad(interview.Undetermined, ReasonKeyNotProven)
+	altered, unused := bad(interview.Failed, ReasonAltered), bad(interview.NotDone, ReasonAltered)
+	refused := bad(interview.Undetermined, ReasonChipRefused)
+	return map[emrtdtest.Variant]map[string]interview.Check{
+		emrtdtest.RevokedSigner: {}, emrtdtest.RevokedLater: {}, emrtdtest.CompromisedSigner: {}, // without a list, see TestRevokedSigners
+
+		emrtdtest.WithPACE:      pace,
+		emrtdtest.WithMapping:   mapping,
+		emrtdtest.WithActive:    active,
+		emrtdtest.WithAgreement: agreement,
+		emrtdtest.WithAll:       all,
+		emrtdtest.WrongMRZPACE:  chipUnread(interview.Failed, ReasonPACERefused),
+		emrtdtest.LyingPACE:     chipUnread(interview.Failed, ReasonNotGenuine),
+		emrtdtest.StrippedPACE:  {CheckDG14: ok, CheckDowngrade: bad(interview.Failed, ReasonPACEWithheld)},
+		emrtdtest.ForeignPACE:   with(pace, map[string]interview.Check{CheckDowngrade: bad(interview.Failed, ReasonInfosDiffer)}),
+		emrtdtest.UnsignedPACE:  {CheckAccess: proven(ReasonPACE), CheckDowngrade: bad(interview.Undetermined, ReasonNotListed)},
+		emrtdtest.UnknownPACE:   {CheckAccess: proven(ReasonBACOnly), CheckDG14: ok, CheckDowngrade: ok},
+		emrtdtest.ClonedMapping: with(mapping, map[string]interview.Check{CheckMapping: copied, CheckChipOriginal: copied}),
+		emrtdtest.ForeignSecurity: with(mapping, map[string]interview.Check{
+			CheckMapping: bad(interview.Undetermined, ReasonUnknownIssuer), CheckChipOriginal: unproven,
+		}),
+		emrtdtest.ClonedActive:    with(active, map[string]interview.Check{CheckActiveAuth: copied, CheckChipOriginal: copied}),
+		emrtdtest.ClonedAgreement: with(agreement, map[string]interview.Check{CheckChipAuth: copied, CheckChipOriginal: copied}),
+		emrtdtest.StrippedKeys: with(all, map[string]interview.Check{
+			CheckDG14: refused, CheckDG15: refused, CheckDowngrade: refused,
+			CheckActiveAuth: notOffered, CheckChipAuth: notOffered, CheckChipOriginal: bad(interview.Failed, ReasonKeyWithheld),
+		}),
+		emrtdtest.AlteredDG14:   with(agreement, map[string]interview.Check{CheckDG14: altered, CheckDowngrade: bad(interview.Undetermined, ReasonAltered), CheckChipAuth: unused, CheckChipOriginal: unproven}),
+		emrtdtest.AlteredDG15:   with(active, map[string]interview.Check{CheckDG15: altered, CheckActiveAuth: unused, CheckChipOriginal: unproven}),
+		emrtdtest.AlteredDG11:   with(all, map[string]interview.Check{CheckDG11: altered}),
+		emrtdtest.TornAgreement: with(agreement, map[string]interview.Check{CheckChipAuth: bad(interview.Undetermined, ReasonChipSilent), CheckChipOriginal: unproven}),
+	}
+}()
+
+func issueChip(t testing.TB, s *emrtdtest.State, chip emrtdtest.Chip) *emrtdtest.Passport {
+	t.Helper()
+	p, err := s.IssueChip(holder, chip, emrtdtest.Genuine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// B1: PACE over each curve with each cipher, with and without the chip's own
+// mapping, read to the end.
+func TestPACEOnEachCurveWithEachCipher(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	read := func(name string, offers []emrtdtest.PACE, want, original string) {
+		doc := inspect(t, list, issueChip(t, s, emrtdtest.Chip{PACE: offers, NoBAC: true}), 0)
+		if got := doc.Check(CheckAccess); got.Verdict != interview.Verified || got.Reason != want {
+			t.Errorf("%s: access %+v", name, got)
+		}
+		for _, check := range []string{CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckDowngrade} {
+			if got := doc.Check(check); got.Verdict != interview.Verified {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		if got := doc.Check(CheckChipOriginal); got.Reason != original {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for _, curve := range []string{
+		emrtdtest.P256, emrtdtest.P384, emrtdtest.P521, emrtdtest.BrainpoolP256r1, emrtdtest.BrainpoolP384r1, emrtdtest.BrainpoolP512r1,
+	} {
+		for _, cipher := range []emrtdtest.Cipher{emrtdtest.TDES, emrtdtest.AES128, emrtdtest.AES192, emrtdtest.AES256} {
+			// Every curve and every cipher, without all their pairs.
+			if cipher != emrtdtest.AES128 && curve != emrtdtest.BrainpoolP256r1 && curve != emrtdtest.P521 {
+				continue
+			}
+			offer := emrtdtest.PACE{Curve: curve, Cipher: cipher}
+			read(curve, []emrtdtest.PACE{offer}, ReasonPACE, ReasonCloningNotExcluded)
+			if offer.CAM = true; cipher != emrtdtest.TDES {
+				read(curve+" with chip mapping", []emrtdtest.PACE{offer}, ReasonPACECAM, CheckMapping)
+			}
+		}
+	}
+	read("several curves", []emrtdtest.PACE{
+		{Curve: emrtdtest.P256, Cipher: emrtdtest.AES128}, {Curve: emrtdtest.BrainpoolP384r1, Cipher: emrtdtest.AES256}, {Curve: emrtdtest.P256, Cipher: emrtdtest.AES256},
+	}, ReasonPACE, ReasonCloningNotExcluded)
+}
+
+// B1: keys for active and chip authentication in all their kinds, and a copy of
+// each.
+func TestChipKeysOfEachKind(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	chips := map[string]emrtdtest.Chip{}
+	for _, kind := range []emrtdtest.Active{emrtdtest.ActiveRSA, emrtdtest.ActiveRSASHA1, emrtdtest.P256, emrtdtest.P521, emrtdtest.BrainpoolP384r1} {
+		chips["active "+string(kind)] = emrtdtest.Chip{Active: kind}
+	}
+	for name, a := range map[string]emrtdtest.Agreement{
+		"3DES":             {Curve: emrtdtest.BrainpoolP256r1, Cipher: emrtdtest.TDES},
+		"3DES, unnamed":    {Curve: emrtdtest.P256, Cipher: emrtdtest.TDES, Explicit: true, Unnamed: true},
+		"AES-128":          {Curve: emrtdtest.P256, Cipher: emrtdtest.AES128},
+		"AES-192":          {Curve: emrtdtest.BrainpoolP384r1, Cipher: emrtdtest.AES192},
+		"AES-256 explicit": {Curve: emrtdtest.BrainpoolP512r1, Cipher: emrtdtest.AES256, Explicit: true},
+		"AES-256 P-521":    {Curve: emrtdtest.P521, Cipher: emrtdtest.AES256},
+	} {
+		chips["agreement "+name] = emrtdtest.Chip{Agreement: &a}
+	}
+	for name, chip := range chips {
+		clone := emrtdtest.ClonedActive
+		for variant, want := range map[emrtdtest.Variant]interview.Verdict{emrtdtest.Genuine: interview.Verified, clone: interview.Failed} {
+			p, err := s.IssueChip(holder, chip, variant)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc := inspect(t, list, p, 0)
+			if got := doc.Check(CheckChipOriginal); got.Verdict != want {
+				t.Errorf("%s, %s: %+v %+v %+v", name, variant, got, doc.Check(CheckActiveAuth), doc.Check(CheckChipAuth))
+			}
+			if got := doc.Check(CheckDG2); got.Verdict != interview.Verified {
+				t.Errorf("%s, %s: a proof spoiled the portrait: %+v", name, variant, got)
+			}
+			if !doc.HasChipKeys {
+				t.Errorf("%s: no chip keys", name)
+			}
+		}
+	}
+}
+
+// The card access number opens what the zone opens; a wrong one is named, and
+// does not lead to the weaker access.
+func TestCardAccessNumberOpensTheChip(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	p := issueChip(t, s, emrtdtest.Chip{PACE: []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES256}}, CAN: "314159"})
+	zone, err := ParseMRZ(p.Printed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for can, want := range map[string]interview.Check{
+		"314159": {Name: CheckAccess, Verdict: interview.Verified, Reason: ReasonPACE},
+		"271828": {Name: CheckAccess, Verdict: interview.Failed, Reason: ReasonPACERefused},
+	} {
+		pw, err := CANPassword(can)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Card().Reset()
+		doc, err := (&Inspector{Trust: list}).InspectWith(t.Context(), p.Card(), zone, pw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.Check(CheckAccess); got != want {
+			t.Errorf("%s: %+v", can, got)
+		}
+		if want.Verdict == interview.Failed && doc.Access != "" {
+			t.Errorf("after a failed PACE the chip was opened by %q", doc.Access)
+		}
+	}
+}
+
+// B2: a signer that its state withdrew, judged at the time of signing, unless
+// others have its key: then no time of signing is worth anything.
+func TestRevokedSigners(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	passports := map[emrtdtest.Variant]*emrtdtest.Passport{}
+	for _, v := range []emrtdtest.Variant{emrtdtest.Genuine, emrtdtest.RevokedSigner, emrtdtest.RevokedLater, emrtdtest.CompromisedSigner} {
+		passports[v] = issue(t, s, v)
+	}
+	current, err := s.CRL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale, err := s.StaleCRL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := func(v emrtdtest.Variant, crls ...[]byte) interview.Check {
+		lists, err := ImportRevocationLists(list, crls...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := passports[v]
+		p.Card().Reset()
+		zone, err := ParseMRZ(p.Printed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := (&Inspector{Trust: list, Revoked: lists}).Inspect(t.Context(), p.Card(), zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc.Check(CheckRevocation)
+	}
+	for v, want := range map[emrtdtest.Variant]interview.Check{
+		emrtdtest.Genuine:           {Name: CheckRevocation, Verdict: interview.Verified, Reason: ReasonOK},
+		emrtdtest.RevokedSigner:     {Name: CheckRevocation, Verdict: interview.Failed, Reason: ReasonSignerRevoked},
+		emrtdtest.RevokedLater:      {Name: CheckRevocation, Verdict: interview.Undetermined, Reason: ReasonSignerRevokedLater},
+		emrtdtest.CompromisedSigner: {Name: CheckRevocation, Verdict: interview.Failed, Reason: ReasonSignerRevoked},
+	} {
+		if got := judge(v, current); got != want {
+			t.Errorf("%s: %+v", v, got)
+		}
+		if got := judge(v, stale, current); got != want {
+			t.Errorf("%s, with an older list beside it: %+v", v, got)
+		}
+	}
+	if got := judge(emrtdtest.Genuine, stale); got.Verdict != interview.Undetermined || got.Reason != ReasonRevocationStale {
+		t.Errorf("an outdated list: %+v", got)
+	}
+	if got := judge(emrtdtest.RevokedSigner, stale); got.Verdict != interview.Failed {
+		t.Errorf("a withdrawn signer on an outdated list: %+v", got)
+	}
+	if got := judge(emrtdtest.Genuine); got.Verdict != interview.NotDone || got.Reason != ReasonNoRevocationList {
+		t.Errorf("no list: %+v", got)
+	}
+}
+
+// A list that no known state signed is not imported.
+func TestForeignRevocationListsAreRefused(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	other, otherList := newState(t, emrtdtest.ECDSA)
+	issue(t, s, emrtdtest.RevokedSigner)
+	crl, err := s.CRL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := other.CRL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := ImportRevocationLists(list, crl); err != nil || l.Len() != 1 {
+		t.Fatal(err)
+	}
+	altered := bytes.Clone(crl)
+	altered[len(altered)/2] ^= 1
+	for name, c := range map[string]struct {
+		list *TrustList
+		crl  []byte
+	}{
+		"another state's": {list, foreign}, "of a state that nobody knows": {&TrustList{}, crl}, "the other way round": {otherList, crl},
+		"altered": {list, altered}, "cut short": {list, crl[:len(crl)-1]}, "a certificate": {list, s.CSCA()}, "empty": {list, nil},
+	} {
+		if _, err := ImportRevocationLists(c.list, c.crl); !errors.Is(err, ErrRevocationList) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// B1: what the factory put into the further groups comes out.
+func TestReadingGivesDetails(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	doc := inspect(t, list, issue(t, s, emrtdtest.WithAll), 0)
+	d, i := doc.Details, doc.Issuance
+	if d.FullName != "ERIKSSON ANNA MARIA" || d.DateOfBirth != "19740812" || d.PlaceOfBirth != "ZENITH UTOPIA" ||
+		d.Address != "LÖNNROTINKATU 1 HELSINKI" || len(d.OtherNames) != 1 || d.OtherNames[0] != "NOBODY AT ALL" {
+		t.Errorf("DG11: %+v", d.OtherNames)
+	}
+	if i.Authority != "PASSPORT OFFICE" || i.Date != "20240517" || i.Personalised != "20240517101530" {
+		t.Errorf("DG12: %q %q", i.Date, i.Personalised)
+	}
+	if len(doc.Signatures) != 1 || len(doc.Signatures[0]) != 7 {
+		t.Errorf("DG7: %d pictures", len(doc.Signatures))
+	}
+	for _, text := range []string{d.String(), d.GoString(), i.String(), MRZPassword(doc.MRZ).String()} {
+		if !strings.Contains(text, "redacted") {
+			t.Errorf("printed: %s", text)
+		}
+	}
+}
+
+// A chip that announces long answers is read in fewer commands, one that does
+// not in short ones.
+func TestChunkOfChip(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	count := func(limit, chunk int) int {
+		chip := emrtdtest.Chip{LongAnswers: limit, PACE: []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES128}}}
+		p := issueChip(t, s, chip)
+		if doc := inspect(t, list, p, chunk); doc.Check(CheckDG2).Verdict != interview.Verified {
+			t.Errorf("limit %d: %+v", limit, doc.Check(CheckDG2))
+		}
+		return p.Card().Commands()
+	}
+	short, long := count(0, ChunkOfChip), count(1500, ChunkOfChip)
+	if long > short/2 {
+		t.Errorf("%d commands with long answers, %d with short ones", long, short)
+	}
+	if kept := count(1500, 0); kept < short-4 {
+		t.Errorf("long answers without being asked for: %d commands", kept)
+	}
+	for name, c := range map[string]struct {
+		b    string
+		want int
+	}{
+		"plain": {"7F660802020200020205DC", 1500 - 64}, "capped": {"7F660A020300FFFF020300FFFF", longestRead},
+		"tiny": {"7F6608020200FF020200FF", shortRead}, "absent": {"4301B8", shortRead}, "one value": {"7F660402020200", shortRead},
+		"empty": {"", shortRead}, "broken": {"7F66", shortRead}, "long integer": {"7F660A0205000000010002010A", shortRead},
+	} {
+		if got := parseChunk(unhex(t, c.b)); got != c.want {
+			t.Errorf("%s: %d", name, got)
+		}
+	}
+}
+
+// ISO/IEC 9796-2 by hand: what is not header, own part, hash and trailer is no
+// signature.
+func TestRecoverableSignatures(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := []byte("12345678")
+	message := func(change func([]byte)) []byte {
+		own := bytes.Repeat([]byte{0x5A}, key.Size()-1-32-2)
+		m := concat([]byte{0x6A}, own, digest(trailerHash[0x34], concat(own, challenge)), []byte{0x34, 0xCC})
+		change(m)
+		return m
+	}
+	sign := func(m []byte) []byte {
+		v := new(big.Int).SetBytes(m)
+		return v.Exp(v, key.D, key.N).FillBytes(make([]byte, key.Size()))
+	}
+	good := sign(message(func([]byte) {}))
+	if err := verifyRecovery(&key.PublicKey, challenge, good); err != nil {
+		t.Fatal(err)
+	}
+	mirrored := new(big.Int).Sub(key.N, new(big.Int).SetBytes(good)).FillBytes(make([]byte, key.Size()))
+	if err := verifyRecovery(&key.PublicKey, challenge, mirrored); err != nil {
+		t.Errorf("n-s: %v", err)
+	}
+	for name, sig := range map[string][]byte{
+		"header":       sign(message(func(m []byte) { m[0] = 0x4A })),
+		"own part":     sign(message(func(m []byte) { m[9] ^= 1 })),
+		"hash":         sign(message(func(m []byte) { m[len(m)-9] ^= 1 })),
+		"trailer":      sign(message(func(m []byte) { m[len(m)-1] = 0xBB })),
+		"trailer hash": sign(message(func(m []byte) { m[len(m)-2] = 0x31 })),
+		"zero":         make([]byte, key.Size()),
+		"modulus":      key.N.Bytes(),
+		"short":        good[1:],
+		"empty":        nil,
+	} {
+		if err := verifyRecovery(&key.PublicKey, challenge, sig); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	if err := verifyRecovery(&key.PublicKey, []byte("87654321"), good); !errors.Is(err, ErrNotOriginal) {
+		t.Errorf("another challenge: %v", err)
+	}
+}
+
+// A chip that gives its answer in parts is heard to the end, and not for ever.
+func TestAnswersInParts(t *testing.T) {
+	t.Parallel()
+	r, err := transmit(t.Context(), &script{t, [][2]string{{"00B0000000", "01026103"}, {"00C0000003", "0304059000"}}}, unhex(t, "00B0000000"))
+	if err != nil || !bytes.Equal(r.Data, []byte{1, 2, 3, 4, 5}) || r.Status != StatusOK {
+		t.Errorf("%v %v", r, err)
+	}
+	if _, err := transmit(t.Context(), endless{}, unhex(t, "00B0000000")); !errors.Is(err, ErrResponse) {
+		t.Errorf("an endless answer: %v", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Transmit(context.Context, []byte) ([]byte, error) {
+	return append(make([]byte, 256), 0x61, 0), nil
+}
+
+// B10: server time of a whole judgement with PACE and both keys.
+func BenchmarkInspectWithEverything(b *testing.B) {
+	s, list := newState(b, emrtdtest.ECDSA)
+	p := issue(b, s, emrtdtest.WithAll)
+	for b.Loop() {
+		p.Card().Reset()
+		if doc := inspect(b, list, p, 0); doc.Check(CheckChipOriginal).Verdict != interview.Verified {
+			b.Fatal(doc.Checks)
+		}
+	}
+}
