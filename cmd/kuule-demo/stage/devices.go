@@ -179,7 +179,6 @@ func (s *Stage) runAgent(ctx context.Context, d *Device) error {
 	if d.agent, err = s.start("agent-"+d.Name, s.program("kuule-agent"), args...); err != nil {
 		return err
 	}
-	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	err = d.agent.until(ctx, func(context.Context) error {
@@ -187,7 +186,7 @@ func (s *Stage) runAgent(ctx context.Context, d *Device) error {
 		switch {
 		case err != nil:
 			return err
-		case !st.Posture.Verified || st.Posture.At.Before(began.Add(-time.Second)):
+		case !st.Posture.Verified || !st.Posture.Connected:
 			return fmt.Errorf("posture not verified (%s %s)", st.Posture.Code, st.Posture.Detail)
 		}
 		return nil
