@@ -55,7 +55,7 @@ class Person {
     this.context = await browser.newContext({ viewport: this.device === 'applicant' ? { width: 1280, height: 800 } : { width: 1440, height: 900 }, permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
     this.page = await this.context.newPage()
     this.page.setDefaultTimeout(20_000)
-    this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && this.wrong.push(m.text()))
+    this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && this.wrong.push(m.text()))
     this.page.on('pageerror', (e) => this.wrong.push(String(e)))
     await this.page.addInitScript(inPage, { tone: this.tone, language: this.language, origin: this.origin })
     const { url } = await ask('link', { device: this.device })
@@ -97,6 +97,8 @@ async function until(what, patience, look) {
 const words = {
   signIn: /^(Kirjaudu sisään|Sign in|تسجيل الدخول)/,
   understood: /^(Olen ymmärtänyt|I understand|.*فهمت)/,
+  read: /^(Lue pöytäkirja|Read the transcript|اقرأ المحضر)/,
+  back: /^(Takaisin|Back|رجوع)$/,
   enter: /^(Mene odotushuoneeseen|Go to the waiting room|.*غرفة الانتظار)/,
 }
 
@@ -124,7 +126,32 @@ function hearsAll(listener, heard) {
     return tracks.length === 1 && tracks[0].loud === speaker.tone
   })
 }
-const signIs = (sign) => (p) => p.page.locator(`.sign.${sign}`).first().waitFor()
+const signIs = (p, sign, timeout = 15_000) => p.page.locator(`.sign.${sign}`).first().waitFor({ timeout })
+
+/** Waits until everyone hears the others; `deaf` hears nobody, although packets come. */
+async function talk(deaf = null) {
+  const details = []
+  for (const p of all) {
+    if (p === deaf) continue
+    const heard = await until(`${p.device} hears the others`, 20_000, async () => {
+      const now = await hears(p)
+      return [hearsAll(p, now), now]
+    })
+    details.push(`${p.device} ${heard.map((h) => h.loud).join(' and ')} Hz`)
+  }
+  return details.join(', ')
+}
+
+/** Goes on record by the interviewer's button, and waits until everyone's page says so. */
+async function goOnRecord(button) {
+  await interviewer.page.locator('button:enabled', { hasText: button }).first().waitFor()
+  const began = Date.now()
+  await interviewer.press(button)
+  await Promise.all(all.map((p) => signIs(p, 'on')))
+  return Date.now() - began
+}
+
+const paused = (p) => p.page.locator('.notice', { hasText: /Tauko|استراحة/ }).first().waitFor()
 
 try {
   await step('signed in', async () => {
@@ -177,22 +204,178 @@ try {
   })
 
   await step('each hears the others', async () => {
-    const details = []
+    const heard = await talk()
     for (const p of all) {
-      const heard = await until(`${p.device} hears the others`, 20_000, async () => {
-        const now = await hears(p)
-        return [hearsAll(p, now), { now, media: await p.probe('media') }]
-      })
-      details.push(`${p.device}: ${heard.now.map((h) => `${h.loud} Hz`).join(', ')}`)
-    }
-    for (const p of all) {
-      const seen = await until(`${p.device} sees the others`, 20_000, async () => {
+      await until(`${p.device} sees the others`, 20_000, async () => {
         const now = await p.probe('pictures')
         return [now >= 2, now]
       })
-      assert.ok(seen >= 2)
     }
-    return details.join('; ')
+    return `by their tones, each on one track alone and nobody themselves: ${heard}; all pictures move`
+  })
+
+  await step('transport cipher', async () => {
+    const ciphers = []
+    for (const p of all) {
+      await p.page.locator('.details summary').click()
+      await p.page.locator('.details code', { hasText: 'AEAD_AES_256_GCM' }).waitFor()
+      ciphers.push((await p.probe('media')).cipher)
+    }
+    assert.ok(ciphers.every((c) => /^(SRTP_)?AEAD_AES_256_GCM$/.test(c)), ciphers.join())
+    return `${ciphers[0]} in all three browsers`
+  })
+
+  await step('on record', async () => {
+    // Without the recorder's own word the chair's page does not even ask.
+    await interviewer.probe('withhold', ['heartbeat'])
+    await interviewer.press(/^Aloita tallenne/)
+    await interviewer.page.locator('.notice.alert, .notice.warning').first().waitFor()
+    for (const p of all) assert.ok((await p.probe('signs')).every((s) => !/\bon\b/.test(s.now)), `${p.device} said on record`)
+    await interviewer.probe('withhold', [])
+    // The phase alone, which is the server's word, turns no sign on.
+    await counsel.probe('withhold', ['heartbeat'])
+    await interviewer.page.locator('button:enabled', { hasText: /^Aloita tallenne/ }).waitFor()
+    const began = Date.now()
+    await interviewer.press(/^Aloita tallenne/)
+    await Promise.all([signIs(interviewer, 'on'), signIs(terminal, 'on'), signIs(counsel, 'checking')])
+    const took = Date.now() - began
+    await counsel.probe('withhold', [])
+    await signIs(counsel, 'on')
+    await talk()
+    await interviewer.shot('on-record')
+    await terminal.shot('on-record')
+    await counsel.shot('on-record')
+    return `${took} ms after asking; without heartbeats the chair's page did not ask, and counsel's page said "not confirmed" while the phase was on record`
+  })
+
+  await step('recorder killed', async () => {
+    const killed = Date.now()
+    await ask('kill-recorder')
+    const left = []
+    for (const p of all) {
+      const at = await until(`${p.device} leaves "on record"`, 5000, async () => {
+        const sign = (await p.probe('signs')).find((s) => s.at >= killed && !/\bon\b/.test(s.now))
+        return [sign !== undefined, sign?.at]
+      })
+      left.push(at - killed)
+    }
+    assert.ok(Math.max(...left) <= 2000, `pages left "on record" after ${left.join(', ')} ms`)
+    await Promise.all(all.map(paused))
+    await terminal.shot('recorder-lost')
+    return `SIGKILL; the three pages left "on record" after ${left.join(', ')} ms, by their own clocks`
+  })
+
+  await step('recorder back, resumed', async () => {
+    assert.equal(await interviewer.page.locator('.sign.on').count(), 0)
+    const took = await goOnRecord(/^Jatka/)
+    return `the page's button was free again by itself; on record ${took} ms after asking`
+  })
+
+  await step('transcript typed', async () => {
+    await interviewer.press(/^Uusi rivi/)
+    const keys = interviewer.page.keyboard
+    for (const [i, text] of ['Milloin lähditte kotoanne?', 'غادرت بيتي في الثالث من مايو.', 'Lähdin kotoani toukokuun kolmantena.'].entries()) {
+      if (i > 0) await keys.press('Enter')
+      if (i === 2) await keys.press('Control+3')
+      await keys.type(text, { delay: 8 })
+    }
+    const began = performance.now()
+    await interviewer.page.locator('.save.saved').waitFor()
+    const took = Math.round(performance.now() - began)
+    assert.equal(await interviewer.page.locator('.line').count(), 3)
+    await interviewer.shot('transcript')
+    return `question, answer and rendering by keyboard alone; saved ${took} ms after the last key`
+  })
+
+  await step('pause: no key, no sound', async () => {
+    await talk()
+    await counsel.probe('withhold', ['wraps'])
+    await interviewer.press(/^Tauko/)
+    await interviewer.page.getByRole('dialog').locator('input').fill('Hakija pyysi taukoa.')
+    await interviewer.page.getByRole('dialog').getByRole('button', { name: /^Tauko/ }).click()
+    await Promise.all(all.map((p) => signIs(p, 'off')))
+    await interviewer.page.locator('.people .tag', { hasText: 'Valmiina, ei tallenna' }).waitFor()
+    // Keys are new. Who did not get them hears nothing, although packets come.
+    const silent = await until('counsel, without the new keys, hears nothing', 10_000, async () => {
+      const now = await hears(counsel)
+      return [now.length === 2 && now.every((h) => h.levels.every((l) => l < -70)), now]
+    })
+    const before = await counsel.probe('media')
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const after = await counsel.probe('media')
+    assert.ok(after.audio - before.audio > 50, `${after.audio - before.audio} packets of sound`)
+    assert.ok((await hears(counsel)).every((h) => h.levels.every((l) => l < -70)))
+    const others = await talk(counsel)
+    await terminal.shot('pause')
+    await counsel.probe('withhold', [])
+    return `recorder outside the keys; ${after.audio - before.audio} packets of sound a second came to the page without keys, and nothing above ${Math.max(...silent.flatMap((h) => h.levels))} dB was heard; ${others}`
+  })
+
+  await step('resumed after pause', async () => {
+    const took = await goOnRecord(/^Jatka/)
+    return `on record ${took} ms after asking; with new keys ${await talk()}`
+  })
+
+  await step('hearing ended', async () => {
+    await interviewer.press(/^Päätä puhuttelu/)
+    await interviewer.page.getByRole('dialog').getByRole('button', { name: /^Päätä puhuttelu/ }).click()
+    await interviewer.page.getByRole('heading', { level: 1, name: 'Puhuttelun jälkeen' }).waitFor()
+    await counsel.page.getByRole('heading', { level: 1, name: 'Puhuttelu on päättynyt' }).waitFor()
+    await terminal.page.getByRole('heading', { level: 1, name: 'انتهت المقابلة' }).waitFor()
+  })
+
+  let hash = ''
+  await step('version 1 sealed', async () => {
+    await interviewer.press(/^Sinetöi versio 1/)
+    hash = await interviewer.page.locator('code').first().innerText()
+    return `its name begins with ${hash}`
+  })
+
+  await step('delivered', async () => {
+    await ask('kiosk')
+    await interviewer.press(/^Anna hakijalle luettavaksi/)
+    await interviewer.page.getByText(/^Annettu luettavaksi/).waitFor()
+    await terminal.press(words.back)
+    // First the ticket of the second visit, then the record that it opens.
+    await terminal.press(words.read)
+    await terminal.page.getByRole('heading', { level: 2, name: 'المحضر' }).waitFor()
+    await terminal.press(words.read)
+    await terminal.press(/^استلمت المحضر/)
+    await terminal.page.locator('.line.large').waitFor()
+    assert.equal(await terminal.page.locator('code').first().innerText(), hash, 'the same version')
+    await terminal.shot('review')
+    return "a second visit's ticket (review), redeemed and read at the terminal; receipt given"
+  })
+
+  await step('amendment, answer, confirmation', async () => {
+    await terminal.press(/^السطر التالي/)
+    await terminal.press(/^إضافة تصحيح/)
+    await terminal.page.locator('textarea').fill('كان ذلك في الرابع من مايو.')
+    await terminal.press(/^إرسال$/)
+    await terminal.page.locator('.amendment').waitFor()
+    await terminal.shot('amendment')
+    await interviewer.page.locator('.reply input').fill('Merkitty: neljäs toukokuuta.')
+    await interviewer.press(/^Ota huomioon/)
+    await terminal.press(/^إظهار كل/)
+    await terminal.press(/^أؤكد المحضر/)
+    await terminal.page.getByText('تم تأكيد', { exact: false }).first().waitFor({ timeout: 5000 }).catch(() => undefined)
+    await terminal.shot('confirmed')
+    return 'one correction by the applicant, answered by the interviewer, confirmed with it'
+  })
+
+  await step('version 2 quotes version 1', async () => {
+    await interviewer.page.locator('button:enabled', { hasText: /^Sinetöi versio 2/ }).waitFor()
+    await interviewer.press(/^Sinetöi versio 2/)
+    await interviewer.page.getByText(/^Versio 2 on sinetöity/).waitFor()
+    await interviewer.shot('sealed')
+    const second = await interviewer.page.locator('code').first().innerText()
+    assert.notEqual(second, hash)
+    return `its name begins with ${second}`
+  })
+
+  await step('no errors on any page', async () => {
+    assert.deepEqual(all.map((p) => [p.device, ...p.wrong]).filter((w) => w.length > 1), [])
+    return 'no script error, no breach of the content security policy'
   })
 } catch (error) {
   process.stderr.write(`${error.stack}\n`)

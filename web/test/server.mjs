@@ -82,7 +82,7 @@ function me(s) {
     device: `dev_${uuid(1)}`,
     ...(s.signedIn && role !== 'applicant' ? { name: seats[role].name, subject: 's1', roles: [role] } : { roles: [] }),
     seats: s.name === 'applicant-nothing' || !known ? [] : here.map(seat),
-    tickets: s.redeemed ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, seat: seats.applicant.seat, role: 'applicant', purpose: 'hearing', expires: today(18), redeemed: false }],
+    tickets: s.redeemed && !review ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, seat: seats.applicant.seat, role: 'applicant', purpose: review ? 'review' : 'hearing', expires: today(18), redeemed: review }],
     places: role === 'interviewer' ? [
       { device: `dev_${uuid(1)}`, label: labels.interviewer, premises: `pre_${uuid(1)}`, place: 'huone 412', own: true },
       { device: `dev_${uuid(2)}`, label: labels.applicant, premises: `pre_${uuid(2)}`, place: 'Joutsenon vastaanottokeskus', own: false },

@@ -69,7 +69,7 @@ export const api = {
     const me = await send<server.Me>('GET', '/api/me')
     const own = (me.roles ?? []).includes('interviewer') ? ((await send<{ hearings: server.Hearing[] | null }>('GET', '/api/hearings')).hearings ?? []) : []
     const day = server.readMe(me, own)
-    const ended = day.hearings.filter((h) => h.phase === 'ended' && h.role !== 'interviewer' && h.role !== 'interpreter')
+    const ended = day.hearings.filter((h) => h.phase === 'ended' && server.mayRead(h, me))
     const lists = await Promise.all(ended.map((h) => send<{ records: server.Listed[] | null }>('GET', at('/api/hearings/{}/records', h.hearing)).catch(() => ({ records: null }))))
     return { ...day, records: lists.flatMap(({ records }, i) => server.readListed(records ?? [], ended[i])) }
   },

@@ -80,6 +80,12 @@ export function readMe(me: Me, own: Hearing[]): Omit<model.Me, 'records'> {
   }
 }
 
+/** Whether sealed versions may be handed over here: to the applicant by a ticket for it. */
+export function mayRead(h: model.TodaysHearing, me: Me): boolean {
+  if (h.role !== 'applicant') return h.role === 'counsel' || h.role === 'representative'
+  return (me.tickets ?? []).some((t) => t.redeemed && t.hearing === h.hearing && t.purpose === 'review')
+}
+
 function readHearing(h: Hearing, device: words.DeviceID): model.TodaysHearing {
   const seats = h.seats ?? []
   const people = (h.participants ?? []).map((p) => ({ ...p, place: seats.find((s) => s.participant === p.participant)?.place ?? '' }))

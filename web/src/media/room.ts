@@ -411,7 +411,23 @@ export class RoomClient {
 
   private recorderKeeps(since: words.Micros): boolean {
     const now = { performance: micros(), hearing: this.now() }
-    return [...this.beats.values()].some((b) => b.heartbeat.durable > since && durable(b, now))
+    return this.keeping().some((b) => b.heartbeat.durable > since && durable(b, now))
+  }
+
+  /**
+   * Heartbeats that count for the sign: of recorders that share the keys in
+   * force, and that have everything of what this page sends. A recorder outside
+   * the keys goes on beating, and keeps nothing.
+   */
+  private keeping(): Beat[] {
+    return [...this.beats.values()].filter(({ heartbeat }) => {
+      const kept = heartbeat.tracks ?? []
+      return this.isKeyed(heartbeat.member) && this.tracks.every((own) => kept.some((k) => k.track === own.track))
+    })
+  }
+
+  private isKeyed(member: words.MemberID): boolean {
+    return this.inForce?.members.includes(member) ?? false
   }
 
   // Media.
@@ -457,7 +473,7 @@ export class RoomClient {
   private tick() {
     this.sealing?.setLevel(this.meter.dBov())
     const now = { performance: micros(), hearing: this.now() }
-    const sign = signOf(this.state.phase.phase, this.beats.values(), now)
+    const sign = signOf(this.state.phase.phase, this.keeping(), now)
     const moved = this.state.people.some((p) => p.recorder && p.recorderState !== this.shownRecorder(p, now))
     if (sign !== this.state.sign || moved) {
       this.set({ sign })
@@ -478,7 +494,7 @@ export class RoomClient {
       const from = streams.get(v.member)
       return {
         member: v.member, recorder, verified, connected: v.connected, self: v.member === this.member, seats: v.seats ?? [],
-        keyed: this.inForce?.members.includes(v.member) ?? false,
+        keyed: this.isKeyed(v.member),
         audio: verified ? (from?.audio ?? null) : null,
         video: verified ? (from?.video ?? null) : null,
         recorderState: recorder ? this.shownRecorder(v, now) : null,
@@ -489,7 +505,8 @@ export class RoomClient {
 
   private shownRecorder(recorder: { member: words.MemberID; connected: boolean }, now: { performance: number }): ShownRecorder {
     const state = recorderState(this.beats.get(recorder.member), now)
-    return state === 'away' && recorder.connected && this.state.phase.phase !== 'on-record' ? 'ready' : state
+    const outside = !this.isKeyed(recorder.member) && recorder.connected
+    return outside && (state === 'recording' || (state === 'away' && this.state.phase.phase !== 'on-record')) ? 'ready' : state
   }
 
   private dropKnock(member: words.MemberID) {
