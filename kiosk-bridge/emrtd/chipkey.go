@@ -247,41 +247,47 @@ func parseCardSecurity(file []byte) (*cardSecurity, error) {
 	return &cardSecurity{cms, infos}, nil
 }
 
-// verifyMapping checks chip authentication mapping: the static key, times what
-// the chip sent under the new keys, is the key that it used for the mapping
-// (9303-11, 4.4.3.3.3). The static key is one that a state signed in
-// EF.CardSecurity; since the session's keys follow from the mapping key, whoever
-// speaks on the channel has the static one.
+// verifyMapping checks chip authentication mapping against EF.CardSecurity, and
+// returns who signed that.
 func (s *paceSession) verifyMapping(c *cardSecurity, trust *TrustList, now time.Time) (*Certificate, error) {
 	signer, signedAt, err := c.cms.verify()
 	if err != nil {
 		return nil, err
 	}
+	// A file of an unknown signer could hold anybody's key.
 	if v := trust.judgeChain(signer, signedAt, now).verdict; v != chainEstablished && v != chainExpired {
 		return nil, errUnknownSigner
 	}
+	return signer, s.provenBy(c.infos.keys)
+}
+
+// provenBy says whether the chip has one of the keys: the static key, times what
+// the chip sent under the new keys, is the key that it used for the mapping
+// (9303-11, 4.4.3.3.3). Since the session's keys follow from the mapping key,
+// whoever speaks on the channel has the static one.
+func (s *paceSession) provenBy(keys []chipAuthKey) error {
 	g, err := newGroup(s.offer.curve)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	size := g.n.Size()
 	if len(s.proof) == 0 || len(s.proof) > size {
-		return nil, fmt.Errorf("%w: proof of %d bytes", ErrNotOriginal, len(s.proof))
+		return fmt.Errorf("%w: proof of %d bytes", ErrNotOriginal, len(s.proof))
 	}
 	k := append(make([]byte, size-len(s.proof)), s.proof...)
-	for _, key := range c.infos.keys {
+	for _, key := range keys {
 		if key.key.curve != s.offer.curve {
 			continue
 		}
 		static, err := g.affinePoint(key.key.x, key.key.y)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if got, err := g.encode(g.multiply(k, static)); err == nil && bytes.Equal(got, s.mapped) {
-			return signer, nil
+			return nil
 		}
 	}
-	return nil, fmt.Errorf("%w: mapping", ErrNotOriginal)
+	return fmt.Errorf("%w: mapping", ErrNotOriginal)
 }
 
 var errUnknownSigner = errors.New("signer is not of a known state")

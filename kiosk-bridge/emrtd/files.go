@@ -32,14 +32,15 @@ var (
 )
 
 // furtherFiles are data groups that are read where the issuer signed for them.
-// Fingerprints and irises (DG3, DG4) need a state's own keys and are not.
+// Fingerprints and irises (DG3, DG4) need a state's own keys and are not. The
+// bounds keep a whole reading under a thousand short commands.
 var furtherFiles = []struct {
 	number int
 	file
 }{
-	{7, file{"DG7", 0x0107, 64 << 10}},
-	{11, file{"DG11", 0x010B, 64 << 10}},
-	{12, file{"DG12", 0x010C, 64 << 10}},
+	{7, file{"DG7", 0x0107, 20 << 10}},
+	{11, file{"DG11", 0x010B, 20 << 10}},
+	{12, file{"DG12", 0x010C, 20 << 10}},
 	{14, file{"DG14", 0x010E, 8 << 10}},
 	{15, file{"DG15", 0x010F, 4 << 10}},
 }

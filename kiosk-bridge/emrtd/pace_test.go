@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -83,7 +84,10 @@ func examplePassword() Password {
 }
 
 func exampleSecrets(t *testing.T) paceSecrets {
-	secrets := []string{workedExample.mapSecret, workedExample.secret}
+	return secretsOf(t, workedExample.mapSecret, workedExample.secret)
+}
+
+func secretsOf(t *testing.T, secrets ...string) paceSecrets {
 	return func(g *group, base projective) (keyPair, error) {
 		k := unhex(t, secrets[0])
 		secrets = secrets[1:]
@@ -115,6 +119,67 @@ func TestPACEOfTheStandard(t *testing.T) {
 	}
 	if !bytes.Equal(s.channel.ssc, make([]byte, 16)) {
 		t.Errorf("counter begins at %X", s.channel.ssc)
+	}
+}
+
+// The worked example of 9303-11, appendix I: chip authentication mapping on
+// brainpoolP256r1 with AES-128.
+func TestPACEWithChipMappingOfTheStandard(t *testing.T) {
+	t.Parallel()
+	infos, err := parseSecurityInfos(unhex(t, "31143012060A04007F0007020204060202010202010D"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer, _, found := infos.best()
+	if !found || offer.mapping != mappingCAM {
+		t.Fatalf("offer %+v", offer)
+	}
+	pw := MRZPassword(MRZ{DocumentNumber: "C11T002JM", DateOfBirth: "960812", DateOfExpiry: "231031"})
+	s, err := openPACE(t.Context(), &script{t, [][2]string{
+		{"0022C1A40F800A04007F00070202040602830101", "9000"},
+		{"10860000027C0000", "7C128010CB60E8E0D85B76A9BD304747C2AD42E29000"},
+		{
+			"10860000457C438141047F1D410ADB7DDB3B84BF1030800981A9105D7457B4A3ADE002384F3086C67EDE1AB889104A27DB6D842B019020FBF3CEACB0DC627F7BDCAC29969E19D0E553C100",
+			"7C43824104A234236AA9B9621E8EFB73B5245C0E09D2576E5277183C1208BDD55280CAE8B304F365713A356E65A451E165ECC9AC0AC46E3771342C8FE5AEDD092685338E239000",
+		},
+		{
+			"10860000457C43834104446C934084D9DAB863944F219520076C29EE3F7AE6722B11FF319EC1C7728F955483400BFF60BF0C5929270009277DC2A515E12575010AD9BA916CF1BF86FEFC00",
+			"7C4384410402AD566F3C6EC7F9324509AD50A51FA52030782A4968FCFEDF737DAEA993333111C3B9B4C2287789BD137E7F8AA882E2A3C633CCD6ECC2C63C57AD401A09C2E19000",
+		},
+		{
+			"008600000C7C0A8508E86BD06018A1CD3B00",
+			"7C3C86088596CF055C67C1A38A301EEA964DAAE372AC990E3EFDE6333353BFC89A6704D93DA8798CF77F5B7A54BD10CBA372B42BE0B9B5F28AA8DE2F4F929000",
+		},
+	}}, offer, false, pw, secretsOf(t,
+		"5D8BB87BD74D985A4B7D4325B9F7B976FE835122773400798914AA22738135CC", "76ECFDAA9841C323A3F5FC5E88B88DB3EFF7E35EBF57A7E6946CB630006C2120"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := unhex(t, "85DC3FA93D0952BFA82F5FD189EE75BD82F11D1F0B8ED4BF5319AC9B53C426B3"); !bytes.Equal(s.proof, want) {
+		t.Errorf("chip authentication data %X", s.proof)
+	}
+	key := func(point string) []chipAuthKey {
+		x, y, err := offer.curve.point(unhex(t, point))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []chipAuthKey{{&ecKey{offer.curve, x, y}, -1}}
+	}
+	static := key("041872709494399E7470A6431BE25E83EEE24FEA568C2ED28DB48E05DB3A610DC884D256A40E35EFCB59BF6753D3A489D28C7A4D973C2DA138A6E7A4A08F68E16F")
+	other := key("04824FBA91C9CBE26BEF53A0EBE7342A3BF178CEA9F45DE0B70AA601651FBA3F5730D8C879AAA9C9F73991E61B58F4D52EB87A0A0C709A49DC63719363CCD13C54")
+	if err := s.provenBy(append(other, static...)); err != nil {
+		t.Errorf("the chip's own key: %v", err)
+	}
+	for name, keys := range map[string][]chipAuthKey{"another key": other, "no key": nil} {
+		if err := s.provenBy(keys); !errors.Is(err, ErrNotOriginal) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, proof := range map[string][]byte{"none": nil, "zero": make([]byte, 32), "too long": make([]byte, 33), "changed": append([]byte{1}, s.proof[1:]...)} {
+		s.proof = proof
+		if err := s.provenBy(static); !errors.Is(err, ErrNotOriginal) {
+			t.Errorf("proof %s: %v", name, err)
+		}
 	}
 }
 
@@ -198,8 +263,46 @@ func TestCMACOfTheStandard(t *testing.T) {
 	}
 }
 
-// Another implementation agrees on CMAC with all lengths of keys, and on shared
-// secrets over the curves that Go does not have.
+// Another implementation agrees on shared secrets over curves that Go does not
+// have.
+func TestOpenSSLAgreesOnSharedSecrets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"brainpoolP256r1", "brainpoolP320r1", "brainpoolP384r1", "brainpoolP512r1"} {
+		o := newOpenSSL(t)
+		o.run("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:"+name, "-out", o.file("key"))
+		o.run("pkey", "-in", o.file("key"), "-pubout", "-outform", "DER", "-out", o.file("public"))
+		spki, err := os.ReadFile(o.file("public"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := groupOf(t, name)
+		base, err := g.generator()
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := g.newKeyPair(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := len(spki) - len(own.public) // the point ends the key
+		theirs, err := g.decode(spki[head:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer := o.write("peer", concat(spki[:head], own.public))
+		o.run("pkeyutl", "-derive", "-inkey", o.file("key"), "-peerkey", peer, "-peerform", "DER", "-out", o.file("shared"))
+		want, err := os.ReadFile(o.file("shared"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := g.coordinates(g.multiply(own.secret, theirs))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: shared secret %x, openssl %x", name, got, want)
+		}
+	}
+}
+
+// Another implementation agrees on CMAC with keys of all lengths.
 func TestOpenSSLAgreesOnCMAC(t *testing.T) {
 	t.Parallel()
 	o := newOpenSSL(t)

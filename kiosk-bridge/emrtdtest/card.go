@@ -46,8 +46,9 @@ type Card struct {
 
 	dead, noBAC, corrupt bool
 	silentAfter          int
-	silentOn             byte // an instruction within secure messaging
-	liar                 bool // says yes to any password
+	silentOn             byte   // an instruction within secure messaging
+	liar                 bool   // says yes to any password
+	afterwards           []byte // the zone after chip authentication
 }
 
 func newCard(zone string, files, master map[uint16][]byte, s secrets) *Card {
@@ -246,6 +247,9 @@ func (c *Card) protected(cmd command) []byte {
 	}
 	if c.agreed != nil {
 		c.session, c.agreed = c.agreed, nil
+		if c.afterwards != nil {
+			c.files[fidDG1] = c.afterwards
+		}
 	}
 	return out
 }

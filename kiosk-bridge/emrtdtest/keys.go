@@ -45,6 +45,7 @@ type Chip struct {
 	Agreement   *Agreement
 	Active      Active
 	Details     bool // DG7, DG11 and DG12
+	Portrait    int  // bytes more in the portrait than it needs
 	LongAnswers int  // announced in EF.ATR/INFO
 }
 

@@ -60,6 +60,7 @@ const (
 	AlteredDG15     Variant = "altered-dg15"        // a copy with an active authentication key of its own
 	AlteredDG11     Variant = "altered-dg11"        // the holder's details were rewritten
 	ForeignSecurity Variant = "foreign-security"    // EF.CardSecurity signed by a state that nobody knows
+	TurncoatChip    Variant = "turncoat-chip"       // gives another zone once it has proven its key
 	TornAgreement   Variant = "torn-chip-auth"      // falls silent while proving its key
 )
 
@@ -70,7 +71,7 @@ func Variants() []Variant {
 		OtherState, ExpiredSigner, SignedTooLate, WrongMRZ, OtherPrint, WrongDigit, ExpiredDocument, DeadChip, TornChip, PACEOnly, WrongChecksum,
 		RevokedSigner, RevokedLater, CompromisedSigner,
 		WithPACE, WithMapping, WithActive, WithAgreement, WithAll, WrongMRZPACE, LyingPACE, StrippedPACE, ForeignPACE, UnsignedPACE, UnknownPACE,
-		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TornAgreement,
+		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TurncoatChip, TornAgreement,
 	}
 }
 
@@ -89,7 +90,7 @@ func (v Variant) chip() Chip {
 		return Chip{PACE: []PACE{{Curve: P256, Cipher: AES128, CAM: true}}, NoBAC: true}
 	case WithActive, ClonedActive, AlteredDG15:
 		return Chip{Active: P256}
-	case WithAgreement, ClonedAgreement, AlteredDG14, TornAgreement:
+	case WithAgreement, ClonedAgreement, AlteredDG14, TurncoatChip, TornAgreement:
 		return Chip{Agreement: agreement}
 	case WithAll, StrippedKeys, AlteredDG11:
 		return Chip{PACE: pace, Agreement: agreement, Active: BrainpoolP256r1, Details: true, LongAnswers: 1500}
@@ -174,7 +175,7 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups := map[int][]byte{1: dataGroup1(zone), 2: dataGroup2(jpg, w, h)}
+	groups := map[int][]byte{1: dataGroup1(zone), 2: dataGroup2(append(jpg, make([]byte, chip.Portrait)...), w, h)}
 	if chip.Details {
 		maps.Copy(groups, detailFiles(who))
 	}
@@ -211,6 +212,8 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 		card.silentAfter = 9
 	case TornAgreement:
 		card.silentOn = 0x86
+	case TurncoatChip:
+		card.afterwards = dataGroup1(strings.Replace(zone, who.GivenNames[:1], "Q", 1))
 	case PACEOnly:
 		card.noBAC = true
 	case WrongChecksum:
