@@ -71,8 +71,8 @@ func (c upCommand) Run(ctx context.Context) error {
 	d := &demonstration{Stage: s, ctx: ctx}
 	err = d.serve(ctx, dir)
 	if ctx.Err() != nil {
-		err = nil // it was asked to end
 		fmt.Println("\nending: people, agents, server, software TPMs")
+		err = nil // it was asked to end
 	}
 	d.unseat()
 	return errors.Join(err, s.Close())
@@ -372,8 +372,8 @@ func (sitCommand) Run(ctx context.Context) error {
 		}
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil // sent home
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = nil // sent home
 	}
 	return err
 }

@@ -108,7 +108,7 @@ func measure(ctx context.Context, ogg string) ([]byte, error) {
 func level(pcm []byte, from, to int) byte {
 	var sum float64
 	for i := from; i < to && 2*i+1 < len(pcm); i++ {
-		s := float64(int16(binary.LittleEndian.Uint16(pcm[2*i:]))) / 32768 //nolint:gosec // a sample's two bytes
+		s := float64(int16(binary.LittleEndian.Uint16(pcm[2*i:]))) / 32768
 		sum += s * s
 	}
 	if sum == 0 {

@@ -73,7 +73,7 @@ func (r *rehearsal) verify(ctx context.Context) (string, error) {
 	}
 	var frames int64
 	for _, rec := range report.Recordings {
-		frames += int64(rec.Frames)
+		frames += rec.Frames
 	}
 	return fmt.Sprintf("%d members, %d recordings with %d frames, %d sealed versions, %d log entries proved, cosigned outside the agency by %d", report.Members, len(report.Recordings), frames, report.Records, report.Log.Entries, len(report.Log.Cosigned)), nil
 }

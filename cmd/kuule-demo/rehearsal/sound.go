@@ -46,7 +46,7 @@ func decode(ctx context.Context, path string, index int) ([]float64, error) {
 	}
 	pcm := make([]float64, len(out)/2)
 	for i := range pcm {
-		pcm[i] = float64(int16(binary.LittleEndian.Uint16(out[2*i:]))) / 32768 //nolint:gosec // a sample's two bytes
+		pcm[i] = float64(int16(binary.LittleEndian.Uint16(out[2*i:]))) / 32768
 	}
 	return pcm, nil
 }

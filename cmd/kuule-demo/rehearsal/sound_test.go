@@ -13,7 +13,7 @@ import (
 // A tone is found where it is and nowhere else, also under noise.
 func TestToneIsFoundWhereItIs(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // noise, not a secret
+	r := rand.New(rand.NewPCG(1, 2))
 	pcm := make([]float64, 2*rate)
 	for i := range pcm {
 		pcm[i] = 0.02*math.Sin(2*math.Pi*430*float64(i)/rate) + 0.05*(r.Float64()-0.5)

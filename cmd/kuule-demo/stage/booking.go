@@ -161,5 +161,5 @@ func Credential(uid int) *syscall.Credential {
 			group = gid
 		}
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(group)} //nolint:gosec // ids of the system
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(group)}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"kuule/interview"
@@ -32,12 +33,10 @@ func (s *Stage) Visit(ctx context.Context, who interview.ParticipantID) (tunnel.
 	if err != nil {
 		return tunnel.Outcome{}, err
 	}
-	served := make(chan error, 1)
-	go func() { served <- emrtdtest.ServeCard(l, passport.Card()) }()
-	defer func() {
-		_ = l.Close()
-		<-served
-	}()
+	var reader sync.WaitGroup
+	reader.Go(func() { _ = emrtdtest.ServeCard(l, passport.Card()) }) // ends with its listener
+	defer reader.Wait()
+	defer l.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	d := s.Device(DeviceKiosk)
