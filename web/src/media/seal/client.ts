@@ -10,11 +10,20 @@ export interface Request {
   args: unknown[]
 }
 export type Answer = { id: number; value: unknown } | { id: number; refused: string }
+/** Under new keys a picture can be decoded from its next key frame on. */
+export interface Wish {
+  keyFrameOf: words.TrackID
+}
+
+/** Not in TypeScript's DOM yet (W3C WebRTC Extensions, section 5.4). */
+interface MakesKeyFrames extends RTCRtpSender {
+  setParameters(parameters: RTCRtpSendParameters, options?: { encodingOptions: { keyFrame: boolean }[] }): Promise<void>
+}
 
 /** The end of a worker that the page holds. */
 export interface Port {
   postMessage(request: Request): void
-  onmessage: ((event: MessageEvent<Answer>) => void) | null
+  onmessage: ((event: MessageEvent<Answer | Wish>) => void) | null
   onerror: ((event: ErrorEvent) => void) | null
   terminate(): void
 }
@@ -27,10 +36,17 @@ export interface Port {
 export class SealClient implements Sealing {
   readonly keys: { hpke: string; sign: string }
   private readonly line: Line
+  private readonly senders = new Map<words.TrackID, MakesKeyFrames>()
 
   private constructor(line: Line, keys: { hpke: string; sign: string }) {
     this.line = line
     this.keys = keys
+    line.onWish = ({ keyFrameOf }) => {
+      const sender = this.senders.get(keyFrameOf)
+      if (sender === undefined) return
+      const parameters = sender.getParameters()
+      sender.setParameters(parameters, { encodingOptions: parameters.encodings.map(() => ({ keyFrame: true })) }).catch(() => undefined)
+    }
   }
 
   static async start(port: Port, setup: { hearing: words.HearingID; member: words.MemberID; pinned: Pinned }): Promise<SealClient> {
@@ -84,6 +100,7 @@ export class SealClient implements Sealing {
   }
 
   seal(sender: RTCRtpSender, track: words.TrackID, source: words.Source, number: number) {
+    this.senders.set(track, sender)
     sender.transform = this.transform({ side: 'seal', track, source, number })
   }
 
@@ -119,6 +136,7 @@ export class SealClient implements Sealing {
 /** Numbers the calls to the worker and waits for their answers. */
 class Line {
   readonly port: Port
+  onWish: (wish: Wish) => void = () => undefined
   private next = 1
   private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (why: Error) => void }>()
   private closed: Error | null = null
@@ -126,6 +144,10 @@ class Line {
   constructor(port: Port) {
     this.port = port
     port.onmessage = ({ data }) => {
+      if ('keyFrameOf' in data) {
+        this.onWish(data)
+        return
+      }
       const waiter = this.waiting.get(data.id)
       this.waiting.delete(data.id)
       if ('refused' in data) waiter?.reject(new Error(data.refused))

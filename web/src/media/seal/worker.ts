@@ -1,16 +1,15 @@
 import { Engine, type EncodedFrame, type Part } from './engine'
-import type { Answer, Request } from './client'
+import type { Answer, Request, Wish } from './client'
 
 /** What the worker's realm has and TypeScript's DOM does not tell (WebRTC Encoded Transform). */
 interface Transformer {
   options: Part
   readable: ReadableStream<EncodedFrame>
   writable: WritableStream<EncodedFrame>
-  generateKeyFrame?(): Promise<unknown>
   sendKeyFrameRequest?(): Promise<unknown>
 }
 interface Realm {
-  postMessage(answer: Answer): void
+  postMessage(message: Answer | Wish): void
   onmessage: ((event: { data: Request }) => void) | null
   onrtctransform: ((event: { transformer: Transformer }) => void) | null
 }
@@ -32,8 +31,9 @@ realm.onmessage = ({ data: { id, call, args } }) => {
 
 realm.onrtctransform = ({ transformer }) => {
   const ask = () => {
-    const asked = transformer.options.side === 'seal' ? transformer.generateKeyFrame?.() : transformer.sendKeyFrameRequest?.()
-    asked?.catch(() => undefined)
+    // Chromium makes key frames at the sender's word alone, which is on the page.
+    if (transformer.options.side === 'seal') realm.postMessage({ keyFrameOf: transformer.options.track })
+    else transformer.sendKeyFrameRequest?.().catch(() => undefined)
   }
   let pass: ReturnType<Engine['transform']>
   try {
