@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"kuule/cmd/kuule-demo/people"
+	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/recorder/evidence"
 )
@@ -109,12 +110,12 @@ func (r *rehearsal) flip(ctx context.Context) (string, error) {
 func (r *rehearsal) export(ctx context.Context) (string, error) {
 	path := "/api/hearings/" + r.hearing.ID.String() + "/recording/export"
 	if r.counsel != nil {
-		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); err == nil {
-			return "", errors.New("counsel exported the recording")
+		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
+			return "", fmt.Errorf("counsel exports the recording: %w", orAccepted(err))
 		}
 	}
-	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); err == nil {
-		return "", errors.New("an export without a purpose was given")
+	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); !people.IsProblem(err, problem.CodePurposeNeeded) {
+		return "", fmt.Errorf("an export without a purpose: %w", orAccepted(err))
 	}
 	page := r.interviewer.Page()
 	req, err := page.Request(ctx, http.MethodPost, path, strings.NewReader(`{"purpose":"Pöytäkirjan tarkastus (harjoitus)"}`))

@@ -153,8 +153,8 @@ func (r *rehearsal) deliver(ctx context.Context, one transcript.Sealed) (string,
 		return "", err
 	}
 	path := "/api/records/" + one.Record.String()
-	if err := r.terminal.Call(ctx, http.MethodGet, path, nil, nil); err == nil {
-		return "", fmt.Errorf("the record was read before it was delivered: %w", orAccepted(err))
+	if err := r.terminal.Call(ctx, http.MethodGet, path, nil, nil); !people.IsProblem(err, problem.CodeNotDelivered) {
+		return "", fmt.Errorf("reading the record before it was delivered: %w", orAccepted(err))
 	}
 	var out struct {
 		Deliveries []record.Delivery `json:"deliveries"`
