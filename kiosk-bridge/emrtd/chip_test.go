@@ -499,11 +499,30 @@ func TestShapesThatAreNoSecurityInfos(t *testing.T) {
 		"version is text":       "31143012060A04007F000702020402020C010202010D",
 		"parameter is text":     "31143012060A04007F0007020204020202010" + "20C010D",
 		"parameter is negative": "31143012060A04007F000702020402020201020201FF",
-		"key off its curve": "31623060060904007F000702020102" + "3053" + "300C060704007F00070102" + "02010D" + "034300" + "04" +
-			strings.Repeat("11", 64),
 	} {
 		if infos, err := parseSecurityInfos(unhex(t, text)); err == nil {
 			t.Errorf("%s was accepted: %+v", name, infos)
+		}
+	}
+	// A key that cannot be used is noted, and is no key.
+	const point = "046B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296"
+	key := func(number, point string) string {
+		body := "060904007F00070202010" + "2" + "3052300C060704007F0007010202" + "01" + number + "034200" + point
+		return "3161305F" + body
+	}
+	generator := point + "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5"
+	if infos, err := parseSecurityInfos(unhex(t, key("0C", generator))); err != nil || len(infos.keys) != 1 || infos.unusable {
+		t.Fatalf("a key on P-256: %+v %v", infos, err)
+	}
+	for name, text := range map[string]string{
+		"off its curve":     key("0C", point+strings.Repeat("11", 32)),
+		"another curve":     key("0D", generator),
+		"an unknown curve":  key("63", generator),
+		"key over integers": "3111300F060904007F0007020201013002" + "0500",
+	} {
+		infos, err := parseSecurityInfos(unhex(t, text))
+		if err != nil || !infos.unusable || len(infos.keys) != 0 {
+			t.Errorf("%s: %+v %v", name, infos, err)
 		}
 	}
 	// Offers that cannot be used are kept for comparison, and not offered.

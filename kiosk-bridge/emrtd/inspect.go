@@ -330,41 +330,39 @@ func (in *inspection) read(ctx context.Context, c *openChip) {
 // challenge has the chip prove that it is the original. This comes last, since a
 // copy that fails loses the session, and its other verdicts should stand.
 func (in *inspection) challenge(ctx context.Context, c *openChip) {
-	if g, listed := c.groups[15]; listed && g.err == nil {
-		key, err := parseDG15(g.b)
-		c.active = proof{true, err}
-		if err == nil {
-			c.active.err = activeAuthentication(ctx, c.channel, key, c.signedInfos().active)
+	infos := &securityInfos{}
+	if g, listed := c.groups[14]; listed && g.err == nil {
+		var err error
+		if infos, err = parseDG14(g.b); err != nil {
+			c.chip, infos = proof{true, err}, &securityInfos{}
 		}
 	}
-	infos := c.signedInfos()
-	if len(infos.keys) == 0 && len(infos.chip) == 0 {
-		return
+	if g, listed := c.groups[15]; listed && g.err == nil {
+		key, err := parseDG15(g.b)
+		if err == nil {
+			err = activeAuthentication(ctx, c.channel, key, infos.active)
+		}
+		c.active = proof{true, err}
 	}
-	c.chip = proof{true, chipAuthentication(ctx, c.channel, infos)}
-	if c.chip.err != nil {
-		return
-	}
-	// The first answer under the new keys is the proof, and the zone under them
-	// ties it to what was read before.
-	again, err := readFile(ctx, c.channel, fileDG1, c.chunk)
-	switch {
-	case errors.Is(err, ErrSecureMessaging):
-		c.chip.err = fmt.Errorf("%w: %w", ErrNotOriginal, err)
-	case err == nil && !bytes.Equal(again, c.groups[1].b):
-		c.chip.err = fmt.Errorf("%w: another zone under the chip's key", ErrNotOriginal)
-	default:
-		c.chip.err = err
+	if len(infos.keys) > 0 || infos.unusable {
+		c.chip = proof{true, c.proveKey(ctx, infos)}
 	}
 }
 
-// signedInfos is DG14's content; empty where there is none that can be read.
-// Whether its hash fits is judged apart.
-func (c *openChip) signedInfos() *securityInfos {
-	if infos, err := parseDG14(c.groups[14].b); err == nil {
-		return infos
+// proveKey runs chip authentication. The first answer under the new keys is the
+// proof, and the zone under them ties it to what was read before.
+func (c *openChip) proveKey(ctx context.Context, infos *securityInfos) error {
+	if err := chipAuthentication(ctx, c.channel, infos); err != nil {
+		return err
 	}
-	return &securityInfos{}
+	again, err := readFile(ctx, c.channel, fileDG1, c.chunk)
+	switch {
+	case errors.Is(err, ErrSecureMessaging):
+		return fmt.Errorf("%w: %w", ErrNotOriginal, err)
+	case err == nil && !bytes.Equal(again, c.groups[1].b):
+		return fmt.Errorf("%w: another zone under the chip's key", ErrNotOriginal)
+	}
+	return err
 }
 
 // judgeFiles runs passive authentication (9303-11, 5.1) on what was read.

@@ -72,8 +72,7 @@ func (in *inspection) judgeOriginal(c *openChip) {
 		withheld = withheld || errors.As(g.err, &status)
 		in.doc.HasChipKeys = in.doc.HasChipKeys || (listed && (n == 15 || g.err != nil))
 	}
-	infos := c.signedInfos()
-	in.doc.HasChipKeys = in.doc.HasChipKeys || len(infos.keys)+len(infos.chip) > 0 || c.access == ReasonPACECAM
+	in.doc.HasChipKeys = in.doc.HasChipKeys || c.chip.offered || c.access == ReasonPACECAM
 
 	with := func(v interview.Verdict) (interview.Check, bool) {
 		// The last proofs are the stronger ones.

@@ -18,6 +18,7 @@ const (
 	oidPACE     = "0.4.0.127.0.7.2.2.4."
 	oidChipAuth = "0.4.0.127.0.7.2.2.3.2." // over elliptic curves
 	oidChipKey  = "0.4.0.127.0.7.2.2.1.2"  // of an elliptic curve
+	oidChipKeyZ = "0.4.0.127.0.7.2.2.1.1"  // over integers
 	oidActive   = "2.23.136.1.1.5"
 	oidDomain   = "0.4.0.127.0.7.1.2" // a standard curve by its number
 
@@ -47,6 +48,8 @@ type securityInfos struct {
 	chip   []chipAuthInfo
 	keys   []chipAuthKey
 	active string // signature algorithm of active authentication
+
+	unusable bool // chip authentication over integers, or on a curve that is not known
 }
 
 type mapping int
@@ -127,7 +130,14 @@ func (s *securityInfos) take(info rawSecurityInfo) error {
 		s.chip = append(s.chip, chipAuthInfo{oidBytes(info.Protocol), a, keyID})
 		return err
 	case id == oidChipKey:
-		return s.takeKey(info)
+		err := s.takeKey(info)
+		if errors.Is(err, ErrCurve) {
+			s.unusable = true
+			return nil
+		}
+		return err
+	case id == oidChipKeyZ:
+		s.unusable = true
 	case id == oidActive:
 		var signature asn1.ObjectIdentifier
 		if err := unmarshal(info.Optional.FullBytes, &signature); err != nil {
