@@ -1,11 +1,13 @@
 package agreements
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -519,6 +521,49 @@ func (s *Store) Coverage(ctx context.Context, device interview.DeviceID, premise
 		out.Premises = out.Premises || p == premises
 	}
 	return out, nil
+}
+
+// Places implements interview.DeviceRegister: every device that is named by an
+// agreement in force at a time and not revoked, at each of its premises, by
+// label.
+func (s *Store) Places(ctx context.Context, at time.Time) ([]interview.Place, error) {
+	use, err := s.InUse(ctx)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := s.Revoked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []interview.Place
+	for _, u := range use {
+		doc, err := agreement.Verify(u.Signed, s.office)
+		if err != nil {
+			return nil, err
+		}
+		if u.Off || !doc.Valid(at) {
+			continue
+		}
+		for _, d := range doc.Devices {
+			if _, gone := revoked[d.ID]; !gone {
+				out = append(out, placesOf(doc, d)...)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b interview.Place) int {
+		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.Place, b.Place))
+	})
+	return out, nil
+}
+
+func placesOf(doc *agreement.Document, d agreement.Device) []interview.Place {
+	var out []interview.Place
+	for _, p := range doc.Premises {
+		if slices.Contains(d.Premises, p.ID) {
+			out = append(out, interview.Place{Device: d.ID, Label: d.Label, Premises: p.ID, Place: p.Label})
+		}
+	}
+	return out
 }
 
 // Covers implements interview.DeviceRegister: the device, at the premises, at a

@@ -105,6 +105,24 @@ func TestARegisteredDeviceIsCoveredAtItsPremisesAndNowhereElse(t *testing.T) {
 	}
 }
 
+// What a booking may choose from is what it would be accepted with.
+func TestPlacesAreThoseThatAreCovered(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	_, doc := o.inForce(t)
+	places, err := o.store.Places(t.Context(), o.now)
+	want := interview.Place{Device: doc.Devices[0].ID, Label: "Laptop", Premises: doc.Premises[0].ID, Place: "Room 2"}
+	if err != nil || !slices.Equal(places, []interview.Place{want}) {
+		t.Fatalf("places: %+v, %v", places, err)
+	}
+	if _, err := o.store.Covers(t.Context(), places[0].Device, places[0].Premises, o.now); err != nil {
+		t.Errorf("a place that is listed is not covered: %v", err)
+	}
+	if places, err := o.store.Places(t.Context(), o.now.AddDate(2, 0, 0)); err != nil || len(places) != 0 {
+		t.Errorf("after it ended: %v, %v", places, err)
+	}
+}
+
 // C6: the persons of the organisation are named too.
 func TestCoverageNamesPersonsInTheirRole(t *testing.T) {
 	t.Parallel()
@@ -153,16 +171,25 @@ func TestSuspensionRevocationAndEndCountAtOnceAndRaiseTheGeneration(t *testing.T
 			t.Errorf("%s: got %v, want %q", when, err, c)
 		}
 	}
+	places := func(when string, n int) {
+		t.Helper()
+		if got, err := o.store.Places(t.Context(), o.now); err != nil || len(got) != n {
+			t.Errorf("%s: places %v, %v; want %d", when, got, err, n)
+		}
+	}
 	step(agreements.Suspended)
 	want("suspended", problem.CodeDeviceNotNamed)
+	places("suspended", 0)
 	step(agreements.Signed)
 	want("reinstated", "")
+	places("reinstated", 1)
 	check := raised()
 	if _, err := o.store.RevokeDevice(t.Context(), a.ID, device.ID, "stolen", "office"); err != nil {
 		t.Fatal(err)
 	}
 	check()
 	want("device revoked", problem.CodeDeviceRevoked)
+	places("device revoked", 0)
 	step(agreements.Ended)
 	want("ended", problem.CodeDeviceNotNamed)
 }

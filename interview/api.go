@@ -19,10 +19,12 @@ type TicketShelf interface {
 // who have not shown who they are carry no name.
 type Me struct {
 	Device  DeviceID   `json:"device"`
-	Name    string     `json:"name,omitempty"` // of the person signed in
+	Subject string     `json:"subject,omitempty"` // of the person signed in
+	Name    string     `json:"name,omitempty"`
 	Roles   []Role     `json:"roles"`
-	Seats   []MySeat   `json:"seats"`   // of today, on this device
-	Tickets []MyTicket `json:"tickets"` // waiting for this device
+	Seats   []MySeat   `json:"seats"`            // of today, on this device
+	Tickets []MyTicket `json:"tickets"`          // waiting for this device
+	Places  []Place    `json:"places,omitempty"` // to who may book: where people can be seated
 }
 
 // MySeat is a seat on the caller's device.
@@ -137,7 +139,7 @@ func (s *Store) Own(ctx context.Context, c Caller, id HearingID) (*Hearing, erro
 
 // me gathers what the device may know: its seats whose window touches today.
 func (s *Store) me(ctx context.Context, c Caller, tickets TicketShelf, now time.Time) (Me, error) {
-	out := Me{Device: c.Device, Name: c.Name, Roles: append([]Role{}, c.Roles...), Seats: []MySeat{}, Tickets: []MyTicket{}}
+	out := Me{Device: c.Device, Subject: c.Subject, Name: c.Name, Roles: append([]Role{}, c.Roles...), Seats: []MySeat{}, Tickets: []MyTicket{}}
 	hearings, err := s.HearingsAt(ctx, c.Device, now.Add(-12*time.Hour), now.Add(12*time.Hour))
 	if err != nil {
 		return Me{}, err
@@ -158,6 +160,14 @@ func (s *Store) me(ctx context.Context, c Caller, tickets TicketShelf, now time.
 	for _, t := range c.Tickets {
 		if now.Before(t.Expires) {
 			out.Tickets = append(out.Tickets, view(t, true))
+		}
+	}
+	if c.Holds(RoleInterviewer, now) {
+		if out.Places, err = s.cfg.Register.Places(ctx, now); err != nil {
+			return Me{}, err
+		}
+		for i := range out.Places {
+			out.Places[i].Own = out.Places[i].Device == c.Device
 		}
 	}
 	if tickets == nil {

@@ -19,6 +19,17 @@ import (
 // problems (CodeDeviceNotNamed, CodeDeviceRevoked, CodePremises, CodeNoAgreement).
 type DeviceRegister interface {
 	Covers(ctx context.Context, device DeviceID, premises PremisesID, at time.Time) (Covered, error)
+	// Places lists where somebody can be seated at a time, in one order.
+	Places(ctx context.Context, at time.Time) ([]Place, error)
+}
+
+// Place is a device at premises where an agreement in force lets it be used.
+type Place struct {
+	Device   DeviceID   `json:"device"`
+	Label    string     `json:"label"` // of the device
+	Premises PremisesID `json:"premises"`
+	Place    string     `json:"place"` // the premises' label
+	Own      bool       `json:"own"`   // the caller's own device
 }
 
 // Covered is what a register says of a device at its premises.

@@ -1,8 +1,10 @@
 package interview_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +240,28 @@ func TestEveryRouteAsEveryRole(t *testing.T) {
 	api := interview.NewAPI(mux)
 	interview.Register(api, w.Store, nil)
 	interviewtest.CheckAccess(t, mux, api)
+}
+
+// Where people can be seated is told to who may book, and to nobody else.
+func TestPlacesAreForWhoBooks(t *testing.T) {
+	t.Parallel()
+	w := interviewtest.NewWorld(t, storetest.Open(t))
+	srv := newServer(w)
+	for _, role := range []interview.Role{interview.RoleInterviewer, interview.RoleCounsel, interview.RoleApplicant, interview.RoleSecurityOffice} {
+		caller := w.Caller(role)
+		status, body := interviewtest.Do(srv, caller, "GET", "/api/me", nil)
+		var me interview.Me
+		if err := json.Unmarshal(body, &me); err != nil || status != http.StatusOK {
+			t.Fatalf("%s: %d %s", role, status, body)
+		}
+		if me.Subject != caller.Subject {
+			t.Errorf("%s: subject %q, want %q", role, me.Subject, caller.Subject)
+		}
+		own := slices.ContainsFunc(me.Places, func(p interview.Place) bool { return p.Own && p.Device == caller.Device })
+		if want := role == interview.RoleInterviewer; own != want || len(me.Places) > 0 != want {
+			t.Errorf("%s is told of places: %v", role, me.Places)
+		}
+	}
 }
 
 func TestARouteThatNobodyDecidedOnCannotBeRegistered(t *testing.T) {

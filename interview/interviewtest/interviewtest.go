@@ -164,6 +164,15 @@ func (r Register) Covers(_ context.Context, device interview.DeviceID, _ intervi
 	return c, nil
 }
 
+// Places implements interview.DeviceRegister.
+func (r Register) Places(context.Context, time.Time) ([]interview.Place, error) {
+	var out []interview.Place
+	for device, c := range r.Devices {
+		out = append(out, interview.Place{Device: device, Place: c.Place})
+	}
+	return out, nil
+}
+
 // World is one hearing's people and what surrounds a store.
 type World struct {
 	DB       *bun.DB
