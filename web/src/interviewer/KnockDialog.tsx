@@ -16,7 +16,8 @@ export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: Room
   const [declining, setDeclining] = useState(false)
   const [reason, setReason] = useState('')
   const seats = knock.seats ?? []
-  const checks = knock.checks ?? []
+  // What holds of the device comes once for each who sits at it; it is said once.
+  const checks = (knock.checks ?? []).filter((c, i, list) => list.findIndex((d) => d.name === c.name && d.reason === c.reason && d.verdict === c.verdict) === i)
   const face = checks.some((c) => c.name === 'face' && c.verdict !== 'verified')
   const act = (done: Promise<void>) => void done.then(onClose)
 
@@ -51,7 +52,7 @@ export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: Room
         <h3>{t('staff.knock.checks')}</h3>
         <ul className="checks">
           {checks.map((c) => (
-            <CheckRow key={c.name} check={c} />
+            <CheckRow key={`${c.name} ${c.reason} ${c.verdict}`} check={c} />
           ))}
         </ul>
       </div>
@@ -99,7 +100,7 @@ function CheckRow({ check }: { check: CheckResult }) {
   return (
     <li className="row spread">
       <span>
-        {name} {check.reason !== '' && <code dir="ltr">{check.reason}</code>}
+        {name} {check.reason !== '' && check.reason !== 'ok' && <code dir="ltr">{check.reason}</code>}
       </span>
       <span className={`tag ${tone[check.verdict]}`}>{t(`shared.verdict.${check.verdict}`)}</span>
     </li>
