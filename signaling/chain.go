@@ -21,6 +21,7 @@ type chain struct {
 
 type link struct {
 	text    string
+	epoch   int64
 	chair   interview.MemberID
 	members []interview.MemberID
 }
@@ -33,9 +34,20 @@ func (c *chain) newest() string {
 	return c.links[len(c.links)-1].text
 }
 
+// had reports whether a member was on the roster of an epoch; of epochs that are
+// too long ago nobody was.
+func (c *chain) had(epoch int64, m interview.MemberID) bool {
+	for _, l := range c.links {
+		if l.epoch == epoch {
+			return slices.Contains(l.members, m)
+		}
+	}
+	return false
+}
+
 // add keeps a roster and how its members were shown.
 func (c *chain) add(text string, r sealing.Roster, members map[interview.MemberID]*Session) {
-	l := link{text: text, chair: r.Chair}
+	l := link{text: text, epoch: r.Epoch, chair: r.Chair}
 	if c.views == nil {
 		c.views = map[interview.MemberID]wire.MemberView{}
 	}

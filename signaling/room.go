@@ -810,8 +810,12 @@ func (r *room) takeWraps(s *Session, wraps []string) error {
 }
 
 // takeOrigins hands origin lists to the recorders.
+//
+// A recorder gets lists of epochs that it was on the roster of, and no others:
+// not even the hashes of what was said in a pause are its business.
 func (r *room) takeOrigins(s *Session, lists []string) error {
-	for _, text := range lists {
+	epochs := make([]int64, len(lists))
+	for i, text := range lists {
 		var o sealing.Origin
 		if err := jws.Peek(text, sealing.TypeOrigin, &o); err != nil {
 			return problem.New(problem.CodeMalformed, "%w", err)
@@ -819,6 +823,7 @@ func (r *room) takeOrigins(s *Session, lists []string) error {
 		if o.Member != s.member || o.Group != r.group || o.Hearing != r.hearing {
 			return problem.New(problem.CodeForbidden, "origin list in another member's name, group or hearing")
 		}
+		epochs[i], _, _ = sealing.PlaceOf(o.KID)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -826,8 +831,17 @@ func (r *room) takeOrigins(s *Session, lists []string) error {
 		return err
 	}
 	for _, other := range r.members {
-		if other.state == recorder {
-			other.send(wire.TypeOrigin, wire.Origin{Lists: lists})
+		if other.state != recorder {
+			continue
+		}
+		var its []string
+		for i, text := range lists {
+			if r.rosters.had(epochs[i], other.member) {
+				its = append(its, text)
+			}
+		}
+		if len(its) > 0 {
+			other.send(wire.TypeOrigin, wire.Origin{Lists: its})
 		}
 	}
 	return nil

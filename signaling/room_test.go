@@ -700,3 +700,39 @@ func TestAnEmptyRoomIsForgotten(t *testing.T) {
 		return code(t, g.join()) == ""
 	})
 }
+
+// A6, E2: what is said in a pause leaves nothing with the recorder, not even
+// hashes; the lists of what came before the pause still reach it.
+func TestAPauseSendsTheRecorderNoOriginLists(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	chair := d.chair()
+	rec := d.comeRecorder("one")
+	track := interview.NewTrackID()
+	if err := chair.group.AddTrack(track, interview.SourceAudio, 0); err != nil {
+		t.Fatal(err)
+	}
+	say := func() []string {
+		t.Helper()
+		if _, err := chair.group.Wraps(track, interview.SourceAudio, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chair.group.Seal(nil, track, sealing.FrameHeader{Source: interview.SourceAudio}, []byte("frame")); err != nil {
+			t.Fatal(err)
+		}
+		lists, err := chair.group.Origins()
+		if err != nil || len(lists) != 1 {
+			t.Fatalf("%d lists, %v", len(lists), err)
+		}
+		return lists
+	}
+	chair.sign("resume", chair, rec)
+	before := say()
+	chair.sign("pause", chair)
+	during := say()
+	chair.must(chair.ask(wire.TypeOrigin, wire.Origin{Lists: append(before, during...)}))
+	got, told := last[wire.Origin](rec, wire.TypeOrigin)
+	if !told || len(got.Lists) != 1 || got.Lists[0] != before[0] {
+		t.Errorf("the recorder was sent %d lists, want the one of before the pause", len(got.Lists))
+	}
+}
