@@ -52,12 +52,21 @@ class Person {
   }
 
   async open(browser) {
+    await this.start(browser)
+    await this.enter()
+  }
+
+  async start(browser) {
     this.context = await browser.newContext({ viewport: this.device === 'applicant' ? { width: 1280, height: 800 } : { width: 1440, height: 900 }, permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
     this.page = await this.context.newPage()
     this.page.setDefaultTimeout(20_000)
     this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && this.wrong.push(m.text()))
     this.page.on('pageerror', (e) => this.wrong.push(String(e)))
     await this.page.addInitScript(inPage, { tone: this.tone, language: this.language, origin: this.origin })
+  }
+
+  /** Opens a fresh start link, as the launcher on the device would. */
+  async enter() {
     const { url } = await ask('link', { device: this.device })
     await this.page.goto(url)
     await this.page.locator('main h1').first().waitFor()
@@ -142,6 +151,15 @@ async function talk(deaf = null) {
   return details.join(', ')
 }
 
+/** Waits until all pages show the same number to compare aloud, and gives it. */
+async function agree() {
+  const codes = await until('the three numbers are the same', 15_000, async () => {
+    const shown = await Promise.all(all.map((p) => p.page.locator('.sas output').innerText({ timeout: 1000 }).catch(() => '')))
+    return [shown[0] !== '' && new Set(shown).size === 1, shown]
+  })
+  return codes[0]
+}
+
 /** Goes on record by the interviewer's button, and waits until everyone's page says so. */
 async function goOnRecord(button) {
   await interviewer.page.locator('button:enabled', { hasText: button }).first().waitFor()
@@ -195,13 +213,7 @@ try {
     return named.join(', ')
   })
 
-  await step('keys agree', async () => {
-    const codes = await until('the three numbers are the same', 10_000, async () => {
-      const shown = await Promise.all(all.map((p) => p.page.locator('.sas output').innerText().catch(() => '')))
-      return [shown[0] !== '' && new Set(shown).size === 1, shown]
-    })
-    return `${codes[0]} on all three pages`
-  })
+  await step('keys agree', async () => `${await agree()} on all three pages`)
 
   await step('each hears the others', async () => {
     const heard = await talk()
@@ -309,6 +321,20 @@ try {
     await terminal.shot('pause')
     await counsel.probe('withhold', [])
     return `recorder outside the keys; ${after.audio - before.audio} packets of sound a second came to the page without keys, and nothing above ${Math.max(...silent.flatMap((h) => h.levels))} dB was heard; ${others}`
+  })
+
+  await step('chair opened anew', async () => {
+    await interviewer.page.reload()
+    await interviewer.page.getByRole('heading', { level: 1, name: /^Avaa Kuule uudella/ }).waitFor()
+    await interviewer.page.goto('about:blank')
+    await interviewer.enter()
+    await interviewer.signIn()
+    await interviewer.press(/^Avaa huone/)
+    const code = await agree()
+    const heard = await talk()
+    assert.equal(await interviewer.page.locator('.line').count(), 3, 'the lines typed before')
+    await interviewer.page.locator('.sign.off').waitFor()
+    return `a reload loses the session, as it must; a new start link and sign-in lead back to the chair, with new keys (${code}) and the same lines: ${heard}`
   })
 
   await step('resumed after pause', async () => {
