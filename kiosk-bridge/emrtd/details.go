@@ -83,13 +83,14 @@ func fieldText(b []byte) (string, error) {
 	return unfill(string(b)), nil
 }
 
-// fieldDate takes digits as text or two to a byte.
+// fieldDate takes digits as text or two to a byte. Zeros stand for a month or day
+// that nobody knows.
 func fieldDate(b []byte, digits int) (string, error) {
 	s := string(b)
 	if len(b) == digits/2 {
 		s = hex.EncodeToString(b)
 	}
-	if len(s) != digits || strings.Trim(s, "0123456789") != "" {
+	if len(s) != digits || strings.Trim(s, "0123456789") != "" || s[4:6] > "12" || s[6:8] > "31" {
 		return "", fmt.Errorf("%w: date of %d bytes", ErrDataGroup, len(b))
 	}
 	return s, nil

@@ -167,7 +167,9 @@ func TestPACEWithChipMappingOfTheStandard(t *testing.T) {
 	}
 	static := key("041872709494399E7470A6431BE25E83EEE24FEA568C2ED28DB48E05DB3A610DC884D256A40E35EFCB59BF6753D3A489D28C7A4D973C2DA138A6E7A4A08F68E16F")
 	other := key("04824FBA91C9CBE26BEF53A0EBE7342A3BF178CEA9F45DE0B70AA601651FBA3F5730D8C879AAA9C9F73991E61B58F4D52EB87A0A0C709A49DC63719363CCD13C54")
-	if err := s.provenBy(append(other, static...)); err != nil {
+	elsewhere := groupOf(t, "P-521").curve
+	foreign := chipAuthKey{&ecKey{elsewhere, elsewhere.gx, elsewhere.gy}, -1}
+	if err := s.provenBy([]chipAuthKey{foreign, other[0], static[0]}); err != nil {
 		t.Errorf("the chip's own key: %v", err)
 	}
 	for name, keys := range map[string][]chipAuthKey{"another key": other, "no key": nil} {
