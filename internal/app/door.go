@@ -50,6 +50,10 @@ const (
 	maxHeaderBytes    = 64 << 10
 	deviceCached      = 2 * time.Second // how long authority's word on a certificate is reused
 	personCached      = time.Minute     // how long a verified identity token is reused
+	answerTimeout     = time.Minute     // of an answer of the interface, to its last byte
+	bundleTimeout     = 10 * time.Minute
+	enrolTimeout      = 15 * time.Second
+	maxEnrolling      = 32 // requests at one time; authority answers four times as many
 )
 
 // door is the process that everybody outside speaks to.
@@ -205,6 +209,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	kioskbridge.Register(h, redeemer{d})
 	transcript.Register(h, d.records)
 	d.registerRecording(api)
+	api.HandleFunc("/", noRoute)
 
 	mux := http.NewServeMux()
 	mux.Handle("/api/", d.withCaller(api))
@@ -212,57 +217,25 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	mux.HandleFunc("/agent/bundle", d.serveBundle)
 	mux.HandleFunc("/ws/room", d.serveRoom)
 	mux.Handle("/ws/kiosk", bridge)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem.Write(w, problem.New(problem.CodeNoRoute, "no such path"))
-	})
+	mux.HandleFunc("/", noRoute)
 	return mux
 }
 
-// serve listens for TLS. The name enrol.HOST reaches authority's enrolment and
-// asks for no certificate; everybody else needs one.
+func noRoute(w http.ResponseWriter, _ *http.Request) {
+	problem.Write(w, problem.New(problem.CodeNoRoute, "no such path"))
+}
+
+// serve listens for TLS and at the administrator's socket until ctx ends.
 func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) error {
 	pair, err := tls.LoadX509KeyPair(filepath.Join(d.in.layout.Door(), "tls.pem"), filepath.Join(d.in.layout.Door(), "tls.key"))
 	if err != nil {
 		return err
 	}
-	enrolName := "enrol." + d.in.Host
-	strict := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: d.trust, NextProtos: []string{"h2", "http/1.1"}}
-	open := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if strings.EqualFold(hello.ServerName, enrolName) {
-			return open, nil
-		}
-		return strict, nil
-	}}
-	enrol := &httputil.ReverseProxy{
-		Transport: d.conn.Transport(bus.Main(bus.Authority), "enrol"),
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: "authority"})
-			r.Out.Host = r.In.Host
-		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			problem.Write(w, problem.New(problem.CodeUnavailable, "enrolment: %w", err))
-		},
-	}
-	// The name was decided in the handshake: a request cannot choose another by
-	// its Host header.
-	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.EqualFold(r.TLS.ServerName, enrolName) {
-			enrol.ServeHTTP(w, r)
-			return
-		}
-		if len(r.TLS.PeerCertificates) == 0 {
-			problem.Write(w, problem.New(problem.CodeCertificateInvalid, "no device certificate"))
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
 	l, err := net.Listen("tcp", net.JoinHostPort(d.in.Listen, strconv.Itoa(d.in.Ports.HTTPS)))
 	if err != nil {
 		return fmt.Errorf("door: %w", err)
 	}
-	server := &http.Server{Handler: byName, TLSConfig: config, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	server := d.server(pair, mux)
 	admin, err := d.serveAdmin()
 	if err != nil {
 		_ = l.Close()
@@ -286,6 +259,81 @@ func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) 
 		}
 		return err
 	}
+}
+
+// server is the door's HTTPS side. The name enrol.HOST reaches authority's
+// enrolment and asks for no certificate; everybody else needs one.
+func (d *door) server(pair tls.Certificate, mux http.Handler) *http.Server {
+	enrolName := "enrol." + d.in.Host
+	open := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	strict := open.Clone()
+	strict.ClientAuth, strict.ClientCAs = tls.RequireAndVerifyClientCert, d.trust
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if strings.EqualFold(hello.ServerName, enrolName) {
+			return open, nil
+		}
+		return strict, nil
+	}}
+	enrol := d.enrolment()
+	// The name was decided in the handshake: a request cannot choose another by
+	// its Host header.
+	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.TLS.ServerName, enrolName) {
+			enrol.ServeHTTP(w, r)
+			return
+		}
+		if len(r.TLS.PeerCertificates) == 0 {
+			problem.Write(w, problem.New(problem.CodeCertificateInvalid, "no device certificate"))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+	return &http.Server{Handler: byName, TLSConfig: config, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+}
+
+// enrolment hands requests on to authority. Anybody may send them, so each is
+// bounded in size and time, and all of them together in number, before
+// authority hears of it: the hearings' own requests take the same way.
+func (d *door) enrolment() http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Transport: d.conn.Transport(bus.Main(bus.Authority), "enrol"),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: "authority"})
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			var large *http.MaxBytesError
+			switch {
+			case errors.As(err, &large):
+				err = problem.New(problem.CodeTooLarge, "enrolment takes at most %d bytes", large.Limit)
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				err = problem.New(problem.CodeStalled, "the request took longer than %s", enrolTimeout)
+			default:
+				err = problem.New(problem.CodeUnavailable, "enrolment: %w", err)
+			}
+			problem.Write(w, err)
+		},
+	}
+	places := make(chan struct{}, maxEnrolling)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			problem.Write(w, problem.New(problem.CodeTooFast, "%d requests for enrolment are under way", maxEnrolling))
+			return
+		}
+		within(w, enrolTimeout)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolTimeout)) // of the body; always supported by net/http
+		r.Body = http.MaxBytesReader(w, r.Body, wire.MaxRequest)
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// within bounds how long an answer may take to be read.
+func within(w http.ResponseWriter, limit time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit)) // always supported by net/http
 }
 
 // device verifies a device certificate with authority: issued, not revoked,
@@ -352,6 +400,7 @@ func (d *door) withCaller(next http.Handler) http.Handler {
 			problem.Write(w, err)
 			return
 		}
+		within(w, answerTimeout)
 		next.ServeHTTP(w, r.WithContext(interview.WithCaller(r.Context(), c)))
 	})
 }
@@ -399,6 +448,7 @@ func (d *door) Kiosk(r *http.Request) (kioskbridge.Kiosk, error) {
 
 // serveBundle hands out the signed web bundle; agents verify it.
 func (d *door) serveBundle(w http.ResponseWriter, r *http.Request) {
+	within(w, bundleTimeout)
 	http.ServeFile(w, r, filepath.Join(d.in.layout.Bundle(), "kuule.bundle"))
 }
 

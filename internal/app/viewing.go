@@ -85,13 +85,9 @@ func (d *door) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem.New(problem.CodeMalformed, "%w", err)
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 16<<10))
-	if err != nil {
-		return problem.New(problem.CodeTooLarge, "%w", err)
-	}
 	var in exportRequest
-	if err := canon.Strict(text, &in); err != nil {
-		return problem.New(problem.CodeMalformed, "%w", err)
+	if err := readExport(w, r, &in); err != nil {
+		return err
 	}
 	if in.Purpose = strings.TrimSpace(in.Purpose); in.Purpose == "" || len(in.Purpose) > maxPurpose {
 		return problem.New(problem.CodePurposeNeeded, "give a purpose of at most %d bytes", maxPurpose)
@@ -100,6 +96,7 @@ func (d *door) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	within(w, viewingTimeout)
 	ctx, cancel := context.WithTimeout(r.Context(), viewingTimeout)
 	defer cancel()
 	spec, err := d.approve(ctx, r, h, in.Purpose)
@@ -118,6 +115,25 @@ func (d *door) export(w http.ResponseWriter, r *http.Request) error {
 		}
 	}()
 	return d.stream(ctx, w, spec)
+}
+
+// readExport reads the bounded body of a request for an export.
+func readExport(w http.ResponseWriter, r *http.Request, in *exportRequest) error {
+	controller := http.NewResponseController(w)
+	_ = controller.SetReadDeadline(time.Now().Add(readHeaderTimeout)) // always supported by net/http
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 16<<10))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return problem.New(problem.CodeTooLarge, "request is larger than %d bytes", large.Limit)
+	case err != nil:
+		return problem.New(problem.CodeMalformed, "request ended early")
+	}
+	if err := canon.Strict(text, in); err != nil {
+		return problem.New(problem.CodeMalformed, "%w", err)
+	}
+	_ = controller.SetReadDeadline(time.Time{}) // else the wait for the export would end with it
+	return nil
 }
 
 // approve has authority allow the viewing and logs it.
