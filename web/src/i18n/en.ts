@@ -66,7 +66,7 @@ export const en: Catalogue = {
     members: {
       title: 'In the room',
       code: 'Comparison number',
-      codeHelp: 'Read the number aloud to each other. If it is the same for all, nobody else is in the room.',
+      codeHelp: 'Read the number aloud to each other. If it is the same for all, nobody else shares this connection. It cannot tell who listens beside you: check the room itself.',
       you: 'you',
       away: 'connection lost',
       unverified: 'not confirmed: neither hears nor sees you',

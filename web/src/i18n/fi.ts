@@ -67,7 +67,7 @@ export const fi = {
     members: {
       title: 'Huoneessa',
       code: 'Vertailuluku',
-      codeHelp: 'Lukekaa luku toisillenne ääneen. Jos se on kaikilla sama, huoneessa ei ole muita.',
+      codeHelp: 'Lukekaa luku toisillenne ääneen. Jos se on kaikilla sama, yhteydessä ei ole muita. Se ei kerro, kuka kuuntelee vieressänne: tarkistakaa oma huoneenne.',
       you: 'te',
       away: 'yhteys poikki',
       unverified: 'ei vahvistettu: ei kuule eikä näe teitä',
