@@ -181,6 +181,19 @@ try {
     return 'three pages from the signed bundle; interviewer, interpreter and counsel by OpenID Connect, in the browser'
   })
 
+  await step('booked on the page', async () => {
+    const dialog = interviewer.page.getByRole('dialog')
+    await interviewer.press(/^Varaa puhuttelu/)
+    await dialog.getByLabel('Diaarinumero').fill('DEMO-SELAIN-1')
+    await dialog.getByLabel('Hakijan nimi').fill('Hodan Warsame')
+    await dialog.getByLabel('Perustelu etäpuhuttelulle').fill('Matka virastoon on 300 km.')
+    await interviewer.shot('booking')
+    await dialog.getByRole('button', { name: /^Varaa$/ }).click()
+    await interviewer.page.getByText('Puhuttelu on varattu.').waitFor()
+    await interviewer.page.getByText('DEMO-SELAIN-1').waitFor()
+    return 'another hearing, at a place that the register of agreements offers'
+  })
+
   await step('ticket redeemed', async () => {
     await terminal.press(words.enter)
     await terminal.page.getByRole('button', { name: words.understood }).waitFor()
@@ -384,7 +397,7 @@ try {
     await interviewer.press(/^Ota huomioon/)
     await terminal.press(/^إظهار كل/)
     await terminal.press(/^أؤكد المحضر/)
-    await terminal.page.getByText('تم تأكيد', { exact: false }).first().waitFor({ timeout: 5000 }).catch(() => undefined)
+    await terminal.page.getByText(/^تم تأكيد/).waitFor()
     await terminal.shot('confirmed')
     return 'one correction by the applicant, answered by the interviewer, confirmed with it'
   })

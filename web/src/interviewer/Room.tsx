@@ -90,7 +90,9 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
 function Asked({ raised, state, room }: { raised: Raised; state: RoomState; room: RoomClient }) {
   const { t } = useTexts()
   const who = state.people.find((p) => p.member === raised.member)
-  const name = who === undefined ? '' : namesOf(who.seats)
+  // Whether the recording is accepted is the applicant's word, whoever sits beside.
+  const applicant = who?.seats.filter((s) => s.role === 'applicant') ?? []
+  const name = namesOf(raised.what.startsWith('recording') && applicant.length > 0 ? applicant : (who?.seats ?? []))
   return (
     <div className="asked" role="status">
       <Icon name="hand" />

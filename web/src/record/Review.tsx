@@ -101,7 +101,7 @@ function Lines({ record, act, large, onRead }: { record: Sealed; act: Do; large:
   useEffect(() => onRead(shown.split(' ')), [shown, onRead])
   if (line === undefined) return null
   return (
-    <Section title={t('shared.record.line', { number: at + 1, total: lines.length })} className={`card stack${large ? ' reading' : ''}`}>
+    <Section title={all ? t('shared.record.title') : t('shared.record.line', { number: at + 1, total: lines.length })} className={`card stack${large ? ' reading' : ''}`}>
       {all ? <LineList lines={lines} amendments={amendments} /> : <Line line={line} amendments={amendments} large={large} />}
       {!all && record.outcome === null && <Correct key={line.utterance} line={line} record={record} act={act} large={large} />}
       <div className="row spread">

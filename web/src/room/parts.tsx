@@ -170,10 +170,12 @@ export function PhaseNotice({ state }: { state: RoomState }) {
   if (!state.online && state.stage !== 'joining') return <Notice kind="warning" title={t('shared.wait.lost')} live />
   if (state.phase.phase !== 'paused') return null
   const lost = state.phase.cause !== 'interviewer' && state.phase.cause !== 'requested'
+  // What a person wrote is shown; a machine's reason is said by its cause.
+  const reason = lost ? '' : state.phase.reason
   return (
     <Notice kind={lost ? 'alert' : 'warning'} title={t('shared.phase.paused')} live>
       <p>{t(`shared.cause.${state.phase.cause}`)}</p>
-      {state.phase.reason !== '' && <p>{state.phase.reason}</p>}
+      {reason !== '' && <p dir="auto">{reason}</p>}
     </Notice>
   )
 }
