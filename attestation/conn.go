@@ -346,9 +346,13 @@ func (c *postureConn) judge(ctx context.Context, q wire.NoncedQuote) error {
 	}})
 }
 
-// refuse tells the device why the connection ends.
+// refuse tells the device why the connection ends. That it is not approved any
+// more is a verdict of its own: it may sit in a room.
 func (c *postureConn) refuse(err error) error {
 	d := problem.Of(err)
+	if withdrawn := d.Code == problem.CodeDeviceRevoked || d.Code == problem.CodeDeviceNotNamed; withdrawn && c.server.Verdict != nil {
+		c.server.Verdict(Verdict{Device: c.device, At: time.Now().UTC(), Outcome: interview.Failed, Code: d.Code, Detail: d.Detail})
+	}
 	return errors.Join(err, c.send(wire.Message{Kind: wire.KindRefused, Refused: &d}))
 }
 

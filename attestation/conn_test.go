@@ -128,6 +128,29 @@ func TestPostureConnection(t *testing.T) {
 	until(t, "the connection has ended", func() bool { return len(h.posture.Connected()) == 0 })
 }
 
+// C1, C3: a device that stops being approved while it is connected is told of,
+// whatever ended it: whoever holds rooms must put it out.
+func TestEndOfApprovalIsAVerdict(t *testing.T) {
+	t.Parallel()
+	for code, end := range map[problem.Code]func(*house, *running){
+		problem.CodeDeviceNotNamed: func(h *house, r *running) { h.agreements.end(r.device.Info().PermanentIdentifier) },
+		problem.CodeDeviceRevoked: func(h *house, r *running) {
+			_, err := h.Revoke(t.Context(), r.named.DeviceID, "lost")
+			check(t, err)
+		},
+	} {
+		h := newHouse(t)
+		r := h.run(t)
+		h.await(t, "verified", verified)
+		end(h, r)
+		v := h.await(t, string(code), func(v attestation.Verdict) bool { return v.Code == code })
+		if v.Outcome != interview.Failed || v.Device.DeviceID != r.named.DeviceID {
+			t.Errorf("%s: %+v", code, v)
+		}
+		r.stop()
+	}
+}
+
 // A lost connection comes back by itself, and with the new certificate after a
 // renewal.
 func TestPostureConnectionComesBack(t *testing.T) {

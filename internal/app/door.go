@@ -34,6 +34,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/admission"
+	"kuule/interview/agreement"
 	"kuule/interview/ledger"
 	"kuule/interview/media"
 	kioskbridge "kuule/kiosk-bridge"
@@ -499,6 +500,24 @@ func (d *door) handOverAgreements(ctx context.Context) {
 	}
 }
 
+// unnamed lists the devices of an agreement that no agreement in force names.
+func (d *door) unnamed(ctx context.Context, signed string) (out []interview.DeviceID, err error) {
+	doc, err := agreement.Verify(signed, d.register.Office())
+	if err != nil {
+		return nil, err
+	}
+	for _, device := range doc.Devices {
+		_, err := d.register.Device(ctx, device.ID)
+		switch {
+		case errors.Is(err, problem.New(problem.CodeDeviceNotNamed, "")):
+			out = append(out, device.ID)
+		case err != nil && !errors.Is(err, problem.New(problem.CodeDeviceRevoked, "")):
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 func (d *door) handOver(ctx context.Context) error {
 	signed, err := d.register.InUse(ctx)
 	if err != nil {
@@ -506,6 +525,13 @@ func (d *door) handOver(ctx context.Context) error {
 	}
 	var errs []error
 	for _, s := range signed {
+		if s.Off { // suspended or ended: out of the rooms at once
+			devices, err := d.unnamed(ctx, s.Signed)
+			errs = append(errs, err)
+			for _, device := range devices {
+				d.hub.Revoke(device, problem.Refused(problem.CodeDeviceNotNamed, "agreement-names-device", "the agreement of device %s is not in force", device))
+			}
+		}
 		errs = append(errs, d.conn.Call(ctx, bus.Main(bus.Authority), "agreement.put", agreementPut{Signed: s.Signed, Off: s.Off}, nil))
 	}
 	revoked, err := d.register.Revoked(ctx)

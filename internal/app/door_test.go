@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"kuule/agreements"
+	"kuule/agreements/agreementstest"
 	agentsignin "kuule/attestation/agent/signin"
 	"kuule/attestation/wire"
 	"kuule/internal/bus"
@@ -68,6 +70,7 @@ type gatehouse struct {
 	servers  *x509.CertPool
 	devices  *x509.Certificate
 	key      *ecdsa.PrivateKey
+	office   *ecdsa.PrivateKey
 	provider *idptest.Provider
 	revoked  atomic.Bool
 	enrolled chan string // paths that reached authority's enrolment
@@ -126,8 +129,9 @@ func newGatehouse(t *testing.T) *gatehouse {
 	if err := in.layout.Make(in.layout.Door()); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []*string{&in.trust.OfficeKey, &in.trust.SealingKey, &in.trust.StatementKey} {
-		if *k, err = trust.EncodeKey(testKey(t).Public()); err != nil {
+	g.office = testKey(t)
+	for k, key := range map[*string]*ecdsa.PrivateKey{&in.trust.OfficeKey: g.office, &in.trust.SealingKey: testKey(t), &in.trust.StatementKey: testKey(t)} {
+		if *k, err = trust.EncodeKey(key.Public()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -530,6 +534,31 @@ func TestNoTokenComesBack(t *testing.T) {
 	text, err := io.ReadAll(resp.Body)
 	if err != nil || bytes.Contains(text, []byte("c2VjcmV0")) || bytes.Contains(text, []byte("secret")) {
 		t.Errorf("answer repeats the proof: %s, %v", text, err)
+	}
+}
+
+// C1: suspending an agreement puts its devices out of their rooms, not only
+// out of their next join.
+func TestASuspendedAgreementNamesNobody(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	first := newVouched(t).doc
+	a, err := agreementstest.InForce(t.Context(), g.door.register, g.office, &first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := g.door.register.InUse(t.Context())
+	if err != nil || len(signed) != 1 {
+		t.Fatalf("%d, %v", len(signed), err)
+	}
+	if got, err := g.door.unnamed(t.Context(), signed[0].Signed); err != nil || len(got) != 0 {
+		t.Errorf("in force: %v, %v", got, err)
+	}
+	if _, err := g.door.register.Step(t.Context(), a.ID, a.Version, agreements.Suspended, "incident", "office"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := g.door.unnamed(t.Context(), signed[0].Signed); err != nil || len(got) != 1 || got[0] != first.Devices[0].ID {
+		t.Errorf("suspended: %v, %v", got, err)
 	}
 }
 
