@@ -80,6 +80,7 @@ var chipDiffers = func() map[emrtdtest.Variant]map[string]interview.Check {
 		emrtdtest.AlteredDG15:   with(active, map[string]interview.Check{CheckDG15: altered, CheckActiveAuth: unused, CheckChipOriginal: unproven}),
 		emrtdtest.AlteredDG11:   with(all, map[string]interview.Check{CheckDG11: altered}),
 		emrtdtest.TurncoatChip:  with(agreement, map[string]interview.Check{CheckChipAuth: copied, CheckChipOriginal: copied}),
+		emrtdtest.MuteKeys:      with(all, map[string]interview.Check{CheckActiveAuth: refused, CheckChipAuth: refused, CheckChipOriginal: unproven}),
 		emrtdtest.TornAgreement: with(agreement, map[string]interview.Check{CheckChipAuth: bad(interview.Undetermined, ReasonChipSilent), CheckChipOriginal: unproven}),
 	}
 }()

@@ -60,6 +60,7 @@ const (
 	AlteredDG15     Variant = "altered-dg15"        // a copy with an active authentication key of its own
 	AlteredDG11     Variant = "altered-dg11"        // the holder's details were rewritten
 	ForeignSecurity Variant = "foreign-security"    // EF.CardSecurity signed by a state that nobody knows
+	MuteKeys        Variant = "mute-keys"           // a copy that refuses to prove either key
 	TurncoatChip    Variant = "turncoat-chip"       // gives another zone once it has proven its key
 	TornAgreement   Variant = "torn-chip-auth"      // falls silent while proving its key
 )
@@ -71,7 +72,7 @@ func Variants() []Variant {
 		OtherState, ExpiredSigner, SignedTooLate, WrongMRZ, OtherPrint, WrongDigit, ExpiredDocument, DeadChip, TornChip, PACEOnly, WrongChecksum,
 		RevokedSigner, RevokedLater, CompromisedSigner,
 		WithPACE, WithMapping, WithActive, WithAgreement, WithAll, WrongMRZPACE, LyingPACE, StrippedPACE, ForeignPACE, UnsignedPACE, UnknownPACE,
-		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TurncoatChip, TornAgreement,
+		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TurncoatChip, MuteKeys, TornAgreement,
 	}
 }
 
@@ -92,7 +93,7 @@ func (v Variant) chip() Chip {
 		return Chip{Active: P256}
 	case WithAgreement, ClonedAgreement, AlteredDG14, TurncoatChip, TornAgreement:
 		return Chip{Agreement: agreement}
-	case WithAll, StrippedKeys, AlteredDG11:
+	case WithAll, StrippedKeys, MuteKeys, AlteredDG11:
 		return Chip{PACE: pace, Agreement: agreement, Active: BrainpoolP256r1, Details: true, LongAnswers: 1500}
 	}
 	return Chip{}
@@ -279,6 +280,8 @@ func (s *State) spoil(e *encoder, groups map[int][]byte, keys *content, who Pers
 		groups[11] = bytes.Replace(groups[11], []byte("ZENITH"), []byte("ATHENS"), 1)
 	case ClonedMapping, ClonedActive, ClonedAgreement:
 		return keys.forget(chip)
+	case MuteKeys:
+		keys.secrets.agreement, keys.secrets.active = nil, activeKey{}
 	case StrippedKeys:
 		delete(groups, 14)
 		delete(groups, 15)
