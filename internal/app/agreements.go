@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"kuule/attestation"
+	"kuule/internal/durable"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/agreement"
@@ -45,6 +47,11 @@ func openShelf(dir string, office crypto.PublicKey) (*shelf, error) {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
 		s.docs[d.ID] = d
+		if _, err := os.Stat(s.offPath(d.ID)); err == nil {
+			s.off[d.ID] = true
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -60,12 +67,33 @@ func (s *shelf) put(signed string, off bool) error {
 	if have := s.docs[d.ID]; have != nil && have.Revision > d.Revision {
 		return problem.New(problem.CodeConflict, "agreement %s: revision %d is here already", d.ID, have.Revision)
 	}
-	path := filepath.Join(s.dir, d.ID.String()+".jws")
-	if err := errors.Join(os.WriteFile(path+".new", []byte(signed), 0o600), os.Rename(path+".new", path)); err != nil {
+	if err := s.keep(d.ID, signed, off); err != nil {
 		return fmt.Errorf("keep agreement %s: %w", d.ID, err)
 	}
 	s.docs[d.ID], s.off[d.ID] = d, off
 	return nil
+}
+
+// offPath is a file that is there while the agreement is suspended or ended.
+func (s *shelf) offPath(id interview.AgreementID) string {
+	return filepath.Join(s.dir, id.String()+".off")
+}
+
+// keep writes to the disk, in an order that never leaves an agreement in force
+// that is not.
+func (s *shelf) keep(id interview.AgreementID, signed string, off bool) error {
+	if off {
+		if err := durable.WriteFile(s.offPath(id), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := durable.WriteFile(filepath.Join(s.dir, id.String()+".jws"), []byte(signed), 0o600); err != nil || off {
+		return err
+	}
+	if err := os.Remove(s.offPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return durable.SyncFolder(s.dir)
 }
 
 // ForDevice implements attestation.Agreements.

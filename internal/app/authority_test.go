@@ -355,6 +355,29 @@ func TestAuthorityKeepsOnlyWhatTheOfficeSigned(t *testing.T) {
 	}
 }
 
+// C1: that an agreement is suspended outlives a restart of authority: the door
+// tells it once.
+func TestAuthorityRemembersASuspension(t *testing.T) {
+	t.Parallel()
+	v := newVouched(t)
+	signed, err := agreement.Sign(&v.doc, v.office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, off := range []bool{true, false, true} {
+		if err := v.a.shelf.put(signed, off); err != nil {
+			t.Fatal(err)
+		}
+		again, err := openShelf(v.a.shelf.dir, v.office.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.covering(v.device.DeviceID); (err != nil) != off {
+			t.Errorf("off %v, after a restart: %v", off, err)
+		}
+	}
+}
+
 // H6: keys of a recording are for one viewing that an interviewer, signed in at
 // an attested device, asked for with a purpose.
 func TestAViewingNeedsItsApproval(t *testing.T) {
