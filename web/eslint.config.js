@@ -28,6 +28,6 @@ export default ts.config(
   {
     // Runs inside a page.
     files: ['test/inpage.mjs'],
-    languageOptions: { globals: { location: 'readonly', AudioContext: 'readonly', OscillatorNode: 'readonly', GainNode: 'readonly', MediaStreamAudioDestinationNode: 'readonly', MutationObserver: 'readonly', AnalyserNode: 'readonly', MediaStream: 'readonly' } },
+    languageOptions: { globals: { location: 'readonly', AudioContext: 'readonly', OscillatorNode: 'readonly', GainNode: 'readonly', MediaStreamAudioDestinationNode: 'readonly', MutationObserver: 'readonly', AnalyserNode: 'readonly', MediaStream: 'readonly', Event: 'readonly' } },
   },
 )

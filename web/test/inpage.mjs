@@ -37,7 +37,7 @@ export function inPage({ tone, language, origin }) {
       connections.push(this)
     }
   }
-  const open = () => connections.filter((c) => c.connectionState !== 'closed')
+  const open = () => connections.filter((c) => c.signalingState !== 'closed')
 
   // Messages of some types can be kept from the page.
   const withheld = new Set()
@@ -111,6 +111,12 @@ export function inPage({ tone, language, origin }) {
         }
       }
       return out
+    },
+    /** What the page does when its media connection fails. */
+    failConnection() {
+      const c = open().at(-1)
+      Object.defineProperty(c, 'connectionState', { get: () => 'failed' })
+      c.dispatchEvent(new Event('connectionstatechange'))
     },
     withhold(types) {
       withheld.clear()

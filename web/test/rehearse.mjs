@@ -266,11 +266,30 @@ try {
     const took = Date.now() - began
     await counsel.probe('withhold', [])
     await signIs(counsel, 'on')
+    // Nor does it keep one on: without heartbeats it goes within 2 s, by the page alone.
+    const silent = Date.now()
+    await counsel.probe('withhold', ['heartbeat'])
+    await signIs(counsel, 'checking')
+    const left = (await counsel.probe('signs')).at(-1).at - silent
+    assert.ok(left <= 2000, `counsel's page was on record for ${left} ms without a heartbeat`)
+    await counsel.probe('withhold', [])
     await talk()
     await interviewer.shot('on-record')
     await terminal.shot('on-record')
     await counsel.shot('on-record')
-    return `${took} ms after asking; without heartbeats the chair's page did not ask, and counsel's page said "not confirmed" while the phase was on record`
+    return `${took} ms after asking; without heartbeats the chair's page did not ask, and counsel's page said "not confirmed" while the phase was on record, ${left} ms after the last heartbeat it got`
+  })
+
+  await step('media connection opened anew', async () => {
+    const before = await counsel.probe('media')
+    await counsel.probe('failConnection')
+    await until('counsel is connected again', 10_000, async () => {
+      const now = await counsel.probe('media')
+      return [now.state.length === 1 && now.state[0].startsWith('connected') && now.received < before.received, now]
+    })
+    const heard = await talk()
+    for (const p of all) await signIs(p, 'on')
+    return `the same tracks under the same keys: ${heard}; still on record`
   })
 
   await step('recorder killed', async () => {
