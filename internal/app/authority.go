@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -423,7 +424,7 @@ func (a *authority) certifyRecorder(spki []byte) (certifyAnswer, error) {
 	if err != nil {
 		return certifyAnswer{}, problem.New(problem.CodeMalformed, "recorder's key: %w", err)
 	}
-	if _, ok := key.(*ecdsa.PublicKey); !ok {
+	if k, ok := key.(*ecdsa.PublicKey); !ok || k.Curve != elliptic.P256() {
 		return certifyAnswer{}, problem.New(problem.CodeMalformed, "recorder's key is not P-256")
 	}
 	now := time.Now()

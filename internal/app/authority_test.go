@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -375,6 +376,42 @@ func TestAuthorityRemembersASuspension(t *testing.T) {
 		if _, err := again.covering(v.device.DeviceID); (err != nil) != off {
 			t.Errorf("off %v, after a restart: %v", off, err)
 		}
+	}
+}
+
+// A recorder's certificate is for one kind of key and can be nothing else.
+func TestAuthorityCertifiesOnlyRecordersKeys(t *testing.T) {
+	t.Parallel()
+	v := newVouched(t)
+	v.a.recorderCA, v.a.recorderKy = v.root, v.rootKey
+	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]any{"P-384": other.Public(), "Ed25519": public} {
+		spki, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.a.certifyRecorder(spki); !errors.Is(err, problem.New(problem.CodeMalformed, "")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	spki, err := x509.MarshalPKIXPublicKey(testKey(t).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := v.a.certifyRecorder(spki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(out.Chain[0])
+	if err != nil || c.IsCA || c.Subject.OrganizationalUnit[0] != sealing.RecorderUnit || c.NotAfter.After(time.Now().Add(recorderLifetime)) {
+		t.Errorf("certificate: %+v, %v", c.Subject, err)
 	}
 }
 

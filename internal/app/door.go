@@ -194,10 +194,35 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", trustListFile, err)
 	}
+	revoked, err := d.revocationLists(list)
+	if err != nil {
+		return nil, err
+	}
 	return kioskbridge.New(kioskbridge.Config{
-		Kiosks: d, Bookings: d, Inspector: &emrtd.Inspector{Trust: list}, TrustList: list.Version(), Store: d.tickets,
+		Kiosks: d, Bookings: d, Inspector: &emrtd.Inspector{Trust: list, Revoked: revoked}, TrustList: list.Version(), Store: d.tickets,
 		Sealer: newCaseSealer(d.db, keyringremote.New(d.conn)), Key: key, Log: slog.Default(),
 	})
+}
+
+// revocationLists reads the lists of withdrawn document signers that the
+// administrator has laid into the door's folder; none is no error: the check
+// then says so.
+func (d *door) revocationLists(list *emrtd.TrustList) (*emrtd.RevocationLists, error) {
+	names, err := filepath.Glob(d.in.path(revocationFiles))
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	files := make([][]byte, len(names))
+	for i, name := range names {
+		if files[i], err = os.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	lists, err := emrtd.ImportRevocationLists(list, files...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", revocationFiles, err)
+	}
+	return lists, nil
 }
 
 // handler is everything that the door answers under mutual TLS. Each path is in

@@ -48,6 +48,7 @@ const (
 	bridgePublicFile  = "authority/bridge.pub"
 	bridgeKeyFile     = "door/bridge.key"
 	trustListFile     = "door/csca.pem"
+	revocationFiles   = "door/crl/*.crl" // laid there by the administrator
 	adminSocketFile   = "door/admin.sock"
 )
 
