@@ -235,8 +235,12 @@ try {
         const now = await p.probe('pictures')
         return [now >= 2, now]
       })
+      await until(`${p.device} shows everybody as speaking`, 5000, async () => {
+        const [tiles, speaking] = await Promise.all([p.page.locator('.tile').count(), p.page.locator('.tile.speaking').count()])
+        return [tiles >= 2 && speaking === tiles, `${speaking} of ${tiles}`]
+      })
     }
-    return `by their tones, each on one track alone and nobody themselves: ${heard}; all pictures move`
+    return `by their tones, each on one track alone and nobody themselves: ${heard}; all pictures move, and everybody is shown as speaking`
   })
 
   await step('transport cipher', async () => {

@@ -34,6 +34,7 @@ export const makeSealing: MakeSealing = ({ member }) => {
     assign: () => undefined,
     setClock: () => undefined,
     setLevel: () => undefined,
+    levels: () => Promise.resolve([]),
     counts: () => {
       frames.sealed += 65
       frames.opened += 195

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type * as signed from '../api/signed'
 import { constantRate } from './peer'
-import { heartbeatLife, recorderState, signOf, type Beat } from './record'
+import { counts, heartbeatLife, recorderState, signOf, type Beat } from './record'
 
 const second = 1_000_000
 const beat = (state: 'recording' | 'behind' | 'failed' | 'stopped', durable: number, arrived: number): Beat => ({
@@ -34,6 +34,26 @@ describe('the "on record" sign', () => {
     expect(recorderState(beat('recording', 0, 0), at(4))).toBe('away')
     expect(recorderState(undefined, at(0))).toBe('away')
     expect(recorderState(beat('behind', 0, 3.9 * second), at(4))).toBe('behind')
+  })
+})
+
+// H1: the server's phase cannot turn the sign on with a recorder that keeps nothing of this page.
+describe('a heartbeat', () => {
+  const tracks: signed.TrackDurable[] = [{ track: 'trk_a', durable: 1 }, { track: 'trk_b', durable: 1 }]
+  const heartbeat: signed.Heartbeat = {
+    v: 1, hearing: 'hrg_h', group: 'grp_h', member: 'mem_r', recording: 'rec_r', state: 'recording', seq: 1, durable: 1, now: 1, tracks, head: '',
+  }
+  it.each([
+    ['counts of a recorder with the keys that has all own tracks', ['mem_p', 'mem_r'], ['trk_a', 'trk_b'], true],
+    ['counts where the page sends nothing', ['mem_r'], [], true],
+    ['does not count of a recorder outside the keys', ['mem_p'], ['trk_a'], false],
+    ['does not count before there is a roster', [], [], false],
+    ['does not count when one own track is missing', ['mem_r'], ['trk_a', 'trk_c'], false],
+  ] as const)('%s', (_, keyed, own, want) => {
+    expect(counts(heartbeat, keyed, own)).toBe(want)
+  })
+  it('without tracks does not count for who sends', () => {
+    expect(counts({ ...heartbeat, tracks: null }, ['mem_r'], ['trk_a'])).toBe(false)
   })
 })
 

@@ -23,6 +23,15 @@ export function signOf(phase: words.Phase, beats: Iterable<Beat>, now: { perform
   return 'checking'
 }
 
+/**
+ * Whether a heartbeat counts here: of a recorder that shares the keys in force,
+ * and that has everything of what this page sends. A recorder outside the keys
+ * goes on beating, and keeps nothing.
+ */
+export function counts({ member, tracks }: signed.Heartbeat, keyed: readonly words.MemberID[], own: readonly words.TrackID[]): boolean {
+  return keyed.includes(member) && own.every((track) => (tracks ?? []).some((kept) => kept.track === track))
+}
+
 /** Whether a recorder keeps what is said now. */
 export function durable(beat: Beat, now: { performance: number; hearing: words.Micros }): boolean {
   return (

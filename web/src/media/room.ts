@@ -5,7 +5,7 @@ import type * as words from '../api/words'
 import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView, Slot } from '../api/wire'
 import { LevelMeter } from './level'
 import { ownTracks, Peer, wantedCipher, type OwnTrack } from './peer'
-import { durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
+import { counts, durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
 import type { InForce, KnownMember, MakeSealing, RosterReason, Sealing } from './sealing'
 import { RoomSocket, type Incoming } from './socket'
 
@@ -25,6 +25,7 @@ export interface Person {
   seats: SeatView[]
   audio: MediaStreamTrack | null
   video: MediaStreamTrack | null
+  speaking: boolean
   recorderState: ShownRecorder | null
 }
 
@@ -73,6 +74,8 @@ const curve: EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' }
 const tick = 250
 const statementSeconds = 10 * 3600
 const startPatience = 8_000
+/** From this level on somebody is shown as speaking, in -dBov. */
+const audible = 50
 
 const before: PhaseNow = { phase: 'waiting', cause: 'opened', since: 0, by: 'par_', reason: '' }
 
@@ -112,6 +115,7 @@ export class RoomClient {
   private slots: Slot[] = []
   private inForce: InForce | null = null
   private verified: ReadonlySet<words.MemberID> = new Set()
+  private speaking: ReadonlySet<words.MemberID> = new Set()
   private readonly beats = new Map<words.MemberID, Beat>()
   private offset = 0
   private recorderWanted = false
@@ -414,16 +418,9 @@ export class RoomClient {
     return this.keeping().some((b) => b.heartbeat.durable > since && durable(b, now))
   }
 
-  /**
-   * Heartbeats that count for the sign: of recorders that share the keys in
-   * force, and that have everything of what this page sends. A recorder outside
-   * the keys goes on beating, and keeps nothing.
-   */
   private keeping(): Beat[] {
-    return [...this.beats.values()].filter(({ heartbeat }) => {
-      const kept = heartbeat.tracks ?? []
-      return this.isKeyed(heartbeat.member) && this.tracks.every((own) => kept.some((k) => k.track === own.track))
-    })
+    const own = this.tracks.map((t) => t.track)
+    return [...this.beats.values()].filter((b) => counts(b.heartbeat, this.inForce?.members ?? [], own))
   }
 
   private isKeyed(member: words.MemberID): boolean {
@@ -471,7 +468,9 @@ export class RoomClient {
   }
 
   private tick() {
-    this.sealing?.setLevel(this.meter.dBov())
+    const level = this.meter.dBov()
+    this.sealing?.setLevel(level)
+    if (this.state.stage === 'in') void this.ignoring(() => this.listen(level))
     const now = { performance: micros(), hearing: this.now() }
     const sign = signOf(this.state.phase.phase, this.keeping(), now)
     const moved = this.state.people.some((p) => p.recorder && p.recorderState !== this.shownRecorder(p, now))
@@ -479,6 +478,15 @@ export class RoomClient {
       this.set({ sign })
       this.show()
     }
+  }
+
+  /** Who speaks, by the levels inside the sealed frames; the media server never learns them. */
+  private async listen(own: number) {
+    const levels = (await this.sealing?.levels()) ?? []
+    const speaking = new Set([...levels, [this.member, own] as const].filter(([, l]) => l < audible).map(([m]) => m))
+    if (speaking.size === this.speaking.size && [...speaking].every((m) => this.speaking.has(m))) return
+    this.speaking = speaking
+    this.show()
   }
 
   // State.
@@ -495,6 +503,7 @@ export class RoomClient {
       return {
         member: v.member, recorder, verified, connected: v.connected, self: v.member === this.member, seats: v.seats ?? [],
         keyed: this.isKeyed(v.member),
+        speaking: verified && this.speaking.has(v.member),
         audio: verified ? (from?.audio ?? null) : null,
         video: verified ? (from?.video ?? null) : null,
         recorderState: recorder ? this.shownRecorder(v, now) : null,

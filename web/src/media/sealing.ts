@@ -36,6 +36,8 @@ export interface Sealing {
   setClock(offset: words.Micros): void
   /** Own microphone's level for frame headers, in -dBov. */
   setLevel(level: number): void
+  /** The loudest level of each member's sound since the last call, in -dBov, as it came inside the seal. */
+  levels(): Promise<[words.MemberID, number][]>
   counts(): Promise<FrameCounts>
   close(): void
 }

@@ -25,7 +25,7 @@ export function Tile({ person, own, label, large = false }: { person?: Person | 
     if (video.current !== null) video.current.srcObject = track === null ? null : new MediaStream([track])
   }, [track])
   return (
-    <figure className={`tile${large ? ' large' : ''}${person?.self === true ? ' own' : ''}`}>
+    <figure className={`tile${large ? ' large' : ''}${person?.self === true ? ' own' : ''}${person?.speaking === true ? ' speaking' : ''}`}>
       {track === null ? (
         <div className="no-video">
           <Icon name="person" size={large ? 88 : 40} />

@@ -124,6 +124,10 @@ export class SealClient implements Sealing {
     this.line.tell('setLevel', Math.round(level))
   }
 
+  levels(): Promise<[words.MemberID, number][]> {
+    return this.line.ask('levels')
+  }
+
   counts(): Promise<FrameCounts> {
     return this.line.ask('counts')
   }

@@ -20,6 +20,7 @@ export interface Calls {
   assign(slot: number, from: { member: words.MemberID; track: words.TrackID } | null): undefined
   setClock(offset: number): undefined
   setLevel(level: number): undefined
+  levels(): [words.MemberID, number][]
   counts(): Counts
 }
 
@@ -68,6 +69,7 @@ export class Engine {
   private readonly slots = new Map<number, { member: words.MemberID; track: words.TrackID }>()
   private offset = 0
   private level = noLevel
+  private heard = new Map<words.MemberID, number>()
   private readonly count: Counts = { sealed: 0, opened: 0, refused: 0, held: 0 }
 
   readonly calls: { [C in keyof Calls]: (...args: Parameters<Calls[C]>) => Promise<ReturnType<Calls[C]>> } = {
@@ -119,6 +121,11 @@ export class Engine {
       this.level = Number.isInteger(level) && level >= 0 && level <= 127 ? level : noLevel
       return none
     },
+    levels: () => {
+      const heard = [...this.heard]
+      this.heard = new Map()
+      return Promise.resolve(heard)
+    },
     counts: () => Promise.resolve({ ...this.count }),
   }
 
@@ -158,6 +165,7 @@ export class Engine {
         const opened = await this.inGroup().open(from.member, from.track, new Uint8Array(frame.data))
         frame.data = opened.frame.slice().buffer
         this.count.opened++
+        if (opened.header.level <= 127) this.heard.set(from.member, Math.min(opened.header.level, this.heard.get(from.member) ?? 127))
         forward(frame)
         if (broken && opened.header.source !== 'audio') ask()
         broken = false
