@@ -521,7 +521,7 @@ func TestNoTokenComesBack(t *testing.T) {
 	g := newGatehouse(t)
 	c := g.at(g.world.Desk)
 	c.proof = signin.Proof{IDToken: "eyJhbGciOiJub25lIn0.c2VjcmV0.", NonceRandom: "secret-nonce"}
-	r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+doorName+"/api/me", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+doorName+"/api/me", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
