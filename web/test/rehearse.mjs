@@ -4,7 +4,7 @@
 // pure tone, so that who hears whom can be measured on what arrives.
 import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { inPage } from './inpage.mjs'
 
@@ -24,6 +24,7 @@ async function ask(what, more = {}) {
 }
 
 const shots = `${scene.out}/shots/`
+rmSync(shots, { recursive: true, force: true })
 mkdirSync(shots, { recursive: true })
 
 let failed = false
