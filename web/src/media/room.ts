@@ -222,15 +222,32 @@ export class RoomClient {
     this.recorderWanted = true
     try {
       await this.inTurn(() => this.signRoster('resume'))
-      const since = this.now()
-      await this.until(() => this.recorderKeeps(since), startPatience)
-      await this.socket.ask('phase', { to: 'on-record', reason })
+      await this.askOnRecord(reason, this.now(), performance.now() + startPatience)
     } catch (thrown) {
       this.recorderWanted = false
       await this.inTurn(() => this.signRoster('pause'))
       this.set({ problem: Problem.of(thrown).document })
     } finally {
       this.set({ starting: false })
+    }
+  }
+
+  /**
+   * Asks once the recorder keeps what this page sends. The door waits for what
+   * everybody sends, a first picture among it, which may take a moment longer:
+   * then it is asked again.
+   */
+  private async askOnRecord(reason: string, since: words.Micros, deadline: number): Promise<void> {
+    for (;;) {
+      await this.until(() => this.recorderKeeps(since), deadline)
+      try {
+        await this.socket.ask('phase', { to: 'on-record', reason })
+        return
+      } catch (thrown) {
+        const missing = Problem.of(thrown).document.code === 'recorder-missing'
+        if (!missing || performance.now() > deadline) throw thrown
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      }
     }
   }
 
@@ -551,8 +568,7 @@ export class RoomClient {
     }
   }
 
-  private async until(holds: () => boolean, patience: number) {
-    const deadline = performance.now() + patience
+  private async until(holds: () => boolean, deadline: number) {
     while (!holds()) {
       if (performance.now() > deadline) throw new Problem(problemOf('recorder-missing'))
       await new Promise((resolve) => setTimeout(resolve, 100))
