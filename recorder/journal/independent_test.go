@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -111,6 +113,10 @@ func (c *contents) summary() []*trackSummary {
 		return cmp.Or(strings.Compare(a.Track.String(), b.Track.String()), strings.Compare(a.Rid, b.Rid))
 	})
 }
+
+// noKey is said where frames cannot be opened, which comes after all blocks
+// were found whole.
+const noKey = "a frame is of a sender key that the journal does not hold"
 
 // wrongPlace is where the other reader stops.
 type wrongPlace struct {
@@ -404,9 +410,9 @@ func TestAnotherReaderRefusesFramesOfNoSender(t *testing.T) {
 		block  int64
 		reason string
 	}{
-		"wrong track":   {wrongTrack, 2, "a frame is of a sender key that the journal does not hold"},
+		"wrong track":   {wrongTrack, 2, noKey},
 		"wrong counter": {wrongCounter, 2, "kid and counter of a frame are not those of its SFrame header"},
-		"no sender key": {noSenderKey, 1, "a frame is of a sender key that the journal does not hold"},
+		"no sender key": {noSenderKey, 1, noKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -441,10 +447,13 @@ func TestAnotherReaderNamesEveryFlippedByte(t *testing.T) {
 		must(t, os.WriteFile(path, flipped, 0o600))
 		paths, want = append(paths, path), append(want, b)
 	}
-	for i, line := range otherReader(t, raw, paths...) {
+	// Without the data key first: then nothing but hashes and signatures helps.
+	lines := append(otherReader(t, nil, paths...), otherReader(t, raw, paths...)...)
+	paths, want = append(paths, paths...), append(want, want...)
+	for i, line := range lines {
 		p := refusal(t, line)
 		offset := want[i].Offset
-		if i < 8 {
+		if filepath.Base(paths[i]) == fmt.Sprint(i%(len(paths)/2)) && i%(len(paths)/2) < 8 {
 			offset = 0 // the file's own magic
 		}
 		if p.File != 1 || p.Block != want[i].Head.Seq || p.Offset != offset || p.Reason == "" {
@@ -525,5 +534,187 @@ func TestAnotherReaderRefusesChangedJournals(t *testing.T) {
 	stranger := bytes.Repeat([]byte{1}, journal.DataKeyBytes)
 	if p := refusal(t, otherReader(t, stranger, j.path)[0]); p.Block != 0 || p.Reason != "the data key does not open the sealed section" {
 		t.Errorf("another data key: refused at %+v", p)
+	}
+}
+
+// block is the parts of a block that a dishonest recorder could write anew.
+type block struct {
+	head   journal.Head
+	clear  []byte
+	plain  []byte              // of the sealed section
+	spell  func(string) string // of the signed head
+	signer *journaltest.Member // nil: the recorder
+}
+
+// rewrite has the recorder sign a changed block in place of one of its own.
+func rewrite(t *testing.T, w *journaltest.World, file []byte, p journal.Position, change func(*block)) []byte {
+	t.Helper()
+	old := file[p.Offset : p.Offset+p.Size]
+	n := func(i int) int { return int(binary.BigEndian.Uint32(old[4+4*i:])) }
+	head, clear, sealed := old[16:16+n(0)], old[16+n(0):16+n(0)+n(1)], old[16+n(0)+n(1):]
+	var b block
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(string(head), ".")[1])
+	must(t, err)
+	must(t, canon.Unmarshal(payload, &b.head))
+	b.clear = bytes.Clone(clear)
+	c, err := aes.NewCipher(w.Raw)
+	must(t, err)
+	gcm, err := cipher.NewGCM(c)
+	must(t, err)
+	data := func() []byte { return fmt.Appendf(nil, "%s|%d", b.head.Recording, b.head.Seq) }
+	b.plain, err = gcm.Open(nil, sealed[:12], sealed[12:], data())
+	must(t, err)
+	hash := func(b []byte) string {
+		sum := sha256.Sum256(b)
+		return base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	wasClear, wasPlain := hash(b.clear), hash(append(data(), b.plain...))
+	change(&b)
+	if hash(append(data(), b.plain...)) != wasPlain {
+		sealed = gcm.Seal(bytes.Clone(sealed[:12]), sealed[:12], b.plain, data())
+		b.head.Sealed = hash(sealed)
+	}
+	if hash(b.clear) != wasClear {
+		b.head.Clear = hash(b.clear)
+	}
+	signer := w.Recorder
+	if b.signer != nil {
+		signer = b.signer
+	}
+	text, err := jws.Sign(b.head, journal.TypeJournal, signer.Signer())
+	must(t, err)
+	if b.spell != nil {
+		text = b.spell(text)
+	}
+	out := append(bytes.Clone(file[:p.Offset]), "KJB1"...)
+	for _, size := range []int{len(text), len(b.clear), len(sealed)} {
+		out = binary.BigEndian.AppendUint32(out, uint32(size))
+	}
+	out = append(append(append(out, text...), b.clear...), sealed...)
+	return append(out, file[p.Offset+p.Size:]...)
+}
+
+// entryRecord is an entry as the document lays it out.
+func entryRecord(kind string, at int64, body string) []byte {
+	b := append([]byte{3, byte(len(kind))}, kind...)
+	b = binary.AppendVarint(b, at)
+	b = binary.AppendUvarint(b, uint64(len(body)))
+	return append(b, body...)
+}
+
+// verdict is what a rewritten block should meet.
+type verdict int
+
+const (
+	refused verdict = iota // by both readers
+	taken                  // nothing is wrong: rewriting alone breaks nothing
+	unread                 // by the other reader alone; Reader leaves bodies to who reads them
+)
+
+// H2: each rule of a block is broken alone, by a recorder that signs the rest.
+// Both readers refuse it; the other one also reads every body, and names the block.
+func TestBothReadersRefuseEachBrokenRule(t *testing.T) {
+	t.Parallel()
+	w := journaltest.New(t)
+	files, heads := small(t, w)
+	stranger := w.Member("")
+	track := func(source string) []byte {
+		b := []byte{1}
+		for _, s := range []string{w.Recorder.Member().String(), interview.NewTrackID().String(), source, ""} {
+			b = append(append(b, byte(len(s))), s...)
+		}
+		return b
+	}
+	gap := `{"cause":"paused","frames":0,"from":5,"member":"","to":9,"track":""}`
+	inClear := func(record []byte) func(*block) {
+		return func(b *block) { b.clear = append(record, b.clear...) }
+	}
+	inSealed := func(records ...[]byte) func(*block) {
+		return func(b *block) { b.plain = append(b.plain, bytes.Join(records, nil)...) }
+	}
+	cases := []struct {
+		name   string
+		change func(*block)
+		want   verdict
+	}{
+		{"signed again as it was", func(*block) {}, taken},
+		{"one more gap", inClear(entryRecord("gap", 9, gap)), taken},
+		{"one more track without frames", inSealed(track("audio")), taken},
+		{"another version", func(b *block) { b.head.V = 2 }, refused},
+		{"another hearing", func(b *block) { b.head.Hearing = interview.NewHearingID() }, refused},
+		{"another recording", func(b *block) { b.head.Recording = interview.NewRecordingID() }, refused},
+		{"another number", func(b *block) { b.head.Seq++ }, refused},
+		{"another file", func(b *block) { b.head.File++ }, refused},
+		{"another block before", func(b *block) { b.head.Prev = b.head.Clear }, refused},
+		{"no block before", func(b *block) { b.head.Prev = "" }, refused},
+		{"a hole in time", func(b *block) { b.head.From++ }, refused},
+		{"an overlap in time", func(b *block) { b.head.From-- }, refused},
+		{"an end before its beginning", func(b *block) { b.head.To = b.head.From - 1 }, refused},
+		{"more frames than there are", func(b *block) {
+			b.head.Frames++
+			b.clear = bytes.Replace(b.clear, []byte(`{"frames":12,`), []byte(`{"frames":13,`), 1)
+		}, refused},
+		{"another clear section", func(b *block) { b.head.Clear = b.head.Sealed }, refused},
+		{"another sealed section", func(b *block) { b.head.Sealed = b.head.Clear }, refused},
+		{"another recorder's signature", func(b *block) { b.signer = stranger }, refused},
+		{"a second spelling", func(b *block) {
+			b.spell = func(s string) string { return s[:len(s)-1] + string(s[len(s)-1]+1) } // 4 unused bits are 0
+		}, refused},
+		{"a line break in the head", func(b *block) { b.spell = func(s string) string { return s + "\n" } }, refused},
+		{"an unknown type", inClear(entryRecord("note", 9, gap)), refused},
+		{"a sealed type in clear", inClear(entryRecord("sender-key", 9, gap)), refused},
+		{"an unknown kind in clear", inClear([]byte{4}), refused},
+		{"a track in clear", inClear(track("audio")), refused},
+		{"an unknown cause", inClear(entryRecord("gap", 9, strings.Replace(gap, "paused", "boredom", 1))), unread},
+		{"a gap that ends before it begins", inClear(entryRecord("gap", 9, strings.Replace(gap, ":5", ":10", 1))), unread},
+		{"an unknown field", inClear(entryRecord("gap", 9, strings.Replace(gap, "{", `{"a":1,`, 1))), unread},
+		{"a field less", inClear(entryRecord("gap", 9, strings.Replace(gap, `,"track":""`, "", 1))), unread},
+		{"a body that is not canonical", inClear(entryRecord("gap", 9, gap+" ")), unread},
+		{"a second opening", inClear(entryRecord("opened", 9, "{}")), refused},
+		{"something after the closing", inClear(entryRecord("closed", 9, `{"frames":12,"reason":"ended"}`)), unread},
+		{"a closing that counts other frames", func(b *block) {
+			b.clear = bytes.Replace(b.clear, []byte(`{"frames":12,`), []byte(`{"frames":13,`), 1)
+		}, unread},
+		{"a roster that is no JWS", inClear(entryRecord("roster", 9, gap)), unread},
+		{"a record that passes the end", func(b *block) { b.clear = append(b.clear, 3, 3, 'g') }, refused},
+		{"an unknown kind in the seal", inSealed([]byte{0}), refused},
+		{"a clear type in the seal", inSealed(entryRecord("gap", 9, gap)), refused},
+		{"an unknown source", inSealed(track("smell")), refused},
+		{"a frame of no track", func(b *block) { b.head.Frames++; b.plain = append(b.plain, 2, 99, 0, 0, 0, 0, 0, 0, 0) }, refused},
+		{"an unknown flag", func(b *block) {
+			b.head.Frames++
+			b.plain = append(append(b.plain, track("audio")...), 2, 1, 2, 0, 0, 0, 0, 0, 0)
+		}, refused},
+		{"a number over 64 bits", inSealed(append([]byte{3}, bytes.Repeat([]byte{255}, 300)...)), refused},
+	}
+	last := len(heads) - 1
+	p := heads[last]
+	var paths []string
+	both := make([][][]byte, len(cases))
+	for i, c := range cases {
+		both[i] = slices.Clone(files)
+		both[i][p.File] = rewrite(t, w, files[p.File], p, c.change)
+		dir := filepath.Join(t.TempDir(), "rec")
+		must(t, os.Mkdir(dir, 0o700))
+		for n, b := range both[i] {
+			must(t, os.WriteFile(filepath.Join(dir, journal.FileName(int64(n+1))), b, 0o600))
+		}
+		paths = append(paths, dir)
+	}
+	for i, line := range otherReader(t, w.Raw, paths...) {
+		c := cases[i]
+		err := scan(both[i], &w.Key)
+		if c.want == taken {
+			if err != nil || strings.HasPrefix(line, `{"wrong":`) && refusal(t, line).Reason != noKey {
+				t.Errorf("%s: %v; the other reader says %s", c.name, err, line)
+			}
+			continue
+		}
+		if (err == nil) != (c.want == unread) {
+			t.Errorf("%s: the Go reader says %v", c.name, err)
+		}
+		if r := refusal(t, line); r.Block != p.Seq || r.File != p.File+1 || r.Offset != p.Offset {
+			t.Errorf("%s: the other reader refuses at %+v, not in block %d", c.name, r, p.Seq)
+		}
 	}
 }
