@@ -15,6 +15,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/agreement"
+	"kuule/recorder"
 	"kuule/recorder/evidence"
 	"kuule/recorder/journal"
 )
@@ -59,22 +60,34 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 
 // journals gives the recorder's files as blobs that are read over the bus.
 func (d *door) journals(ctx context.Context, id interview.HearingID) ([][]evidence.Blob, error) {
-	var list journalList
-	if err := d.conn.Call(ctx, bus.Main(bus.Recorder), "recorder.files", hearingQuestion{Hearing: id}, &list); err != nil {
+	files, err := recordedFiles(ctx, d.conn, id)
+	if err != nil {
 		return nil, err
 	}
 	var out [][]evidence.Blob
 	last := interview.RecordingID{}
-	for _, f := range list.Files {
+	for _, f := range files {
 		if f.Recording != last {
 			out = append(out, nil)
 			last = f.Recording
 		}
 		out[len(out)-1] = append(out[len(out)-1], evidence.Blob{Name: f.Name, Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(&remoteFile{ctx: ctx, conn: d.conn, q: journalQuestion{Hearing: id, Recording: f.Recording, Name: f.Name}}), nil
+			return io.NopCloser(readRemote(ctx, d.conn, id, f)), nil
 		}})
 	}
 	return out, nil
+}
+
+// recordedFiles asks the recorder for the journal files of a hearing, in order.
+func recordedFiles(ctx context.Context, conn *bus.Conn, id interview.HearingID) ([]recorder.File, error) {
+	var list journalList
+	err := conn.Call(ctx, bus.Main(bus.Recorder), "recorder.files", hearingQuestion{Hearing: id}, &list)
+	return list.Files, err
+}
+
+// readRemote reads one of those files from its beginning.
+func readRemote(ctx context.Context, conn *bus.Conn, id interview.HearingID, f recorder.File) io.Reader {
+	return &remoteFile{ctx: ctx, conn: conn, q: journalQuestion{Hearing: id, Recording: f.Recording, Name: f.Name}}
 }
 
 // remoteFile reads a journal file of the recorder, piece by piece.

@@ -2,8 +2,11 @@ package app
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kuule/internal/config"
@@ -84,5 +87,57 @@ func TestWhatCannotServeIsNotMade(t *testing.T) {
 		if _, err := os.Stat(o.Config.Data); !os.IsNotExist(err) {
 			t.Errorf("%s: something is left: %v", name, err)
 		}
+	}
+}
+
+// Section 3: with a system user for each process, no process reads another's
+// folder; what is given already is left alone.
+func TestFoldersGoToTheirUsers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("folders are given away by root only")
+	}
+	o := initOptions(t)
+	o.Config.Users = config.Users{Door: "daemon", Authority: "games", SFU: "nobody", Recorder: "man", Playback: "news"}
+	if err := Init(o); err != nil {
+		t.Fatal(err)
+	}
+	in, err := openInstallation(o.Config.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.giveFolders(); err != nil {
+		t.Fatal(err)
+	}
+	owner := func(path string) string {
+		t.Helper()
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := user.LookupId(strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Username
+	}
+	for path, want := range map[string]string{
+		in.layout.Door(): "daemon", in.path(bridgeKeyFile): "daemon", in.layout.Keyring(): "games", filepath.Join(in.layout.Authority(), "sealing.key"): "games",
+		in.layout.SFU(): "nobody", in.layout.Recorder(mainInstance): "man", in.layout.Trust(): "root",
+	} {
+		if got := owner(path); got != want {
+			t.Errorf("%s belongs to %s, want %s", path, got, want)
+		}
+	}
+	planted := filepath.Join(in.layout.Door(), "planted")
+	if err := os.WriteFile(planted, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.giveFolders(); err != nil || owner(planted) != "root" {
+		t.Errorf("a folder that was given already was walked again: %v", err)
+	}
+	in.Users.Door = "no-such-user"
+	if err := in.giveFolders(); err == nil {
+		t.Error("a user that is not there was accepted")
 	}
 }

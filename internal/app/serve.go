@@ -59,6 +59,9 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 	if err != nil {
 		return err
 	}
+	if err := in.giveFolders(); err != nil {
+		return err
+	}
 	users := in.Users
 	var processes []supervise.Process
 	for _, p := range []struct {
@@ -227,7 +230,7 @@ func Process(ctx context.Context, role string) error {
 		if err := canon.Strict(h.Viewing, &spec); err != nil {
 			return fmt.Errorf("viewing: %w", err)
 		}
-		return runPlayback(ctx, in, conn, spec, ready)
+		return runPlayback(ctx, conn, spec, ready)
 	default:
 		return fmt.Errorf("no process is called %q", role)
 	}

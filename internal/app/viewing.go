@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -199,7 +198,7 @@ func (d *door) stream(ctx context.Context, w http.ResponseWriter, spec viewingSp
 
 // runPlayback is the process of one approved viewing: it gets the keys of that
 // one recording, makes the file in memory and hands it to the door.
-func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec viewingSpec, ready func() error) error {
+func runPlayback(ctx context.Context, conn *bus.Conn, spec viewingSpec, ready func() error) error {
 	// A file that is in no folder: what is decrypted never touches the disk, and
 	// a file that can be written at gets cues and duration.
 	fd, err := unix.MemfdCreate("viewing", unix.MFD_CLOEXEC)
@@ -232,7 +231,7 @@ func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec vie
 	if err := ready(); err != nil {
 		return err
 	}
-	go func() { made <- exportJournals(ctx, in, keyringremote.New(conn), spec, file) }()
+	go func() { made <- exportJournals(ctx, conn, keyringremote.New(conn), spec, file) }()
 	select {
 	case failed = <-made:
 		if failed != nil {
@@ -246,32 +245,44 @@ func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec vie
 	return nil
 }
 
-func exportJournals(ctx context.Context, in *installation, ring keyring.Keyring, spec viewingSpec, out io.Writer) error {
+func exportJournals(ctx context.Context, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec, out io.Writer) error {
+	files, err := recordedFiles(ctx, conn, spec.Hearing)
+	if err != nil {
+		return err
+	}
 	var journals []playback.Journal
 	for _, r := range spec.Recordings {
-		folder := filepath.Join(in.layout.Recorder(mainInstance), spec.Hearing.String(), r.String())
-		key, err := recordingKey(ctx, ring, spec, r, folder)
+		open := func() ([]journal.Source, func() error, error) {
+			var sources []journal.Source
+			for _, f := range files {
+				if f.Recording == r {
+					sources = append(sources, journal.Source{Name: f.Name, Reader: readRemote(ctx, conn, spec.Hearing, f)})
+				}
+			}
+			return sources, func() error { return nil }, nil
+		}
+		key, err := recordingKey(ctx, ring, spec, r, open)
 		if err != nil {
 			return fmt.Errorf("recording %s: %w", r, err)
 		}
-		journals = append(journals, playback.Folder(folder, key))
+		journals = append(journals, playback.Journal{Key: key, Open: open})
 	}
-	_, err := playback.Export(ctx, out, playback.Options{}, journals...)
+	_, err = playback.Export(ctx, out, playback.Options{}, journals...)
 	return err
 }
 
 // recordingKey reads the wrapped data key from the journal's head and has it
 // unwrapped.
-func recordingKey(ctx context.Context, ring keyring.Keyring, spec viewingSpec, r interview.RecordingID, folder string) (journal.DataKey, error) {
-	f, err := journal.OpenFolder(folder)
+func recordingKey(ctx context.Context, ring keyring.Keyring, spec viewingSpec, r interview.RecordingID, open func() ([]journal.Source, func() error, error)) (journal.DataKey, error) {
+	sources, _, err := open()
 	if err != nil {
 		return journal.DataKey{}, err
 	}
-	defer f.Close()
-	if _, err := f.Next(); err != nil {
+	reader := journal.NewReader(sources...)
+	if _, err := reader.Next(); err != nil {
 		return journal.DataKey{}, err
 	}
-	wrapped, err := f.Opened().DecodeWrapped()
+	wrapped, err := reader.Opened().DecodeWrapped()
 	if err != nil {
 		return journal.DataKey{}, err
 	}

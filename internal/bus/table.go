@@ -70,6 +70,8 @@ var requests = []struct {
 
 	// A viewing gets the keys of its one recording: authority looks at the
 	// caller's instance, which is the viewing's id.
+	// What it reads is sealed; it opens what its keys open.
+	{Playback, Recorder, []string{"recorder.files", "recorder.read"}},
 	{Playback, Authority, []string{"trust", "keyring.recording.unwrap"}},
 
 	{Supervisor, Door, []string{"process.>"}},
