@@ -254,6 +254,7 @@ const (
 	noStatement        // a sender whose statement is not in the journal
 	wrongTrack         // a frame that is kept under another track than it was sealed for
 	wrongCounter       // a record that says another counter than the SFrame header
+	brokenChain        // a list that quotes another list than the one before
 	noSenderKey        // a sender key that is not in the journal
 )
 
@@ -283,7 +284,7 @@ func write(t *testing.T, f fault) written {
 		add(journal.NewSigned(journal.EntryAdmission, 1, m.Admission))
 	}
 	add(journal.NewSigned(journal.EntryRoster, 2, w.Roster(chair, 2, chair, counsel, w.Recorder)))
-	add(journal.NewEntry(journal.EntryAnchor, 3, journal.Anchor{Hearing: 3, Wall: w.Now.UnixMicro(), Monotonic: 3, Lease: 2, Reason: "resumed"}))
+	add(journal.NewEntry(journal.EntryAnchor, 3, journal.Anchor{Hearing: 3, Wall: w.Now.UnixMicro(), Monotonic: 3, Lease: 2, Reason: "jälleen <&> \u2028 \x7f 😀 \"\\"}))
 	// The epoch makes key ids of four bytes, counters pass one byte.
 	const epoch = 40_000
 	senders := []*journaltest.Sender{
@@ -339,7 +340,10 @@ func write(t *testing.T, f fault) written {
 		for _, s := range senders {
 			list := s.Origin()
 			if f == foreignList && s.Member == counsel {
-				list = resign(t, list, chair)
+				list = resign(t, list, chair, func(*sealing.Origin) {})
+			}
+			if f == brokenChain && s == senders[0] && b == 2 {
+				list = resign(t, list, chair, func(o *sealing.Origin) { o.Prev = jws.Hash("another list") })
 			}
 			add(journal.NewSigned(journal.EntryOrigin, interview.Micros(now.Load()), list))
 		}
@@ -367,20 +371,23 @@ func write(t *testing.T, f fault) written {
 	switch f {
 	case forgedFrame:
 		want.Origins.Differ = 1
+	case brokenChain: // neither it nor the next list quotes the one before
+		want.Origins.Broken = 2
 	case noStatement, foreignList:
 		want.Origins.Unsigned, want.Origins.Absent = blocks*2, 0
 	}
-	want.Origins.Hold = want.Origins.Differ+want.Origins.Unsigned == 0
+	want.Origins.Hold = want.Origins.Differ+want.Origins.Unsigned+want.Origins.Broken == 0
 	return written{path, w, want}
 }
 
-// resign has another member sign what a list says.
-func resign(t *testing.T, list string, by *journaltest.Member) string {
+// resign has a member sign what a list says, changed.
+func resign(t *testing.T, list string, by *journaltest.Member, change func(*sealing.Origin)) string {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(list, ".")[1])
 	must(t, err)
 	var o sealing.Origin
 	must(t, canon.Unmarshal(payload, &o))
+	change(&o)
 	text, err := jws.Sign(o, sealing.TypeOrigin, by.Signer())
 	must(t, err)
 	return text
@@ -390,7 +397,7 @@ func resign(t *testing.T, list string, by *journaltest.Member) string {
 // every frame, gap and list. What a sender did not sign, it tells apart.
 func TestAnotherReaderAgreesWithTheWriter(t *testing.T) {
 	t.Parallel()
-	for name, f := range map[string]fault{"honest": honest, "forged frame": forgedFrame, "foreign list": foreignList, "no statement": noStatement} {
+	for name, f := range map[string]fault{"honest": honest, "forged frame": forgedFrame, "foreign list": foreignList, "no statement": noStatement, "broken chain": brokenChain} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j := write(t, f)
@@ -491,6 +498,11 @@ func TestAnotherReaderRefusesChangedJournals(t *testing.T) {
 	}
 	last := len(files) - 1
 	inLast, _ := x.Position(int64(x.Len() - 1))
+	// A block that would follow, but for the closing before it.
+	more := rewrite(t, j.w, files[last], inLast, func(b *block) {
+		b.head.Seq, b.head.Prev, b.head.From = b.head.Seq+1, j.want.Head, b.head.To
+		b.clear = nil
+	})[inLast.Offset:]
 	cases := []struct {
 		name  string
 		files [][]byte
@@ -503,6 +515,7 @@ func TestAnotherReaderRefusesChangedJournals(t *testing.T) {
 		{"the last write is torn", append(slices.Clone(files[:last]), files[last][:len(files[last])-1]), last + 1, inLast.Seq},
 		{"zeros stand at the end", append(slices.Clone(files[:last]), append(slices.Clone(files[last]), make([]byte, 512)...)), last + 1, int64(x.Len())},
 		{"the last block stands twice", append(slices.Clone(files[:last]), append(slices.Clone(files[last]), files[last][inLast.Offset:]...)), last + 1, int64(x.Len())},
+		{"a block stands after the closing", append(slices.Clone(files[:last]), append(slices.Clone(files[last]), more...)), last + 1, int64(x.Len())},
 		{"a file is empty", append(slices.Clone(files[:last]), nil), last + 1, first(last)},
 	}
 	var paths []string

@@ -116,11 +116,11 @@ function parseJWS(text, typ) {
   need(protectedHeader?.typ === typ, `${typ}: the JWS is of another type`);
   const value = parseCanonical(payload, `${typ}: payload`);
   need(value !== null && typeof value === 'object', `${typ}: payload is not an object`);
-  return { alg: protectedHeader.alg, payload: value, signature, signed: `${parts[0]}.${parts[1]}` };
+  return { header: protectedHeader, payload: value, signature, signed: `${parts[0]}.${parts[1]}` };
 }
 
 function verifyES256(jws, key) {
-  return jws.alg === 'ES256' && jws.signature.length === 64
+  return canonical(Object.keys(jws.header).sort()) === '["alg","typ"]' && jws.header.alg === 'ES256' && jws.signature.length === 64
     && verify('sha256', jws.signed, { key, dsaEncoding: 'ieee-p1363' }, jws.signature);
 }
 
@@ -441,7 +441,12 @@ class Journal {
     for (const e of this.of('statement')) {
       at(e.place, () => signers.set(e.message.payload.member, signKey(e.message.payload)));
     }
-    const frames = new Map(this.frames.map((f) => [`${f.member} ${f.track} ${f.rid} ${f.kid} ${f.counter}`, f]));
+    const frames = new Map();
+    for (const f of this.frames) {
+      const name = `${f.member} ${f.track} ${f.kid} ${f.counter}`;
+      if (!frames.has(name)) frames.set(name, []);
+      frames.get(name).push(f);
+    }
     const sum = { lists: 0, unsigned: 0, broken: 0, hashes: 0, matched: 0, absent: 0, differ: 0 };
     const chains = new Map();
     for (const e of this.of('origin')) at(e.place, () => this.checkOrigin(e, signers, chains, frames, sum));
@@ -468,15 +473,13 @@ class Journal {
     const hashes = fromBase64url(list.hashes, 'hashes of an origin list');
     need(hashes.length > 0 && hashes.length % 16 === 0, 'hashes of an origin list are not of 16 bytes each');
     for (let i = 0; i < hashes.length / 16; i++) {
-      const frame = frames.get(`${list.member} ${list.track} ${list.rid} ${list.kid} ${list.first + i}`);
+      const named = frames.get(`${list.member} ${list.track} ${list.kid} ${list.first + i}`) ?? [];
       sum.hashes++;
-      if (!frame) {
-        sum.absent++;
-      } else if (sha256(frame.sealed).subarray(0, 16).equals(hashes.subarray(16 * i, 16 * i + 16))) {
-        sum.matched++;
-        frame.listed = true;
-      } else {
-        sum.differ++;
+      if (named.length === 0) sum.absent++;
+      for (const frame of named) {
+        frame.listed = sha256(frame.sealed).subarray(0, 16).equals(hashes.subarray(16 * i, 16 * i + 16));
+        if (frame.listed) sum.matched++;
+        else sum.differ++;
       }
     }
   }
