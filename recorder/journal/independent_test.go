@@ -684,10 +684,10 @@ func TestBothReadersRefuseEachBrokenRule(t *testing.T) {
 		{"a field less", inClear(entryRecord("gap", 9, strings.Replace(gap, `,"track":""`, "", 1))), unread},
 		{"a body that is not canonical", inClear(entryRecord("gap", 9, gap+" ")), unread},
 		{"a second opening", inClear(entryRecord("opened", 9, "{}")), refused},
-		{"something after the closing", inClear(entryRecord("closed", 9, `{"frames":12,"reason":"ended"}`)), unread},
+		{"something after the closing", inClear(entryRecord("closed", 9, `{"frames":12,"reason":"ended"}`)), refused},
 		{"a closing that counts other frames", func(b *block) {
 			b.clear = bytes.Replace(b.clear, []byte(`{"frames":12,`), []byte(`{"frames":13,`), 1)
-		}, unread},
+		}, refused},
 		{"a roster that is no JWS", inClear(entryRecord("roster", 9, gap)), unread},
 		{"a record that passes the end", func(b *block) { b.clear = append(b.clear, 3, 3, 'g') }, refused},
 		{"an unknown kind in the seal", inSealed([]byte{0}), refused},

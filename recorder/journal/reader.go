@@ -89,7 +89,9 @@ type Reader struct {
 	key     crypto.PublicKey
 	opened  Opened
 	closed  *Closed
-	adopt   bool // the next block is taken where it stands: what is before it was not read
+	frames  int64 // that the heads read so far name
+	partial bool  // what is before the first block read here was not read
+	adopt   bool  // the next block is taken where it stands: what is before it was not read
 	err     error
 }
 
@@ -214,6 +216,8 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 	if b.Head.Sealed != hash(sealed) {
 		return nil, fmt.Errorf("%w: sealed section", ErrContent)
 	}
+	r.partial = r.partial || r.adopt
+	r.frames += b.Head.Frames
 	for i, e := range entries {
 		switch {
 		case e.Type == EntryOpened && (r.next != 0 || i != 0):
@@ -222,6 +226,12 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 			var c Closed
 			if err := e.Read(&c); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			}
+			if i != len(entries)-1 {
+				return nil, fmt.Errorf("%w: something after the closing", ErrMalformed)
+			}
+			if !r.partial && c.Frames != r.frames {
+				return nil, fmt.Errorf("%w: the closing counts %d frames, the blocks %d", ErrContent, c.Frames, r.frames)
 			}
 			r.closed = &c
 		}
