@@ -8,6 +8,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"kuule/interview"
+	"kuule/interview/media"
 )
 
 // sink is the network of a slot: it counts.
@@ -33,7 +34,7 @@ func (b bound) CodecParameters() []webrtc.RTPCodecParameters {
 	return []webrtc.RTPCodecParameters{b.codec}
 }
 func (b bound) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
-	return []webrtc.RTPHeaderExtensionParameter{{URI: DependencyDescriptorURI, ID: 5}}
+	return []webrtc.RTPHeaderExtensionParameter{{URI: media.DependencyDescriptorURI, ID: 5}}
 }
 func (b bound) SSRC() webrtc.SSRC                       { return 7 }
 func (b bound) SSRCRetransmission() webrtc.SSRC         { return 0 }

@@ -2,10 +2,6 @@ package sfu
 
 import "encoding/binary"
 
-// DependencyDescriptorURI names the header extension that tells key frames and
-// frame numbers in clear (AV1 RTP specification, appendix A).
-const DependencyDescriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
-
 // descriptor is the mandatory part of a Dependency Descriptor.
 type descriptor struct {
 	firstInFrame bool

@@ -150,7 +150,7 @@ func newAPI(mux ice.UDPMux) (*webrtc.API, error) {
 			return nil, fmt.Errorf("media node: %w", err)
 		}
 	}
-	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: DependencyDescriptorURI}, webrtc.RTPCodecTypeVideo); err != nil {
+	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: media.DependencyDescriptorURI}, webrtc.RTPCodecTypeVideo); err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
 	registry := &interceptor.Registry{}

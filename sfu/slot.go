@@ -8,6 +8,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"kuule/interview/media"
 )
 
 // slot is one place on which a leg is sent to. Its RTP stream is one to the
@@ -104,7 +106,7 @@ func (s *slot) write(t *track, in *rtp.Packet, dd []byte) {
 func (s *slot) switchTo(t *track, in *rtp.Packet, d descriptor) {
 	if s.lastSent.IsZero() {
 		for _, e := range s.transceiver.Sender().GetParameters().HeaderExtensions {
-			if e.URI == DependencyDescriptorURI {
+			if e.URI == media.DependencyDescriptorURI {
 				s.ddID = uint8(e.ID)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"kuule/interview"
+	"kuule/interview/media"
 )
 
 // minKeyInterval is the shortest time between two requests for a key frame to
@@ -65,7 +66,7 @@ func (t *track) run(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	defer t.running.Store(false)
 	var ddID uint8
 	for _, e := range receiver.GetParameters().HeaderExtensions {
-		if e.URI == DependencyDescriptorURI {
+		if e.URI == media.DependencyDescriptorURI {
 			ddID = uint8(e.ID)
 		}
 	}

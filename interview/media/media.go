@@ -2,6 +2,10 @@ package media
 
 import "kuule/interview"
 
+// DependencyDescriptorURI names the header extension that tells key frames and
+// frame numbers in clear (AV1 RTP specification, appendix A).
+const DependencyDescriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+
 // OpenLeg opens or replaces one member's media connection.
 type OpenLeg struct {
 	Room        interview.GroupID `json:"room"`

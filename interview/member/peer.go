@@ -23,6 +23,7 @@ import (
 	"github.com/pion/webrtc/v4/pkg/media/samplebuilder"
 
 	"kuule/interview"
+	"kuule/interview/media"
 	"kuule/interview/wire"
 )
 
@@ -33,7 +34,6 @@ const (
 )
 
 const (
-	descriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 	mtu           = 1150
 	reorderWindow = 128 // packets that a frame waits for a missing one
 	audioClock    = 48000
@@ -124,7 +124,7 @@ func clientAPI() (*webrtc.API, error) {
 		m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: videoClock, SDPFmtpLine: "apt=96"}, PayloadType: 97}, webrtc.RTPCodecTypeVideo),
 		m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: "urn:ietf:params:rtp-hdrext:sdes:mid"}, webrtc.RTPCodecTypeAudio),
 		m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: "urn:ietf:params:rtp-hdrext:sdes:mid"}, webrtc.RTPCodecTypeVideo),
-		m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: descriptorURI}, webrtc.RTPCodecTypeVideo),
+		m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: media.DependencyDescriptorURI}, webrtc.RTPCodecTypeVideo),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("media connection: %w", err)
@@ -212,7 +212,7 @@ func (p *Peer) Answer(sdp string) error {
 	}
 	for _, t := range p.tracks {
 		for _, e := range t.transceiver.Sender().GetParameters().HeaderExtensions {
-			if e.URI == descriptorURI {
+			if e.URI == media.DependencyDescriptorURI {
 				t.ddID = uint8(e.ID)
 			}
 		}
