@@ -145,12 +145,10 @@ func sortViews(list []wire.MemberView) {
 func (r *room) welcome(s *Session) wire.Welcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return wire.Welcome{Member: s.member, Seats: s.judgement.Seats, Phase: r.phase, Clock: r.clockNow(0), Group: r.group, Chair: s.judgement.Chair, Subject: r.view}
+	return wire.Welcome{Member: s.member, Seats: s.judgement.Seats, Phase: r.phase, Clock: r.clock(0), Group: r.group, Chair: s.judgement.Chair, Subject: r.view}
 }
 
-func (r *room) clock(sent int64) wire.Clock { return r.clockNow(sent) }
-
-func (r *room) clockNow(sent int64) wire.Clock {
+func (r *room) clock(sent int64) wire.Clock {
 	return wire.Clock{Now: r.now(), Wall: time.Now().UnixMicro(), Sent: sent}
 }
 
