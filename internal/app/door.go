@@ -75,6 +75,7 @@ type door struct {
 	log      auditremote.Client
 	epoch    int64 // of the leases that this run of the door holds
 	saltKey  []byte
+	sealer   *caseSealer
 
 	mu       sync.Mutex
 	verdicts map[interview.DeviceID]attestation.Verdict
@@ -164,12 +165,12 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if d.saltKey, err = loadSecret(filepath.Join(in.layout.Door(), "salt.key")); err != nil {
 		return nil, err
 	}
-	sealer := newCaseSealer(db, keyringremote.New(conn))
+	d.sealer = newCaseSealer(db, keyringremote.New(conn))
 	outbox := ledger.Outbox{}
 	d.register = agreements.NewStore(db, office, outbox, time.Now)
-	d.hearings = interview.NewStore(db, interview.Config{Sealer: sealer, Register: d.register, Outbox: outbox})
+	d.hearings = interview.NewStore(db, interview.Config{Sealer: d.sealer, Register: d.register, Outbox: outbox})
 	d.tickets = kioskbridge.NewSQL(db, outbox)
-	d.records = newTranscripts(d, db, sealer, outbox, sealing)
+	d.records = newTranscripts(d, db, outbox, sealing)
 	d.keeper = signaling.NewKeeper(db, slog.Default())
 	d.posture = &attestation.PostureServer{Verifier: busVerifier{conn}, Verdict: d.takeVerdict, Log: slog.Default()}
 	return d, nil
@@ -200,7 +201,7 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 	}
 	return kioskbridge.New(kioskbridge.Config{
 		Kiosks: d, Bookings: d, Inspector: &emrtd.Inspector{Trust: list, Revoked: revoked}, TrustList: list.Version(), Store: d.tickets,
-		Sealer: newCaseSealer(d.db, keyringremote.New(d.conn)), Key: key, Log: slog.Default(),
+		Sealer: d.sealer, Key: key, Log: slog.Default(),
 	})
 }
 

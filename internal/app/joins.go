@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kuule/internal/bus"
+	"kuule/internal/durable"
 	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/internal/signin"
@@ -278,5 +279,5 @@ func loadSecret(path string) ([]byte, error) {
 	if _, err := rand.Read(b); err != nil {
 		return nil, err
 	}
-	return b, os.WriteFile(path, b, 0o600)
+	return b, durable.WriteFile(path, b, 0o600)
 }

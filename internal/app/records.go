@@ -15,9 +15,9 @@ import (
 	"kuule/transcript"
 )
 
-func newTranscripts(d *door, db *bun.DB, sealer interview.Sealer, outbox interview.Outbox, sealingKey crypto.PublicKey) *transcript.Store {
+func newTranscripts(d *door, db *bun.DB, outbox interview.Outbox, sealingKey crypto.PublicKey) *transcript.Store {
 	return transcript.NewStore(db, transcript.Config{
-		Hearings: d.hearings, Sealer: sealer, Authority: busSeal{d.conn}, SealingKey: sealingKey, Outbox: outbox,
+		Hearings: d.hearings, Sealer: d.sealer, Authority: busSeal{d.conn}, SealingKey: sealingKey, Outbox: outbox,
 	})
 }
 
