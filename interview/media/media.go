@@ -49,12 +49,27 @@ type Table struct {
 }
 
 // Route sends one leg's track to a slot of another leg.
+//
+// Rank and Height say what the receiver makes of it when its link does not carry
+// everything. Every voice goes before every picture; within a kind the smaller
+// rank goes first, and the last voice kept is the one of the smallest rank.
 type Route struct {
 	From  interview.LegID   `json:"from"`
 	Track interview.TrackID `json:"track"`
 	To    interview.LegID   `json:"to"`
 	Mid   string            `json:"mid"`
+	Rank  int               `json:"rank"` // 0 to MaxRank
+	// Height is that of the tile in pixels: no layer is sent that is larger than
+	// the tile needs. 0: as large as it comes.
+	Height int  `json:"height,omitempty"`
+	Off    bool `json:"off,omitempty"` // assigned, but nothing is to be sent now
 }
+
+// Bounds of a route.
+const (
+	MaxRank   = 63
+	MaxHeight = 4320
+)
 
 // Event tells how a leg fares.
 type Event struct {
