@@ -31,7 +31,7 @@ type program struct {
 type visitCommand struct {
 	State     string        `required:"" type:"existingdir" placeholder:"DIR" help:"State directory of this machine's enrolled device, made by 'kuule-agent enrol'."`
 	TPM       string        `placeholder:"ADDRESS" help:"The TPM that holds the device key; default as for kuule-agent."`
-	Card      string        `required:"" placeholder:"ADDRESS" help:"Where the card reader is: unix:PATH or tcp:HOST:PORT of a reader that speaks vpcd's frames."`
+	Card      string        `placeholder:"ADDRESS" default:"pcsc:" help:"Where the card reader is: pcsc:NAME of a PC/SC reader (pcsc: alone takes the first with a card in it), or unix:PATH or tcp:HOST:PORT of one that speaks vpcd's frames."`
 	Reference string        `required:"" placeholder:"TEXT" help:"The reference printed on the invitation."`
 	Zone      string        `default:"-" placeholder:"FILE" help:"File with the document's machine-readable zone as the scanner read it; '-' reads it from standard input, so that it appears in no list of processes."`
 	Timeout   time.Duration `default:"3m" help:"Longest time for the visit."`

@@ -186,7 +186,7 @@ func TestCardSocketCarriesAReading(t *testing.T) {
 
 func TestCardAddressesAreChecked(t *testing.T) {
 	t.Parallel()
-	for _, a := range []string{"", "unix:", "pcsc:0", "/tmp/x", "unix:/nowhere/at/all"} {
+	for _, a := range []string{"", "unix:", "/tmp/x", "unix:/nowhere/at/all"} {
 		if _, err := kiosk.OpenCard(t.Context(), a); err == nil {
 			t.Errorf("%q was opened", a)
 		}

@@ -24,13 +24,27 @@ const (
 	socketTimeout = 10 * time.Second
 )
 
-// OpenCard opens a reader by its address: unix:PATH, or tcp:HOST:PORT for a
-// card on this machine's loopback.
-func OpenCard(ctx context.Context, address string) (*Socket, error) {
+// Card is a reader with a document on it, until it is closed.
+type Card interface {
+	Reader
+	Close() error
+}
+
+// OpenCard opens a reader by its address: pcsc:NAME for a reader of this
+// machine's PC/SC service (pcsc: alone takes the first with a card in it),
+// unix:PATH, or tcp:HOST:PORT for a card on this machine's loopback.
+func OpenCard(ctx context.Context, address string) (Card, error) {
 	network, rest, ok := strings.Cut(address, ":")
-	if !ok || rest == "" || (network != "unix" && network != "tcp") {
-		return nil, fmt.Errorf("card %q: give unix:PATH or tcp:HOST:PORT", address)
+	switch {
+	case ok && network == "pcsc":
+		return openPCSC(rest)
+	case !ok || rest == "" || (network != "unix" && network != "tcp"):
+		return nil, fmt.Errorf("card %q: give pcsc:NAME, unix:PATH or tcp:HOST:PORT", address)
 	}
+	return openSocket(ctx, network, rest)
+}
+
+func openSocket(ctx context.Context, network, rest string) (*Socket, error) {
 	conn, err := (&net.Dialer{Timeout: socketTimeout}).DialContext(ctx, network, rest)
 	if err != nil {
 		return nil, fmt.Errorf("open card reader: %w", err)

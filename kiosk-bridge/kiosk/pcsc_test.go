@@ -1,0 +1,158 @@
+package kiosk_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"kuule/interview"
+	"kuule/kiosk-bridge/emrtd"
+	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/kiosk"
+)
+
+// reader is what pcscd calls the virtual reader's first slot.
+const reader = "pcsc:Virtual PCD"
+
+// pcscd starts this machine's PC/SC service unless it runs. There is one of it
+// on a machine, and one card on a reader: tests of it do not run in parallel.
+func pcscd(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("pcscd")
+	if err != nil {
+		path = "/usr/sbin/pcscd"
+	}
+	if _, err := os.Stat(path); err != nil {
+		missing(t, "pcscd and its virtual reader are missing: apt-get install pcscd vsmartcard-vpcd")
+	}
+	if exec.Command("pgrep", "-x", "pcscd").Run() == nil {
+		return
+	}
+	if os.Getuid() != 0 {
+		missing(t, "pcscd does not run, and only root can start it")
+	}
+	if err := os.MkdirAll("/run/pcscd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(path, "--foreground")
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("pcscd said: %s", said.String())
+		}
+	})
+}
+
+// missing skips where a person works without the packages; the test suite's own
+// machine has them.
+func missing(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// lay puts a chip on the virtual reader.
+func lay(t *testing.T, card emrtdtest.Transmitter) {
+	t.Helper()
+	waitFor(t, "virtual reader", func() bool {
+		stop, err := emrtdtest.PlugIn(t.Context(), emrtdtest.VPCD, card)
+		if err == nil {
+			t.Cleanup(stop)
+		}
+		return err == nil
+	})
+}
+
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+// open waits until the service has seen the card.
+func open(t *testing.T) kiosk.Card {
+	t.Helper()
+	var card kiosk.Card
+	waitFor(t, "card", func() (ok bool) {
+		c, err := kiosk.OpenCard(t.Context(), reader)
+		if err != nil && !errors.Is(err, kiosk.ErrNoCard) && !strings.Contains(err.Error(), "PC/SC service") && !strings.Contains(err.Error(), "no reader") {
+			t.Fatal(err)
+		}
+		card = c
+		return err == nil
+	})
+	return card
+}
+
+// B1: a passport on a reader of the machine's PC/SC service, read through real
+// pcscd: PACE, secure messaging and every check, as with the chip in hand.
+func TestPassportThroughPCSC(t *testing.T) { //nolint:paralleltest // one pcscd, one reader
+	pcscd(t)
+	state, err := emrtdtest.NewState("UT", "UTO", emrtdtest.ECDSA, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := state.Issue(emrtdtest.Person{Surname: "DOE", GivenNames: "JO", DocumentNumber: "A1", DateOfBirth: "800101"}, emrtdtest.WithAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lay(t, p.Card())
+	card := open(t)
+	defer func() { _ = card.Close() }()
+	zone, err := emrtd.ParseMRZ(p.Printed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := (&emrtd.Inspector{Chunk: 2048}).Inspect(t.Context(), card, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{emrtd.CheckAccess, emrtd.CheckDG1, emrtd.CheckDG2, emrtd.CheckActiveAuth, emrtd.CheckChipAuth} {
+		if got := doc.Check(name); got.Verdict != interview.Verified {
+			t.Errorf("%s through pcscd: %+v", name, got)
+		}
+	}
+}
+
+// B12: a chip that answers the reader but no command ends the reading with a
+// silent chip, not with a kiosk that hangs.
+func TestSilentChipThroughPCSC(t *testing.T) { //nolint:paralleltest // one pcscd, one reader
+	pcscd(t)
+	lay(t, silent{})
+	card := open(t)
+	defer func() { _ = card.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if out, err := card.Transmit(ctx, []byte{0, 0x84, 0, 0, 8}); !errors.Is(err, kiosk.ErrNoCard) {
+		t.Errorf("%x %v", out, err)
+	}
+}
+
+type silent struct{}
+
+func (silent) Transmit(context.Context, []byte) ([]byte, error) { return nil, emrtdtest.ErrSilent }
+func (silent) Reset()                                           {}
+
+func TestReaderThatIsNotThere(t *testing.T) { //nolint:paralleltest // one pcscd, one reader
+	pcscd(t)
+	waitFor(t, "service", func() bool {
+		_, err := kiosk.OpenCard(t.Context(), "pcsc:No such reader")
+		return err != nil && strings.Contains(err.Error(), "no reader is called")
+	})
+}
