@@ -168,6 +168,7 @@ func (r *room) seat(s *Session, admission string) error {
 	}
 	s.send(wire.TypeAdmitted, wire.Admitted{Admission: admission})
 	r.catchUp(s)
+	s.repeatAdvice()
 	r.tellMembers()
 	if s.state == chair {
 		for _, w := range r.waiters {
@@ -193,6 +194,7 @@ func (r *room) supersede(s *Session) []*leg {
 		delete(r.members, m)
 		if m == s.member { // the same page, after its connection broke
 			s.leg, other.leg = other.leg, nil
+			s.wishes, s.advice = other.wishes, other.advice
 			other.state = gone
 			other.conn.Close(problem.New(problem.CodeSeatTaken, "the page came back"))
 			continue

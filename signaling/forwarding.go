@@ -131,7 +131,7 @@ func (r *room) forward() {
 		r.mu.Unlock()
 		return
 	}
-	r.shown = r.wanted
+	r.shown, r.wished = r.wanted, false
 	r.generation++
 	table := media.Table{Room: r.group, Generation: r.generation}
 	var on []*Session
@@ -153,7 +153,12 @@ func (r *room) forward() {
 			changed[to] = to.leg.list()
 		}
 		for mid, slot := range to.leg.assigned {
-			table.Routes = append(table.Routes, media.Route{From: r.members[slot.Member].leg.id, Track: slot.Track, To: to.leg.id, Mid: mid})
+			from := r.members[slot.Member]
+			route := media.Route{From: from.leg.id, Track: slot.Track, To: to.leg.id, Mid: mid, Rank: rank(to.roles(), from.roles(), slot.Source)}
+			if w, ok := to.wishes[slot.Track]; ok {
+				route.Rank, route.Height, route.Off = w.Rank, w.Height, w.Off
+			}
+			table.Routes = append(table.Routes, route)
 		}
 	}
 	r.mu.Unlock()

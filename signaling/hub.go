@@ -151,6 +151,16 @@ func (h *Hub) LegEvent(ev media.Event) {
 	}
 }
 
+// Hint takes the media node's advice to the sender of a track.
+func (h *Hub) Hint(hint media.Hint) {
+	h.mu.Lock()
+	r := h.groups[hint.Room]
+	h.mu.Unlock()
+	if r != nil {
+		r.hint(hint)
+	}
+}
+
 // Revoke takes every member of a device out of its rooms: forwarding is cut
 // first, then the chair's page rotates the keys.
 func (h *Hub) Revoke(device interview.DeviceID, why error) {

@@ -40,6 +40,8 @@ type room struct {
 	generation int64
 	chairGone  time.Time // zero while the chair's page is here
 	emptySince time.Time
+	wished     bool       // a wish has come since the last table
+	wishedAt   time.Time  // when a table was last made for wishes
 	tableOwed  time.Time  // when a forwarding table was refused; zero while all is well
 	wanted     int64      // changes that a table has to show
 	shown      int64      // changes that the last table showed

@@ -30,6 +30,7 @@ var rules = map[wire.Type]who{
 	wire.TypeWraps:     chair | seated,
 	wire.TypeOrigin:    chair | seated,
 	wire.TypeOffer:     admitted,
+	wire.TypeWish:      admitted,
 	wire.TypePhase:     chair,
 	wire.TypeRaise:     seated,
 	wire.TypeHeartbeat: recorder,

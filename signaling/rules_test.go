@@ -27,6 +27,7 @@ var mayBeSent = map[wire.Type][]string{
 	wire.TypeWraps:     {"chair", "seated"},
 	wire.TypeOrigin:    {"chair", "seated"},
 	wire.TypeOffer:     {"chair", "seated", "recorder"},
+	wire.TypeWish:      {"chair", "seated", "recorder"},
 	wire.TypePhase:     {"chair"},
 	wire.TypeRaise:     {"seated"},
 	wire.TypeHeartbeat: {"recorder"},
@@ -34,7 +35,7 @@ var mayBeSent = map[wire.Type][]string{
 	wire.TypeSync:      {"waiting", "chair", "seated", "recorder"},
 
 	wire.TypeOK: nil, wire.TypeProblem: nil, wire.TypeWelcome: nil, wire.TypeKnock: nil, wire.TypeKnockGone: nil,
-	wire.TypeAdmitted: nil, wire.TypeRefused: nil, wire.TypeMembers: nil, wire.TypeAnswer: nil, wire.TypeSlots: nil,
+	wire.TypeAdmitted: nil, wire.TypeRefused: nil, wire.TypeMembers: nil, wire.TypeAnswer: nil, wire.TypeSlots: nil, wire.TypeSendHint: nil,
 	wire.TypePhaseNow: nil, wire.TypeRaised: nil, wire.TypeClock: nil, wire.TypeSuperseded: nil,
 }
 

@@ -13,6 +13,7 @@ import (
 	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/media"
 	"kuule/interview/sealing"
 	"kuule/interview/wire"
 )
@@ -43,6 +44,8 @@ type Session struct {
 	admission string
 	since     interview.Micros
 	leg       *leg
+	wishes    map[interview.TrackID]wire.SlotWish
+	advice    map[interview.TrackID]media.Advice // told to the member about its tracks
 
 	revocations int64     // of the device when the join was judged
 	brokeAt     time.Time // when the connection of a member ended; zero while it is here
@@ -126,6 +129,8 @@ func (s *Session) dispatch(ctx context.Context, m wire.Message) (wire.Message, e
 		return with(m, func(b wire.Origin) (wire.Message, error) { return ok, s.room.takeOrigins(s, b.Lists) })
 	case wire.TypeOffer:
 		return with(m, func(b wire.Offer) (wire.Message, error) { return s.room.openLeg(ctx, s, b) })
+	case wire.TypeWish:
+		return with(m, func(b wire.Wish) (wire.Message, error) { return ok, s.room.takeWish(s, b) })
 	case wire.TypePhase:
 		return with(m, func(b wire.AskPhase) (wire.Message, error) { return s.room.askPhase(ctx, s, b) })
 	case wire.TypeRaise:

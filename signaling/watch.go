@@ -64,7 +64,7 @@ func (r *room) look(now time.Time) bool {
 	if owed != nil && now.Sub(owed.at) < debtEvery {
 		owed = nil
 	}
-	again := len(legs) > 0 || !r.tableOwed.IsZero() && now.Sub(r.tableOwed) > debtEvery
+	again := len(legs) > 0 || r.wishDue(now) || !r.tableOwed.IsZero() && now.Sub(r.tableOwed) > debtEvery
 	r.over = r.over || !r.emptySince.IsZero() && now.Sub(r.emptySince) > l.SeatKept
 	over := r.over
 	r.mu.Unlock()

@@ -115,6 +115,9 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	if _, err := bus.Subscribe(conn, bus.SFU, "leg", func(_ bus.Name, _ string, ev media.Event) { d.hub.LegEvent(ev) }); err != nil {
 		return err
 	}
+	if _, err := bus.Subscribe(conn, bus.SFU, "hint", func(_ bus.Name, _ string, h media.Hint) { d.hub.Hint(h) }); err != nil {
+		return err
+	}
 	if _, err := bus.Subscribe(conn, bus.Recorder, "head", func(_ bus.Name, _ string, c recorder.Checkpoint) { d.takeHead(c) }); err != nil {
 		return err
 	}

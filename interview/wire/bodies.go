@@ -160,6 +160,39 @@ type Slot struct {
 	Number int                `json:"number"`
 }
 
+// Wish says how a member shows what it receives, so that a link which does not
+// carry everything carries what matters. It is the whole wish and replaces the
+// one before; for a track that it does not name the door decides by role. It is
+// about tracks, not mids: a wish outlives a renewed leg. Whoever wishes often is
+// heard, but not at once: the newest wish takes effect within 300 ms.
+type Wish struct {
+	Slots []SlotWish `json:"slots"` // at most MaxWishes
+}
+
+// MaxWishes bounds a wish.
+const MaxWishes = 32
+
+// SlotWish is the wish for one track. Every voice goes before every picture;
+// within a kind the smaller rank goes first, and the voice that matters most is
+// the one of the smallest rank.
+type SlotWish struct {
+	Track  interview.TrackID `json:"track"`
+	Rank   int               `json:"rank"`   // 0 to 63
+	Height int               `json:"height"` // of the tile, in pixels of the screen, to 4320; 0: as large as it comes
+	Off    bool              `json:"off"`    // not heard or shown now: not sent either
+}
+
+// SendHint tells a member how to send one track, for the sake of those who
+// receive it. It is the whole advice for that track and replaces the one before;
+// what it leaves out is as the member likes.
+type SendHint struct {
+	Track    interview.TrackID `json:"track"`
+	PacketMS int               `json:"packet_ms,omitempty"` // audio: duration of a packet, 20 or 60
+	Bitrate  int               `json:"bitrate,omitempty"`   // bit/s of the codec, at most
+	Red      bool              `json:"red,omitempty"`       // audio: send redundantly (RFC 2198)
+	Unneeded []string          `json:"unneeded,omitempty"`  // rids that nobody receives now
+}
+
 // AskPhase asks for a transition.
 type AskPhase struct {
 	To     interview.Phase `json:"to"`

@@ -26,6 +26,7 @@ const (
 	TypeWraps     Type = "wraps"     // Wraps; sent on to their recipients
 	TypeOrigin    Type = "origin"    // Origin; sent on to recorders
 	TypeOffer     Type = "offer"     // Offer -> Answer
+	TypeWish      Type = "wish"      // Wish: what the member makes of what it is sent
 	TypePhase     Type = "phase"     // AskPhase (chair)
 	TypeRaise     Type = "raise"     // Raise: ask for a break or to speak
 	TypeHeartbeat Type = "heartbeat" // Heartbeat (recorder); sent on to every member
@@ -45,6 +46,7 @@ const (
 	TypeMembers    Type = "members"    // Members: everyone admitted now
 	TypeAnswer     Type = "answer"     // Answer
 	TypeSlots      Type = "slots"      // Slots: which track comes on which mid
+	TypeSendHint   Type = "send-hint"  // SendHint: how to send a track from now on
 	TypePhaseNow   Type = "phase-now"  // PhaseNow
 	TypeRaised     Type = "raised"     // Raised
 	TypeClock      Type = "clock"      // Clock

@@ -164,6 +164,44 @@ export interface Slot {
   number: number
 }
 
+/** Wish says how a member shows what it receives, so that a link which does not
+ * carry everything carries what matters. It is the whole wish and replaces the
+ * one before; for a track that it does not name the door decides by role. It is
+ * about tracks, not mids: a wish outlives a renewed leg. Whoever wishes often is
+ * heard, but not at once: the newest wish takes effect within 300 ms. */
+export interface Wish {
+  /** at most MaxWishes */
+  slots: SlotWish[] | null
+}
+
+/** SlotWish is the wish for one track. Every voice goes before every picture;
+ * within a kind the smaller rank goes first, and the voice that matters most is
+ * the one of the smallest rank. */
+export interface SlotWish {
+  track: words.TrackID
+  /** 0 to 63 */
+  rank: number
+  /** of the tile, in pixels of the screen, to 4320; 0: as large as it comes */
+  height: number
+  /** not heard or shown now: not sent either */
+  off: boolean
+}
+
+/** SendHint tells a member how to send one track, for the sake of those who
+ * receive it. It is the whole advice for that track and replaces the one before;
+ * what it leaves out is as the member likes. */
+export interface SendHint {
+  track: words.TrackID
+  /** audio: duration of a packet, 20 or 60 */
+  packet_ms?: number
+  /** bit/s of the codec, at most */
+  bitrate?: number
+  /** audio: send redundantly (RFC 2198) */
+  red?: boolean
+  /** rids that nobody receives now */
+  unneeded?: string[] | null
+}
+
 /** AskPhase asks for a transition. */
 export interface AskPhase {
   to: words.Phase
@@ -228,6 +266,7 @@ export interface Bodies {
   'wraps': Wraps
   'origin': Origin
   'offer': Offer
+  'wish': Wish
   'phase': AskPhase
   'raise': Raise
   'heartbeat': Heartbeat
@@ -243,6 +282,7 @@ export interface Bodies {
   'members': Members
   'answer': Answer
   'slots': Slots
+  'send-hint': SendHint
   'phase-now': PhaseNow
   'raised': Raised
   'clock': Clock
