@@ -116,13 +116,14 @@ func newGatehouse(t *testing.T) *gatehouse {
 
 	wireBus := bustest.Start(t)
 	g.serveAuthority(wireBus.Connect(t, bus.Main(bus.Authority)))
-	if err := bus.Handle(wireBus.Connect(t, bus.Main(bus.Recorder)), "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
+	if err := bus.Handle(wireBus.Connect(t, bus.Name{Role: bus.Recorder, Instance: "1"}), "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
 		return journalList{Files: []recorder.File{}}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 
 	c := config.Default()
+	c.Recorders = []string{""}
 	c.Data, c.Host = filepath.Join(t.TempDir(), "data"), doorName
 	c.Identity = config.Identity{Issuer: g.provider.Issuer(), ClientID: idptest.ClientID}
 	in := &installation{Config: c, layout: c.Layout(), trust: &trust.File{V: 1, DeviceRoots: []string{trust.EncodeCertificate(g.devices)}}}

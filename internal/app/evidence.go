@@ -12,6 +12,7 @@ import (
 	"kuule/internal/audit"
 	"kuule/internal/bus"
 	"kuule/internal/jws"
+	"kuule/internal/problem"
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/agreement"
@@ -60,7 +61,7 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 
 // journals gives the recorder's files as blobs that are read over the bus.
 func (d *door) journals(ctx context.Context, id interview.HearingID) ([][]evidence.Blob, error) {
-	files, err := recordedFiles(ctx, d.conn, id)
+	files, err := recordedFiles(ctx, d.conn, d.in.recorderNames(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -78,25 +79,52 @@ func (d *door) journals(ctx context.Context, id interview.HearingID) ([][]eviden
 	return out, nil
 }
 
-// recordedFiles asks the recorder for the journal files of a hearing, in order.
-func recordedFiles(ctx context.Context, conn *bus.Conn, id interview.HearingID) ([]recorder.File, error) {
-	var list journalList
-	err := conn.Call(ctx, bus.Main(bus.Recorder), "recorder.files", hearingQuestion{Hearing: id}, &list)
-	return list.Files, err
+// recordedFile is one file of a journal and the recorder that keeps it.
+type recordedFile struct {
+	recorder.File
+	keeper bus.Name
+}
+
+// recordedFiles asks every recorder for the journal files of a hearing: those
+// of each recorder in order. A recorder that does not answer is an error, since
+// what it keeps would be missing without a word; one that was never in the room
+// has nothing to keep, as long as another was.
+func recordedFiles(ctx context.Context, conn *bus.Conn, keepers []bus.Name, id interview.HearingID) ([]recordedFile, error) {
+	var out []recordedFile
+	var absent error
+	for _, name := range keepers {
+		var list journalList
+		err := conn.Call(ctx, name, "recorder.files", hearingQuestion{Hearing: id}, &list)
+		if errors.Is(err, problem.New(problem.CodeNotFound, "")) {
+			absent = err
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("journals of %s at %s: %w", id, name, err)
+		}
+		for _, f := range list.Files {
+			out = append(out, recordedFile{f, name})
+		}
+	}
+	if len(out) == 0 && absent != nil {
+		return nil, absent
+	}
+	return out, nil
 }
 
 // readRemote reads one of those files from its beginning.
-func readRemote(ctx context.Context, conn *bus.Conn, id interview.HearingID, f recorder.File) io.Reader {
-	return &remoteFile{ctx: ctx, conn: conn, q: journalQuestion{Hearing: id, Recording: f.Recording, Name: f.Name}}
+func readRemote(ctx context.Context, conn *bus.Conn, id interview.HearingID, f recordedFile) io.Reader {
+	return &remoteFile{ctx: ctx, conn: conn, keeper: f.keeper, q: journalQuestion{Hearing: id, Recording: f.Recording, Name: f.Name}}
 }
 
-// remoteFile reads a journal file of the recorder, piece by piece.
+// remoteFile reads a journal file of its recorder, piece by piece.
 type remoteFile struct {
-	ctx  context.Context
-	conn *bus.Conn
-	q    journalQuestion
-	have []byte
-	end  bool
+	ctx    context.Context
+	conn   *bus.Conn
+	keeper bus.Name
+	q      journalQuestion
+	have   []byte
+	end    bool
 }
 
 func (f *remoteFile) Read(b []byte) (int, error) {
@@ -105,7 +133,7 @@ func (f *remoteFile) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		var a journalAnswer
-		if err := f.conn.Call(f.ctx, bus.Main(bus.Recorder), "recorder.read", f.q, &a); err != nil {
+		if err := f.conn.Call(f.ctx, f.keeper, "recorder.read", f.q, &a); err != nil {
 			return 0, err
 		}
 		f.q.Offset += int64(len(a.Data))

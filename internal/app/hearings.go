@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	attestwire "kuule/attestation/wire"
@@ -14,6 +17,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/ledger"
 	"kuule/interview/wire"
+	"kuule/interview/ticket"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/recorder"
 	"kuule/recorder/evidence"
@@ -82,8 +86,8 @@ func (d *door) afterPhase(ctx context.Context, id interview.HearingID, state int
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	if state.Phase == interview.PhaseEnded {
-		if err := d.conn.Call(ctx, bus.Main(bus.Recorder), "recorder.end", hearingQuestion{Hearing: id}, nil); err != nil {
-			slog.Error("recording was not closed", "hearing", id, "err", err)
+		for name, err := range d.askRecorders(ctx, "recorder.end", hearingQuestion{Hearing: id}) {
+			slog.Error("recording was not closed", "recorder", name, "hearing", id, "err", err)
 		}
 	}
 	if err := d.cosign(ctx, id); err != nil {
@@ -179,16 +183,45 @@ func (r recorders) Invite(ctx context.Context, h interview.HearingID, group inte
 	if err != nil {
 		return err
 	}
-	return r.conn.Call(ctx, bus.Main(bus.Recorder), "room.open", invitation{Hearing: h, Case: c, Group: group}, nil)
+	failed := r.askRecorders(ctx, "room.open", invitation{Hearing: h, Case: c, Group: group})
+	for name, err := range failed {
+		slog.Error("a recorder was not asked in", "recorder", name, "hearing", h, "err", err)
+	}
+	if len(failed) < len(r.in.Recorders) {
+		return nil // either alone suffices
+	}
+	return errors.Join(slices.Collect(maps.Values(failed))...)
+}
+
+// askRecorders asks all recorders the same at once and gives who failed.
+func (d *door) askRecorders(ctx context.Context, what string, question any) map[bus.Name]error {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	failed := map[bus.Name]error{}
+	for _, name := range d.in.recorderNames() {
+		wait.Go(func() {
+			if err := d.conn.Call(ctx, name, what, question, nil); err != nil {
+				mu.Lock()
+				failed[name] = err
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	return failed
 }
 
 // Booking implements kioskbridge.Bookings: the reference on an invitation is
 // the participant's id. After the hearing has ended the same person comes to
 // read the record.
 func (d *door) Booking(ctx context.Context, reference string) (kioskbridge.Booking, error) {
-	id, err := interview.ParseParticipantID(reference)
+	r, err := interview.ParseReference(reference)
 	if err != nil {
-		return kioskbridge.Booking{}, problem.New(problem.CodeNotBooked, "the reference is no invitation's")
+		return kioskbridge.Booking{}, err
+	}
+	id, err := d.hearings.Invited(ctx, r, time.Now(), ticket.MaxVisitAge)
+	if err != nil {
+		return kioskbridge.Booking{}, err
 	}
 	h, err := d.hearings.HearingOf(ctx, id)
 	if err != nil {
@@ -201,7 +234,7 @@ func (d *door) Booking(ctx context.Context, reference string) (kioskbridge.Booki
 	}
 	for _, s := range h.Seats {
 		if s.Participant == id {
-			b.Seat, b.Terminal = s.ID, s.Device
+			b.Seat, b.Terminal, b.Place = s.ID, s.Device, s.Place
 		}
 	}
 	return b, nil

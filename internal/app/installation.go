@@ -70,7 +70,7 @@ func Init(o InitOptions) (err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	for _, d := range []string{layout.Authority(), layout.Door(), layout.SFU(), layout.Recorder(mainInstance), layout.Blobs(), filepath.Join(dir, attestationDir), filepath.Join(dir, agreementsDir)} {
+	for _, d := range []string{layout.Authority(), layout.Door(), layout.SFU(), filepath.Dir(layout.Recorder("1")), layout.Blobs(), filepath.Join(dir, attestationDir), filepath.Join(dir, agreementsDir)} {
 		if err := layout.Make(d); err != nil {
 			return err
 		}
@@ -144,9 +144,6 @@ func Init(o InitOptions) (err error) {
 		os.WriteFile(filepath.Join(dir, configFile), settings, 0o644),
 	)
 }
-
-// mainInstance is the one instance of each process on one machine.
-const mainInstance = "main"
 
 // installation is an opened data folder.
 type installation struct {

@@ -46,6 +46,15 @@ type (
 	}
 )
 
+// recorderNames are the recorders of the installation, as the bus knows them.
+func (in *installation) recorderNames() []bus.Name {
+	var out []bus.Name
+	for _, instance := range in.RecorderInstances() {
+		out = append(out, bus.Name{Role: bus.Recorder, Instance: instance})
+	}
+	return out
+}
+
 // runRecorder is the process that is a member of every room it records.
 func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
 	dialer, err := newRoomDialer(conn)
@@ -57,8 +66,12 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 		return err
 	}
 	certificate := &recorderCertificate{conn: conn}
+	folder, err := in.RecorderFolder(conn.Name().Instance)
+	if err != nil {
+		return err
+	}
 	rec, err := recorder.New(recorder.Config{
-		Folder: in.layout.Recorder(conn.Name().Instance),
+		Folder: folder,
 		Joiner: recorder.Members{
 			Connect: func(context.Context, recorder.Hearing) (member.Conn, error) { return dialer.dial(), nil },
 			Prove:   certificate.prove, Trust: trust, Log: slog.Default(),

@@ -64,15 +64,20 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 	}
 	users := in.Users
 	var processes []supervise.Process
-	for _, p := range []struct {
-		role bus.Role
+	type owned struct {
+		name bus.Name
 		user string
-	}{{bus.Door, users.Door}, {bus.Authority, users.Authority}, {bus.SFU, users.SFU}, {bus.Recorder, users.Recorder}} {
+	}
+	all := []owned{{bus.Main(bus.Door), users.Door}, {bus.Main(bus.Authority), users.Authority}, {bus.Main(bus.SFU), users.SFU}}
+	for _, name := range in.recorderNames() {
+		all = append(all, owned{name, users.Recorder})
+	}
+	for _, p := range all {
 		h := handover{Data: in.Data}
-		if p.role == bus.Authority {
+		if p.name.Role == bus.Authority {
 			h.Passphrase = passphrase.Bytes()
 		}
-		process, err := in.process(ca, bus.Main(p.role), p.user, h)
+		process, err := in.process(ca, p.name, p.user, h)
 		if err != nil {
 			return err
 		}
@@ -230,7 +235,7 @@ func Process(ctx context.Context, role string) error {
 		if err := canon.Strict(h.Viewing, &spec); err != nil {
 			return fmt.Errorf("viewing: %w", err)
 		}
-		return runPlayback(ctx, conn, spec, ready)
+		return runPlayback(ctx, in, conn, spec, ready)
 	default:
 		return fmt.Errorf("no process is called %q", role)
 	}

@@ -25,10 +25,20 @@ func (in *installation) giveFolders() error {
 	if os.Geteuid() != 0 {
 		return nil // supervise says that users cannot be changed
 	}
-	for _, f := range []struct{ folder, user string }{
-		{in.layout.Door(), u.Door}, {in.layout.Authority(), u.Authority}, {in.layout.SFU(), u.SFU},
-		{filepath.Dir(in.layout.Recorder(mainInstance)), u.Recorder}, {in.layout.Blobs(), u.Recorder},
-	} {
+	type owned struct{ folder, user string }
+	folders := []owned{
+		{in.layout.Door(), u.Door}, {in.layout.Authority(), u.Authority}, {in.layout.SFU(), u.SFU}, {in.layout.Blobs(), u.Recorder},
+		{filepath.Dir(in.layout.Recorder("1")), u.Recorder},
+	}
+	for _, folder := range in.Recorders {
+		if folder != "" {
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				return fmt.Errorf("recorder's folder: %w", err)
+			}
+			folders = append(folders, owned{folder, u.Recorder})
+		}
+	}
+	for _, f := range folders {
 		if f.user == "" {
 			continue
 		}

@@ -137,8 +137,8 @@ func readExport(w http.ResponseWriter, r *http.Request, in *exportRequest) error
 
 // approve has authority allow the viewing and logs it.
 func (d *door) approve(ctx context.Context, r *http.Request, h *interview.Hearing, purpose string) (viewingSpec, error) {
-	var list journalList
-	if err := d.conn.Call(ctx, bus.Main(bus.Recorder), "recorder.files", hearingQuestion{Hearing: h.ID}, &list); err != nil {
+	files, err := recordedFiles(ctx, d.conn, d.in.recorderNames(), h.ID)
+	if err != nil {
 		return viewingSpec{}, err
 	}
 	name := make([]byte, 16)
@@ -146,12 +146,12 @@ func (d *door) approve(ctx context.Context, r *http.Request, h *interview.Hearin
 		return viewingSpec{}, err
 	}
 	spec := viewingSpec{Viewing: "view-" + hex.EncodeToString(name), Case: h.Case, Hearing: h.ID}
-	for _, f := range list.Files {
+	for _, f := range files {
 		if !slices.Contains(spec.Recordings, f.Recording) {
 			spec.Recordings = append(spec.Recordings, f.Recording)
 		}
 	}
-	err := (ledger.Outbox{}).Append(ctx, d.db, interview.Event{Hearing: h.ID, Type: eventViewed, Fields: map[string]any{"viewing": spec.Viewing, "purpose_hash": jws.Hash(purpose)}})
+	err = (ledger.Outbox{}).Append(ctx, d.db, interview.Event{Hearing: h.ID, Type: eventViewed, Fields: map[string]any{"viewing": spec.Viewing, "purpose_hash": jws.Hash(purpose)}})
 	if err != nil {
 		return viewingSpec{}, err
 	}
@@ -198,7 +198,7 @@ func (d *door) stream(ctx context.Context, w http.ResponseWriter, spec viewingSp
 
 // runPlayback is the process of one approved viewing: it gets the keys of that
 // one recording, makes the file in memory and hands it to the door.
-func runPlayback(ctx context.Context, conn *bus.Conn, spec viewingSpec, ready func() error) error {
+func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec viewingSpec, ready func() error) error {
 	// A file that is in no folder: what is decrypted never touches the disk, and
 	// a file that can be written at gets cues and duration.
 	fd, err := unix.MemfdCreate("viewing", unix.MFD_CLOEXEC)
@@ -231,7 +231,7 @@ func runPlayback(ctx context.Context, conn *bus.Conn, spec viewingSpec, ready fu
 	if err := ready(); err != nil {
 		return err
 	}
-	go func() { made <- exportJournals(ctx, conn, keyringremote.New(conn), spec, file) }()
+	go func() { made <- exportJournals(ctx, in, conn, keyringremote.New(conn), spec, file) }()
 	select {
 	case failed = <-made:
 		if failed != nil {
@@ -245,8 +245,8 @@ func runPlayback(ctx context.Context, conn *bus.Conn, spec viewingSpec, ready fu
 	return nil
 }
 
-func exportJournals(ctx context.Context, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec, out io.Writer) error {
-	files, err := recordedFiles(ctx, conn, spec.Hearing)
+func exportJournals(ctx context.Context, in *installation, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec, out io.Writer) error {
+	files, err := recordedFiles(ctx, conn, in.recorderNames(), spec.Hearing)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"kuule/internal/canon"
@@ -25,6 +26,9 @@ type Config struct {
 	Database string   `json:"database"` // "sqlite:PATH" or "postgres://..."; empty: in the data folder
 	Listen   string   `json:"listen"`   // IP address that people and devices reach
 	Media    []string `json:"media"`    // IP addresses that members reach the media server at; empty: listen
+	// Recorders are the folders of the recorders, one each, on disks of their
+	// own where there are any; an empty one lies in the data folder.
+	Recorders []string `json:"recorders"`
 	Ports    Ports    `json:"ports"`
 	Users    Users    `json:"users"`
 
@@ -63,6 +67,8 @@ func Default() Config {
 		Host:   "localhost",
 		Data:   "/var/lib/kuule",
 		Listen: "127.0.0.1",
+		// Two: either alone keeps everything (row H5).
+		Recorders: []string{"", ""},
 		Ports:  Ports{HTTPS: 8443, Bus: 8422, Media: 8444, TURN: 8478, Splice: 8479},
 	}
 }
@@ -122,6 +128,11 @@ func (c Config) Check() error {
 		_, err := netip.ParseAddr(address)
 		refuse(err != nil, "%q is no IP address", address)
 	}
+	refuse(len(c.Recorders) < 1 || len(c.Recorders) > maxRecorders, "recorders: give 1 to %d folders", maxRecorders)
+	for i, folder := range c.Recorders {
+		refuse(folder != "" && !filepath.IsAbs(folder), "recorders: %q: give an absolute path", folder)
+		refuse(folder != "" && slices.Contains(c.Recorders[:i], folder), "recorders: %q is given twice", folder)
+	}
 	for _, user := range []string{c.Users.Door, c.Users.Authority, c.Users.SFU, c.Users.Recorder, c.Users.Playback} {
 		refuse(!userPattern.MatchString(user), "%q is no system user", user)
 	}
@@ -147,6 +158,30 @@ func (p Ports) check() []error {
 		taken = append(taken, port.number)
 	}
 	return errs
+}
+
+// maxRecorders bounds the recorders of one machine.
+const maxRecorders = 4
+
+// RecorderInstances names the recorders by their numbers, from "1".
+func (c Config) RecorderInstances() []string {
+	out := make([]string, len(c.Recorders))
+	for i := range out {
+		out[i] = strconv.Itoa(i + 1)
+	}
+	return out
+}
+
+// RecorderFolder is where a recorder's journals lie.
+func (c Config) RecorderFolder(instance string) (string, error) {
+	i := slices.Index(c.RecorderInstances(), instance)
+	if i < 0 {
+		return "", fmt.Errorf("no recorder is called %q: the configuration has %d", instance, len(c.Recorders))
+	}
+	if c.Recorders[i] != "" {
+		return c.Recorders[i], nil
+	}
+	return c.Layout().Recorder(instance), nil
 }
 
 // DatabaseAddress is where the records are.

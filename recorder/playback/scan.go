@@ -88,53 +88,48 @@ func newScan() *scan {
 	return &scan{keys: map[string]*sealing.FrameKey{}, seats: map[interview.MemberID]seating{}, seen: map[string]bool{}}
 }
 
-func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) error) error {
-	for n, j := range journals {
-		if err := s.journal(ctx, n, j, each); err != nil {
-			return err
+// run reads all journals side by side: what one recorder missed stands where it
+// belongs.
+func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) error) (err error) {
+	parts := make([]journal.Part, len(journals))
+	for i, j := range journals {
+		files, closing, err := j.Open()
+		if err != nil {
+			return fmt.Errorf("open recording: %w", err)
 		}
+		defer func() { err = errors.Join(err, closing()) }()
+		parts[i] = journal.Part{Reader: journal.NewReader(files...), Key: j.Key}
 	}
-	return nil
-}
-
-func (s *scan) journal(ctx context.Context, n int, j Journal, each func(heard) error) (err error) {
-	files, closing, err := j.Open()
-	if err != nil {
-		return fmt.Errorf("open recording: %w", err)
-	}
-	defer func() { err = errors.Join(err, closing()) }()
-	r := journal.NewReader(files...)
+	merge := journal.NewMerge(parts...)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b, err := r.Next()
+		m, err := merge.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("read recording: %w", err)
 		}
-		frames, sealed, err := b.Open(j.Key)
-		if err != nil {
-			return fmt.Errorf("read recording: %w", err)
-		}
-		for _, e := range append(b.Entries, sealed...) {
+		for _, e := range append(m.Entries, m.Sealed...) {
 			if err := s.entry(e); err != nil {
-				return fmt.Errorf("read recording: %s: block %d: %w", b.File, b.Head.Seq, err)
+				return fmt.Errorf("read recording: %s: block %d: %w", m.File, m.Head.Seq, err)
 			}
 		}
-		for _, f := range frames {
+		for _, f := range m.Frames {
 			if err := s.frame(f, each); err != nil {
 				return err
 			}
 		}
 	}
-	from, to := r.Covers()
-	if n == 0 || from < s.overview.From {
-		s.overview.From = from
+	for i, p := range parts {
+		from, to := p.Reader.Covers()
+		if i == 0 || from < s.overview.From {
+			s.overview.From = from
+		}
+		s.overview.To = max(s.overview.To, to)
 	}
-	s.overview.To = max(s.overview.To, to)
 	return nil
 }
 
