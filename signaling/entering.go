@@ -166,7 +166,7 @@ func (r *room) seat(s *Session, admission string) error {
 	for _, v := range s.judgement.Seats {
 		r.seats[v.Seat] = keptSeat{device: s.peer.Device}
 	}
-	s.send(wire.TypeAdmitted, wire.Admitted{Admission: admission})
+	s.send(wire.TypeAdmitted, s.admitted())
 	r.catchUp(s)
 	s.repeatAdvice()
 	r.tellMembers()

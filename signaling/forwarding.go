@@ -18,7 +18,8 @@ type leg struct {
 	id        interview.LegID
 	tracks    []wire.OfferTrack
 	slots     []media.Slot
-	assigned  map[string]wire.Slot // by mid; stable while the track stays
+	assigned  map[string]wire.Slot            // by mid; stable while the track stays
+	shared    map[interview.TrackID]time.Time // screens that are shown now, since when
 	connected bool
 }
 
@@ -195,7 +196,10 @@ func sourcesFor(to *Session, on []*Session) []wire.Slot {
 			continue
 		}
 		for _, t := range from.leg.tracks {
-			out = append(out, wire.Slot{Member: from.member, Track: t.Track, Source: t.Source, Number: t.Number})
+			if !from.leg.shows(t) {
+				continue
+			}
+			out = append(out, wire.Slot{Member: from.member, Track: t.Track, Source: t.Source, Number: t.Number, Seat: t.Seat})
 		}
 	}
 	return out

@@ -187,6 +187,9 @@ func (r *room) coversPublishers(h sealing.Heartbeat) bool {
 			continue
 		}
 		for _, t := range s.leg.tracks {
+			if !s.leg.owed(t, time.Now()) {
+				continue
+			}
 			if !have[t.Track] {
 				return false
 			}

@@ -31,6 +31,7 @@ var rules = map[wire.Type]who{
 	wire.TypeOrigin:    chair | seated,
 	wire.TypeOffer:     admitted,
 	wire.TypeWish:      admitted,
+	wire.TypeShare:     chair | seated,
 	wire.TypePhase:     chair,
 	wire.TypeRaise:     seated,
 	wire.TypeHeartbeat: recorder,

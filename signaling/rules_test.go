@@ -28,6 +28,7 @@ var mayBeSent = map[wire.Type][]string{
 	wire.TypeOrigin:    {"chair", "seated"},
 	wire.TypeOffer:     {"chair", "seated", "recorder"},
 	wire.TypeWish:      {"chair", "seated", "recorder"},
+	wire.TypeShare:     {"chair", "seated"},
 	wire.TypePhase:     {"chair"},
 	wire.TypeRaise:     {"seated"},
 	wire.TypeHeartbeat: {"recorder"},

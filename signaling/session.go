@@ -131,6 +131,8 @@ func (s *Session) dispatch(ctx context.Context, m wire.Message) (wire.Message, e
 		return with(m, func(b wire.Offer) (wire.Message, error) { return s.room.openLeg(ctx, s, b) })
 	case wire.TypeWish:
 		return with(m, func(b wire.Wish) (wire.Message, error) { return ok, s.room.takeWish(s, b) })
+	case wire.TypeShare:
+		return with(m, func(b wire.Share) (wire.Message, error) { return ok, s.room.takeShare(s, b) })
 	case wire.TypePhase:
 		return with(m, func(b wire.AskPhase) (wire.Message, error) { return s.room.askPhase(ctx, s, b) })
 	case wire.TypeRaise:

@@ -90,9 +90,11 @@ type Remove struct {
 	Reason string             `json:"reason"`
 }
 
-// Admitted tells a member that it is in: the admission to check.
+// Admitted tells a member that it is in: the admission to check, and the leg
+// that the room still knows of it. A page whose leg is another offers anew.
 type Admitted struct {
-	Admission string `json:"admission"`
+	Admission string          `json:"admission"`
+	Leg       interview.LegID `json:"leg,omitzero"`
 }
 
 // Members is everyone admitted now, with all that a page needs to check them.
@@ -138,6 +140,14 @@ type OfferTrack struct {
 	Source interview.Source  `json:"source"`
 	Number int               `json:"number"` // 0..15, unique per member
 	Mid    string            `json:"mid"`
+	Seat   interview.SeatID  `json:"seat,omitzero"` // whose microphone it is, where a device has several
+}
+
+// Share says that a screen or document is shown on a track of the offer, or no
+// more. Until then the track is nobody's to receive and no recorder's to keep.
+type Share struct {
+	Track interview.TrackID `json:"track"`
+	On    bool              `json:"on"`
 }
 
 // Answer is the media server's answer.
@@ -158,6 +168,7 @@ type Slot struct {
 	Track  interview.TrackID  `json:"track"`
 	Source interview.Source   `json:"source"`
 	Number int                `json:"number"`
+	Seat   interview.SeatID   `json:"seat,omitzero"` // as offered; for showing alone, nobody signs it
 }
 
 // Wish says how a member shows what it receives, so that a link which does not

@@ -27,6 +27,7 @@ const (
 	TypeOrigin    Type = "origin"    // Origin; sent on to recorders
 	TypeOffer     Type = "offer"     // Offer -> Answer
 	TypeWish      Type = "wish"      // Wish: what the member makes of what it is sent
+	TypeShare     Type = "share"     // Share: a screen is shown, or no more
 	TypePhase     Type = "phase"     // AskPhase (chair)
 	TypeRaise     Type = "raise"     // Raise: ask for a break or to speak
 	TypeHeartbeat Type = "heartbeat" // Heartbeat (recorder); sent on to every member

@@ -14,7 +14,7 @@ import (
 var bodies = map[wire.Type]any{
 	wire.TypeJoin: &wire.Join{}, wire.TypeAdmit: &wire.Admit{}, wire.TypeDecline: &wire.Decline{}, wire.TypeRemove: &wire.Remove{},
 	wire.TypeRoster: &wire.Roster{}, wire.TypeWraps: &wire.Wraps{}, wire.TypeOrigin: &wire.Origin{}, wire.TypeOffer: &wire.Offer{},
-	wire.TypeWish: &wire.Wish{}, wire.TypeSendHint: &wire.SendHint{}, wire.TypePhase: &wire.AskPhase{}, wire.TypeRaise: &wire.Raise{}, wire.TypeHeartbeat: &wire.Heartbeat{}, wire.TypeLeave: &wire.Leave{},
+	wire.TypeWish: &wire.Wish{}, wire.TypeShare: &wire.Share{}, wire.TypeSendHint: &wire.SendHint{}, wire.TypePhase: &wire.AskPhase{}, wire.TypeRaise: &wire.Raise{}, wire.TypeHeartbeat: &wire.Heartbeat{}, wire.TypeLeave: &wire.Leave{},
 	wire.TypeSync: &wire.Sync{}, wire.TypeWelcome: &wire.Welcome{}, wire.TypeKnock: &wire.Knock{}, wire.TypeKnockGone: &wire.KnockGone{},
 	wire.TypeAdmitted: &wire.Admitted{}, wire.TypeRefused: &problem.Document{}, wire.TypeMembers: &wire.Members{}, wire.TypeAnswer: &wire.Answer{},
 	wire.TypeSlots: &wire.Slots{}, wire.TypePhaseNow: &wire.PhaseNow{}, wire.TypeRaised: &wire.Raised{}, wire.TypeClock: &wire.Clock{},

@@ -280,7 +280,7 @@ func (s source) structs(w *strings.Builder, only ...string) error {
 				return
 			}
 			comment(w, "  ", strings.TrimSpace(f.Comment.Text()))
-			if strings.Contains(opts, "omitempty") {
+			if strings.Contains(opts, "omitempty") || strings.Contains(opts, "omitzero") {
 				name += "?"
 			}
 			fmt.Fprintf(w, "  %s: %s\n", name, typ)

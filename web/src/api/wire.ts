@@ -93,9 +93,11 @@ export interface Remove {
   reason: string
 }
 
-/** Admitted tells a member that it is in: the admission to check. */
+/** Admitted tells a member that it is in: the admission to check, and the leg
+ * that the room still knows of it. A page whose leg is another offers anew. */
 export interface Admitted {
   admission: string
+  leg?: words.LegID
 }
 
 /** Members is everyone admitted now, with all that a page needs to check them. */
@@ -142,6 +144,15 @@ export interface OfferTrack {
   /** 0..15, unique per member */
   number: number
   mid: string
+  /** whose microphone it is, where a device has several */
+  seat?: words.SeatID
+}
+
+/** Share says that a screen or document is shown on a track of the offer, or no
+ * more. Until then the track is nobody's to receive and no recorder's to keep. */
+export interface Share {
+  track: words.TrackID
+  on: boolean
 }
 
 /** Answer is the media server's answer. */
@@ -162,6 +173,8 @@ export interface Slot {
   track: words.TrackID
   source: words.Source
   number: number
+  /** as offered; for showing alone, nobody signs it */
+  seat?: words.SeatID
 }
 
 /** Wish says how a member shows what it receives, so that a link which does not
@@ -267,6 +280,7 @@ export interface Bodies {
   'origin': Origin
   'offer': Offer
   'wish': Wish
+  'share': Share
   'phase': AskPhase
   'raise': Raise
   'heartbeat': Heartbeat
