@@ -66,6 +66,9 @@ type Participant struct {
 	Role    Role          `json:"role"`
 	Name    string        `json:"name"`
 	Subject string        `json:"subject"` // of the sign-in; "" for who comes by ticket
+
+	// Reference stands on the invitation of who comes by ticket.
+	Reference Reference `json:"reference,omitempty"`
 }
 
 // Seat is where a participant sits.

@@ -241,7 +241,7 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		if err != nil {
 			return nil, err
 		}
-		who := Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject}
+		who := invited(Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject})
 		names[who.ID.String()] = p.Name
 		h.Participants = append(h.Participants, who)
 		h.Seats = append(h.Seats, Seat{ID: NewSeatID(), Participant: who.ID, Device: p.Device, Premises: p.Premises, Agreement: covered.Agreement, Place: covered.Place})
@@ -390,7 +390,7 @@ func (s *Store) assemble(ctx context.Context, row hearingRow) (*Hearing, error) 
 		return nil, err
 	}
 	for _, p := range participants {
-		h.Participants = append(h.Participants, Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject})
+		h.Participants = append(h.Participants, invited(Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject}))
 	}
 	for _, t := range seats {
 		h.Seats = append(h.Seats, Seat{ID: t.ID, Participant: t.Participant, Device: t.Device, Premises: t.Premises, Agreement: t.Agreement, Place: t.Place})

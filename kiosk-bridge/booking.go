@@ -25,6 +25,7 @@ type Booking struct {
 	Role        interview.Role
 	Purpose     interview.Purpose
 	Terminal    interview.DeviceID // the room terminal where the seat is
+	Place       string             // that room's label, for people
 	Opens       time.Time          // a ticket opens no earlier
 	Closes      time.Time          // a seat is held no longer
 	Person      Person             // what the register knows

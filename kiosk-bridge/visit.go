@@ -190,7 +190,7 @@ func (v *visit) conclude(ctx context.Context, booking Booking, zone emrtd.MRZ, d
 		if written, err = v.writeTicket(record, booking); err != nil {
 			return err
 		}
-		out.Ticket, out.Hearing, out.Terminal, out.Expires = written.ID, written.Hearing, written.Device, written.Expires
+		out.Ticket, out.Hearing, out.Terminal, out.Place, out.Expires = written.ID, written.Hearing, written.Device, booking.Place, written.Expires
 	}
 	if err := v.bridge.Store.Save(ctx, record, written); err != nil {
 		return err

@@ -46,7 +46,7 @@ const description = `Reads a travel document for the bridge and prints where the
 
 Exit status: 0 after an outcome, whichever it is; 1 when the visit broke off.
 
-  kuule-kiosk visit --state /var/lib/kuule-agent --card unix:/run/card.sock --reference par_01998c2e-0000-7000-8000-000000000001 < zone.txt`
+  kuule-kiosk visit --state /var/lib/kuule-agent --card unix:/run/card.sock --reference 7K3M-9Q2D-T < zone.txt`
 
 func main() {
 	var p program

@@ -104,6 +104,7 @@ type Outcome struct {
 	Ticket   interview.TicketID  `json:"ticket,omitzero"`
 	Hearing  interview.HearingID `json:"hearing,omitzero"`
 	Terminal interview.DeviceID  `json:"terminal,omitzero"`
+	Place    string              `json:"place,omitempty"`   // the terminal's room, for people
 	Expires  int64               `json:"expires,omitempty"` // seconds since 1970
 }
 

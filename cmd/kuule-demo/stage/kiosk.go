@@ -42,7 +42,7 @@ func (s *Stage) Visit(ctx context.Context, who interview.ParticipantID) (tunnel.
 	d := s.Device(DeviceKiosk)
 	// The zone goes by standard input: a command line is everybody's to read.
 	text, err := call(ctx, passport.Printed+"\n", s.program("kuule-kiosk"), "visit", "--state", d.state, "--tpm", d.tpm.Socket(),
-		"--card", "unix:"+socket, "--reference", who.String(), "--json")
+		"--card", "unix:"+socket, "--reference", string(interview.ReferenceOf(who)), "--json")
 	if err != nil {
 		return tunnel.Outcome{}, err
 	}
