@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 
 // journals gives the recorder's files as blobs that are read over the bus.
 func (d *door) journals(ctx context.Context, id interview.HearingID) ([][]evidence.Blob, error) {
-	files, err := recordedFiles(ctx, d.conn, d.in.recorderNames(), id)
+	files, err := d.recorded(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +78,21 @@ func (d *door) journals(ctx context.Context, id interview.HearingID) ([][]eviden
 		}})
 	}
 	return out, nil
+}
+
+// recorded gives the journal files of a hearing that has ended. A recorder that
+// was not there when the hearing ended is told first.
+func (d *door) recorded(ctx context.Context, id interview.HearingID) ([]recordedFile, error) {
+	now, err := (hearings{d}).Phase(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if now.Phase == interview.PhaseEnded {
+		for name, err := range d.askRecorders(ctx, "recorder.end", hearingQuestion{Hearing: id}) {
+			slog.Warn("recording was not closed", "recorder", name, "hearing", id, "err", err)
+		}
+	}
+	return recordedFiles(ctx, d.conn, d.in.recorderNames(), id)
 }
 
 // recordedFile is one file of a journal and the recorder that keeps it.

@@ -137,7 +137,7 @@ func readExport(w http.ResponseWriter, r *http.Request, in *exportRequest) error
 
 // approve has authority allow the viewing and logs it.
 func (d *door) approve(ctx context.Context, r *http.Request, h *interview.Hearing, purpose string) (viewingSpec, error) {
-	files, err := recordedFiles(ctx, d.conn, d.in.recorderNames(), h.ID)
+	files, err := d.recorded(ctx, h.ID)
 	if err != nil {
 		return viewingSpec{}, err
 	}

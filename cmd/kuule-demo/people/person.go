@@ -48,7 +48,7 @@ type Person struct {
 	came    map[interview.MemberID]time.Time
 	phases  []Moment
 	loud    map[interview.MemberID]time.Time // when a member was last heard speaking
-	beat    sealing.Heartbeat
+	beats   map[interview.MemberID]sealing.Heartbeat
 	heard   map[interview.MemberID]map[Voice]int
 	seen    map[interview.MemberID]map[Voice]int
 	bad     map[string]int // frames that did not open, by reason
@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Person, error) {
 	p := &Person{
 		cfg: cfg, changed: make(chan struct{}), queue: make(chan spoken, 8),
 		came: map[interview.MemberID]time.Time{}, loud: map[interview.MemberID]time.Time{}, heard: map[interview.MemberID]map[Voice]int{}, seen: map[interview.MemberID]map[Voice]int{}, bad: map[string]int{},
-		known: map[[32]byte]Voice{}, shown: map[[32]byte]Voice{},
+		beats: map[interview.MemberID]sealing.Heartbeat{}, known: map[[32]byte]Voice{}, shown: map[[32]byte]Voice{},
 	}
 	if p.cfg.Log == nil {
 		p.cfg.Log = slog.New(slog.DiscardHandler)
@@ -211,7 +211,7 @@ func (p *Person) events() member.Events {
 		Phase: func(now wire.PhaseNow) {
 			p.change(func() { p.phases = append(p.phases, Moment{now, time.Now()}) })
 		},
-		Heartbeat: func(h sealing.Heartbeat) { p.change(func() { p.beat = h }) },
+		Heartbeat: func(h sealing.Heartbeat) { p.change(func() { p.beats[h.Member] = h }) },
 		Roster:    func(sealing.Roster, string) { p.change(func() {}) },
 		Wrap:      func(sealing.Wrap) { p.change(func() {}) },
 		Ended:     func(err error) { p.change(func() { p.ended = err }) },

@@ -165,6 +165,28 @@ func (p *Person) Recorder(ctx context.Context, others ...interview.MemberID) (in
 	return id, err
 }
 
+// Recorders waits for that many recorders in the room.
+func (p *Person) Recorders(ctx context.Context, n int) ([]interview.MemberID, error) {
+	var all []interview.MemberID
+	err := p.until(ctx, fmt.Sprintf("%d recorders are in the room", n), func() bool {
+		all = nil
+		for _, v := range p.members {
+			if v.Kind == sealing.KindRecorder && v.Connected {
+				all = append(all, v.Member)
+			}
+		}
+		return len(all) >= n
+	})
+	return all, err
+}
+
+// Left reports whether this page was in another phase since.
+func (p *Person) Left(phase interview.Phase, since time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.phases, func(m Moment) bool { return m.Phase != phase && m.At.After(since) })
+}
+
 // Came is when this page first heard of a member.
 func (p *Person) Came(m interview.MemberID) time.Time {
 	p.mu.Lock()
@@ -176,7 +198,8 @@ func (p *Person) Came(m interview.MemberID) time.Time {
 // after a moment.
 func (p *Person) UntilDurable(ctx context.Context, recorder interview.MemberID, after interview.Micros) error {
 	return p.until(ctx, "a heartbeat shows durable data", func() bool {
-		return p.beat.Member == recorder && p.beat.Durable > after && p.beat.State == interview.RecorderRecording
+		b := p.beats[recorder]
+		return b.Durable > after && b.State == interview.RecorderRecording
 	})
 }
 

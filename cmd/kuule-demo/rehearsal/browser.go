@@ -131,7 +131,7 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 	case "kiosk":
 		_, err = r.stage.Visit(ctx, r.participant(interview.RoleApplicant).ID)
 	case "kill-recorder":
-		_, err = r.stage.KillRecorder()
+		_, err = r.stage.KillRecorders()
 	default:
 		err = fmt.Errorf("nobody knows how to %q", a.Ask)
 	}

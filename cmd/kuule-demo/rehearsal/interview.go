@@ -42,8 +42,8 @@ type rehearsal struct {
 
 	interviewer, terminal, counsel *people.Person
 	knocks                         []wire.Knock
-	recorder                       interview.MemberID
-	killed                         time.Time // the first recorder
+	recorders                      []interview.MemberID // that were in the room, those that are there last
+	killed                         time.Time            // all recorders
 	spans                          []said
 	paused                         people.Span
 	told                           []Result // by the browsers' script
@@ -448,7 +448,7 @@ func (r *rehearsal) record(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("on record without a durable recorder: %w", orAccepted(err))
 	}
 	var err error
-	if r.recorder, err = r.interviewer.Recorder(ctx); err != nil {
+	if r.recorders, err = r.interviewer.Recorders(ctx, 2); err != nil {
 		return "", err
 	}
 	began := time.Now()
@@ -464,7 +464,7 @@ func (r *rehearsal) record(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if err := r.interviewer.UntilDurable(ctx, r.recorder, now-2_000_000); err != nil {
+	if err := r.untilDurable(ctx, now-2_000_000); err != nil {
 		return "", err
 	}
 	for number := range 4 {
@@ -472,7 +472,7 @@ func (r *rehearsal) record(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("recorder on the roster that everyone verified; refused before its durable heartbeat (%s); on record %d ms after asking", problem.CodeRecorderMissing, time.Since(began).Milliseconds()-r.spoken(0, 4)), nil
+	return fmt.Sprintf("two recorders on the roster that everyone verified; refused before its durable heartbeat (%s); on record %d ms after asking", problem.CodeRecorderMissing, time.Since(began).Milliseconds()-r.spoken(0, 4)), nil
 }
 
 // spoken is how many milliseconds sentences of the script take.
@@ -486,13 +486,71 @@ func (r *rehearsal) spoken(from, to int) (ms int64) {
 // maxUnrecorded is promise 3: questioning stops visibly within this time.
 const maxUnrecorded = 2 * time.Second
 
+// untilDurable waits until both recorders have what came before a moment.
+func (r *rehearsal) untilDurable(ctx context.Context, after interview.Micros) error {
+	for _, m := range r.recorders[len(r.recorders)-2:] {
+		if err := r.interviewer.UntilDurable(ctx, m, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loseOne kills one recorder of two: nothing may stop, and what is said
+// meanwhile is kept by the other.
+func (r *rehearsal) loseOne(ctx context.Context) (string, error) {
+	killed := time.Now()
+	pid, err := r.stage.KillRecorder()
+	if err != nil {
+		return "", err
+	}
+	if err := r.speak(ctx, 1, true); err != nil {
+		return "", err
+	}
+	second, err := r.interviewer.Recorder(ctx, r.recorders...)
+	if err != nil {
+		return "", err
+	}
+	back := r.interviewer.Came(second).Sub(killed)
+	if err := r.interviewer.UntilDurable(ctx, second, 0); err != nil {
+		return "", err
+	}
+	if r.recorders, err = r.pair(ctx, second); err != nil {
+		return "", err
+	}
+	if err := r.untilDurable(ctx, r.spans[len(r.spans)-1].span.To); err != nil {
+		return "", err
+	}
+	for p := range r.everyone() {
+		if p.Left(interview.PhaseOnRecord, killed) {
+			return "", fmt.Errorf("%s left on-record though one recorder lived", p.Name())
+		}
+	}
+	return fmt.Sprintf("SIGKILL of process %d, one of two: on record all the time, back as a new member after %d ms", pid, back.Milliseconds()), nil
+}
+
+// pair gives all recorders known, the two that live last.
+func (r *rehearsal) pair(ctx context.Context, came interview.MemberID) ([]interview.MemberID, error) {
+	known := append(slices.Clone(r.recorders), came)
+	here, err := r.interviewer.Recorders(ctx, 2)
+	if err != nil {
+		return nil, err
+	}
+	known = slices.DeleteFunc(known, func(m interview.MemberID) bool { return slices.Contains(here, m) })
+	return append(known, here...), nil
+}
+
 func (r *rehearsal) killRecorder(ctx context.Context) (string, error) {
 	// It must have written what was said: a second of quiet.
-	if err := r.interviewer.UntilDurable(ctx, r.recorder, r.spans[len(r.spans)-1].span.To); err != nil {
+	if err := r.untilDurable(ctx, r.spans[len(r.spans)-1].span.To); err != nil {
+		return "", err
+	}
+	one, err := r.loseOne(ctx)
+	if err != nil {
 		return "", err
 	}
 	r.killed = time.Now()
-	pid, err := r.stage.KillRecorder()
+	pids, err := r.stage.KillRecorders()
 	if err != nil {
 		return "", err
 	}
@@ -510,12 +568,12 @@ func (r *rehearsal) killRecorder(ctx context.Context) (string, error) {
 	if worst > maxUnrecorded {
 		return "", fmt.Errorf("the last page left on-record %d ms after SIGKILL, more than %d", worst.Milliseconds(), maxUnrecorded.Milliseconds())
 	}
-	return fmt.Sprintf("SIGKILL of process %d; the last page left on-record after %d ms", pid, worst.Milliseconds()), nil
+	return fmt.Sprintf("%s; SIGKILL of both, %v: the last page left on-record after %d ms", one, pids, worst.Milliseconds()), nil
 }
 
 func (r *rehearsal) resumeAfterKill(ctx context.Context) (string, error) {
 	began := time.Now()
-	second, err := r.interviewer.Recorder(ctx, r.recorder)
+	second, err := r.interviewer.Recorder(ctx, r.recorders...)
 	if err != nil {
 		return "", err
 	}
@@ -523,7 +581,9 @@ func (r *rehearsal) resumeAfterKill(ctx context.Context) (string, error) {
 	if r.interviewer.Phase() != interview.PhasePaused {
 		return "", errors.New("the hearing went on by itself")
 	}
-	r.recorder = second
+	if r.recorders, err = r.both(ctx); err != nil {
+		return "", err
+	}
 	if err := r.interviewer.Record(ctx, "tallennin palasi"); err != nil {
 		return "", err
 	}
@@ -540,9 +600,22 @@ func (r *rehearsal) resumeAfterKill(ctx context.Context) (string, error) {
 	return fmt.Sprintf("a new member of the room %d ms after the kill, by itself; the phase stayed paused until the interviewer resumed", back.Milliseconds()), nil
 }
 
+// both waits until two recorders that were not known are in the room.
+func (r *rehearsal) both(ctx context.Context) ([]interview.MemberID, error) {
+	known := slices.Clone(r.recorders)
+	for range 2 {
+		m, err := r.interviewer.Recorder(ctx, known...)
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, m)
+	}
+	return known, nil
+}
+
 func (r *rehearsal) pause(ctx context.Context) (string, error) {
 	last := r.spans[len(r.spans)-1].span.To
-	if err := r.interviewer.UntilDurable(ctx, r.recorder, last); err != nil {
+	if err := r.untilDurable(ctx, last); err != nil {
 		return "", err
 	}
 	began := time.Now()
@@ -583,7 +656,7 @@ func (r *rehearsal) resume(ctx context.Context) (string, error) {
 	if err := r.speak(ctx, 7, true); err != nil {
 		return "", err
 	}
-	return "", r.interviewer.UntilDurable(ctx, r.recorder, r.spans[len(r.spans)-1].span.To)
+	return "", r.untilDurable(ctx, r.spans[len(r.spans)-1].span.To)
 }
 
 func (r *rehearsal) end(ctx context.Context) (string, error) {

@@ -11,12 +11,13 @@ import (
 	"syscall"
 )
 
-// recorderPID finds the recorder among the children of the server.
-func (s *Stage) recorderPID() (int, error) {
+// recorderPIDs finds the recorders among the children of the server.
+func (s *Stage) recorderPIDs() ([]int, error) {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	var out []int
 	for _, path := range lines {
 		text, err := os.ReadFile(path)
 		if err != nil || !bytes.Contains(text, []byte("process\x00recorder\x00")) {
@@ -24,10 +25,13 @@ func (s *Stage) recorderPID() (int, error) {
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		if err == nil && parent(pid) == s.serving.cmd.Process.Pid {
-			return pid, nil
+			out = append(out, pid)
 		}
 	}
-	return 0, errors.New("no recorder runs under this server")
+	if len(out) == 0 {
+		return nil, errors.New("no recorder runs under this server")
+	}
+	return out, nil
 }
 
 // parent reads the fourth field of stat; the second is in parentheses and may
@@ -46,12 +50,28 @@ func parent(pid int) int {
 	return ppid
 }
 
-// KillRecorder ends the recorder's process as a power cut would.
+// KillRecorder ends one recorder's process as a power cut would; the other
+// lives.
 func (s *Stage) KillRecorder() (pid int, err error) {
-	if pid, err = s.recorderPID(); err != nil {
+	all, err := s.recorderPIDs()
+	if err != nil {
 		return 0, err
 	}
-	return pid, syscall.Kill(pid, syscall.SIGKILL)
+	if len(all) < 2 {
+		return 0, errors.New("there is no second recorder to go on")
+	}
+	return all[0], syscall.Kill(all[0], syscall.SIGKILL)
+}
+
+// KillRecorders ends all of them.
+func (s *Stage) KillRecorders() (pids []int, err error) {
+	if pids, err = s.recorderPIDs(); err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	return pids, err
 }
 
 // Program is the path of one of the installation's own programs.
