@@ -90,47 +90,45 @@ func newScan() *scan {
 
 // run reads all journals side by side: what one recorder missed stands where it
 // belongs.
+// run reads the journals of a hearing side by side: what one recorder missed
+// comes from another.
 func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) error) (err error) {
-	parts := make([]journal.Part, len(journals))
-	for i, j := range journals {
+	var parts []journal.Part
+	for _, j := range journals {
 		files, closing, err := j.Open()
 		if err != nil {
 			return fmt.Errorf("open recording: %w", err)
 		}
 		defer func() { err = errors.Join(err, closing()) }()
-		parts[i] = journal.Part{Reader: journal.NewReader(files...), Key: j.Key}
+		parts = append(parts, journal.Part{Reader: journal.NewReader(files...), Key: j.Key})
 	}
 	merge := journal.NewMerge(parts...)
-	for {
+	for first := true; ; first = false {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m, err := merge.Next()
+		x, err := merge.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read recording: %w", err)
 		}
-		for _, e := range append(m.Entries, m.Sealed...) {
+		if first || x.Head.From < s.overview.From {
+			s.overview.From = x.Head.From
+		}
+		s.overview.To = max(s.overview.To, x.Head.To)
+		for _, e := range append(x.Entries, x.Sealed...) {
 			if err := s.entry(e); err != nil {
-				return fmt.Errorf("read recording: %s: block %d: %w", m.File, m.Head.Seq, err)
+				return fmt.Errorf("read recording: %s: block %d: %w", x.File, x.Head.Seq, err)
 			}
 		}
-		for _, f := range m.Frames {
+		for _, f := range x.Frames {
 			if err := s.frame(f, each); err != nil {
 				return err
 			}
 		}
 	}
-	for i, p := range parts {
-		from, to := p.Reader.Covers()
-		if i == 0 || from < s.overview.From {
-			s.overview.From = from
-		}
-		s.overview.To = max(s.overview.To, to)
-	}
-	return nil
 }
 
 func (s *scan) once(e journal.Entry) bool {
@@ -252,11 +250,7 @@ func Survey(ctx context.Context, journals ...Journal) (Overview, error) {
 	}
 	o := s.overview
 	for _, l := range lanes {
-		roles := make([]string, len(l.Roles))
-		for i, r := range l.Roles {
-			roles[i] = string(r)
-		}
-		l.Name = strings.TrimSpace(strings.Join(roles, ", ") + " " + string(l.Source))
+		l.Name = laneName(*l)
 		o.Lanes = append(o.Lanes, *l)
 	}
 	slices.SortFunc(o.Lanes, func(a, b Lane) int { return strings.Compare(a.Name+a.key, b.Name+b.key) })
