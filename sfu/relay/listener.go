@@ -1,0 +1,120 @@
+package relay
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Times of a connection over TCP or TLS.
+const (
+	idleBefore = 20 * time.Second // to the end of its whole life, until it has an allocation
+	idleAfter  = 12 * time.Minute // between two of its messages: longer than an allocation lives unrefreshed
+	sendWithin = 5 * time.Second
+)
+
+// listener bounds connections in number and time, and closes those that are
+// open with itself.
+type listener struct {
+	net.Listener
+	max int
+
+	mu     sync.Mutex
+	closed bool
+	open   map[string]*stream // by the remote address
+}
+
+func newListener(l net.Listener, most int) *listener {
+	return &listener{Listener: l, max: most, open: map[string]*stream{}}
+}
+
+// Accept waits for the next connection that there is a place for.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		s := &stream{Conn: c, of: l, key: key(c.RemoteAddr())}
+		_ = c.SetDeadline(time.Now().Add(idleBefore))
+		l.mu.Lock()
+		full := l.closed || len(l.open) >= l.max || l.open[s.key] != nil
+		if !full {
+			l.open[s.key] = s
+		}
+		l.mu.Unlock()
+		if full {
+			_ = c.Close()
+			continue
+		}
+		return s, nil
+	}
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	open := make([]*stream, 0, len(l.open))
+	for _, s := range l.open {
+		open = append(open, s)
+	}
+	l.mu.Unlock()
+	err := l.Listener.Close()
+	for _, s := range open {
+		_ = s.Close()
+	}
+	return err
+}
+
+// admit gives the connection of an allocation its longer patience.
+func (l *listener) admit(remote net.Addr) {
+	l.mu.Lock()
+	s := l.open[key(remote)]
+	l.mu.Unlock()
+	if s != nil {
+		s.allocated.Store(true)
+		_ = s.SetDeadline(time.Time{})
+	}
+}
+
+// stream is one connection.
+type stream struct {
+	net.Conn
+	of        *listener
+	key       string
+	allocated atomic.Bool
+	once      sync.Once
+}
+
+// Read implements net.Conn.
+func (s *stream) Read(p []byte) (int, error) {
+	if s.allocated.Load() {
+		_ = s.SetReadDeadline(time.Now().Add(idleAfter))
+	}
+	return s.Conn.Read(p)
+}
+
+// Write implements net.Conn. Who does not read is cut off.
+func (s *stream) Write(p []byte) (int, error) {
+	if s.allocated.Load() {
+		_ = s.SetWriteDeadline(time.Now().Add(sendWithin))
+	}
+	n, err := s.Conn.Write(p)
+	if err != nil {
+		_ = s.Close()
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (s *stream) Close() (err error) {
+	s.once.Do(func() {
+		s.of.mu.Lock()
+		delete(s.of.open, s.key)
+		s.of.mu.Unlock()
+		err = s.Conn.Close()
+	})
+	return err
+}

@@ -1,0 +1,445 @@
+package relay_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v4"
+	"go.uber.org/goleak"
+
+	"kuule/sfu/relay"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const device = "dev_01890000-0000-7000-8000-000000000001"
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// echo stands for the media port: it sends back what comes.
+func echo(t *testing.T) (netip.AddrPort, *atomic.Int64) {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &atomic.Int64{}
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			got.Add(int64(n))
+			_, _ = c.WriteTo(b[:n], from)
+		}
+	}()
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().(*net.UDPAddr).AddrPort(), got
+}
+
+type running struct {
+	*relay.Server
+	secret relay.Secret
+	udp    netip.AddrPort
+	tls    string
+	roots  *x509.CertPool
+	media  netip.AddrPort
+	got    *atomic.Int64
+}
+
+func start(t *testing.T, change func(*relay.Config)) *running {
+	t.Helper()
+	r := &running{}
+	r.media, r.got = echo(t)
+	var err error
+	if r.secret, err = relay.NewSecret(); err != nil {
+		t.Fatal(err)
+	}
+	splice, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.tls = splice.Addr().String()
+	pair := certificate(t)
+	r.roots = x509.NewCertPool()
+	r.roots.AddCert(pair.Leaf)
+	cfg := relay.Config{Addresses: []netip.AddrPort{netip.AddrPortFrom(loopback, 0)}, TLS: splice, Certificate: &pair, Secret: r.secret, Peers: []netip.AddrPort{r.media}}
+	if change != nil {
+		change(&cfg)
+	}
+	if r.Server, err = relay.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.udp = r.Addresses()[0]
+	return r
+}
+
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "turn.test"}, DNSNames: []string{"turn.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// dial opens one leg to the relay, as a client of it would.
+func (r *running) dial(t *testing.T, leg string) net.PacketConn {
+	t.Helper()
+	var c net.Conn
+	var err error
+	switch leg {
+	case "udp":
+		p, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		return p
+	case "tcp":
+		c, err = net.Dial("tcp", r.udp.String())
+	case "tls":
+		c, err = tls.Dial("tcp", r.tls, &tls.Config{ServerName: "turn.test", RootCAs: r.roots})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return turn.NewSTUNConn(c)
+}
+
+func (r *running) client(t *testing.T, leg, username, password string) *turn.Client {
+	t.Helper()
+	c, err := turn.NewClient(&turn.ClientConfig{
+		TURNServerAddr: r.udp.String(), STUNServerAddr: r.udp.String(), Conn: r.dial(t, leg), Username: username, Password: password, Realm: relay.Realm,
+		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}, RTO: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (r *running) minted(t *testing.T, leg string) *turn.Client {
+	t.Helper()
+	c := r.secret.Mint(device, time.Now())
+	return r.client(t, leg, c.Username, c.Password)
+}
+
+// exchange sends over a relayed connection until an answer comes.
+func exchange(t *testing.T, c net.PacketConn, to netip.AddrPort, within time.Duration) bool {
+	t.Helper()
+	want := []byte("is anybody there")
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		if _, err := c.WriteTo(want, net.UDPAddrFromAddrPort(to)); err != nil {
+			return false
+		}
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		b := make([]byte, 2048)
+		if n, _, err := c.ReadFrom(b); err == nil && bytes.Equal(b[:n], want) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEveryLegReachesTheMediaPort(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for _, leg := range []string{"udp", "tcp", "tls"} {
+		c, err := r.minted(t, leg).Allocate()
+		if err != nil {
+			t.Fatalf("%s: %v", leg, err)
+		}
+		if !exchange(t, c, r.media, 5*time.Second) {
+			t.Errorf("%s: no answer from the media port", leg)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// An open relay is an attack on everybody that the machine can reach.
+func TestNothingElseIsReached(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	other, got := echo(t) // same address, another port
+	c, err := r.minted(t, "udp").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if exchange(t, c, other, 500*time.Millisecond) || got.Load() > 0 {
+		t.Error("another port of the node's address was reached")
+	}
+	for _, peer := range []string{"192.0.2.1:80", "127.0.0.2:8444", "0.0.0.0:8444", "224.0.0.1:5000", "255.255.255.255:9"} {
+		if exchange(t, c, netip.MustParseAddrPort(peer), 200*time.Millisecond) {
+			t.Errorf("%s was reached", peer)
+		}
+	}
+	if n := r.Counts().Refused; n == 0 {
+		t.Error("nothing was counted as refused: were the packets sent at all?")
+	}
+	if !exchange(t, c, r.media, 5*time.Second) {
+		t.Error("the media port is not reached any more")
+	}
+	// And nobody else reaches a relayed address, even where its client allows
+	// that address.
+	stranger, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	before := r.Counts().Refused
+	deadline := time.Now().Add(5 * time.Second)
+	for r.Counts().Refused == before && time.Now().Before(deadline) {
+		if _, err := stranger.WriteTo([]byte("let me in"), c.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if r.Counts().Refused == before {
+		t.Error("a stranger's packet was not refused")
+	}
+	_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	b := make([]byte, 100)
+	for {
+		n, _, err := c.ReadFrom(b)
+		if err != nil {
+			break
+		}
+		if bytes.Contains(b[:n], []byte("let me in")) {
+			t.Fatal("a stranger's packet came through")
+		}
+	}
+}
+
+func TestOnlyMintedCredentialsOpenARelay(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	good := r.secret.Mint(device, time.Now())
+	old := r.secret.Mint(device, time.Now().Add(-relay.Lifetime-time.Second))
+	early := r.secret.Mint(device, time.Now().Add(2*time.Hour))
+	other, err := relay.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := other.Mint(device, time.Now())
+	for name, c := range map[string]struct{ username, password string }{
+		"no name":              {"", good.Password},
+		"no password":          {good.Username, ""},
+		"wrong password":       {good.Username, good.Password + "x"},
+		"another secret":       {foreign.Username, foreign.Password},
+		"expired":              {old.Username, old.Password},
+		"far in the future":    {early.Username, early.Password},
+		"later by hand":        {strings.Replace(good.Username, ":", "0:", 1), good.Password},
+		"another device":       {good.Username + "2", good.Password},
+		"no time":              {device, good.Password},
+		"time written twice":   {"0" + good.Username, good.Password},
+		"name beyond the size": {good.Username + strings.Repeat("x", 200), good.Password},
+	} {
+		if conn, err := r.client(t, "udp", c.username, c.password).Allocate(); err == nil {
+			t.Errorf("%s: opened", name)
+			_ = conn.Close()
+		}
+	}
+	if n := r.Counts(); n.Opened != 0 || n.Unknown == 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestDevicesAllocationsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for i := range relay.MaxPerDevice + 1 {
+		c, err := r.minted(t, "udp").Allocate()
+		if err == nil {
+			defer c.Close()
+		}
+		if (err == nil) != (i < relay.MaxPerDevice) {
+			t.Fatalf("allocation %d: %v", i, err)
+		}
+	}
+	another := r.secret.Mint("dev_another", time.Now())
+	c, err := r.client(t, "udp", another.Username, another.Password).Allocate()
+	if err != nil {
+		t.Fatalf("another device has to pay for it: %v", err)
+	}
+	_ = c.Close()
+	if r.Counts().OverQuota == 0 {
+		t.Error("not counted")
+	}
+}
+
+func TestBitRateIsBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *relay.Config) { c.Bitrate = 160_000 })
+	c, err := r.minted(t, "udp").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if !exchange(t, c, r.media, 5*time.Second) {
+		t.Fatal("no answer")
+	}
+	began := time.Now()
+	packet := make([]byte, 1000)
+	for range 200 {
+		if _, err := c.WriteTo(packet, net.UDPAddrFromAddrPort(r.media)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for r.Counts().Dropped == 0 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	most := int64(160_000/16) + int64(time.Since(began).Seconds()*160_000/8) + 2000
+	if got := r.got.Load(); got > most || r.Counts().Dropped == 0 {
+		t.Errorf("%d bytes came through of 200000, at most %d", got, most)
+	}
+}
+
+// A credential is short; the allocation that it opened goes on for its client.
+func TestAllocationOutlivesItsCredential(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	r := start(t, func(c *relay.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	credential := r.secret.Mint(device, time.Now())
+	c, err := r.client(t, "udp", credential.Username, credential.Password).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ahead.Store(int64(relay.Lifetime + time.Minute))
+	if !exchange(t, c, r.media, 5*time.Second) { // asks for a permission under the old name
+		t.Error("the allocation ended with its credential")
+	}
+	if again, err := r.client(t, "udp", credential.Username, credential.Password).Allocate(); err == nil {
+		_ = again.Close()
+		t.Error("an expired credential opened another")
+	}
+}
+
+func TestSilentStreamIsCut(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	var conns []net.Conn
+	for range 4 {
+		c, err := net.Dial("tcp", r.udp.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	for _, c := range conns { // what is no STUN ends the stream at once
+		if _, err := c.Write(bytes.Repeat([]byte{0xff}, 64)); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("still open: %v", err)
+		}
+	}
+}
+
+// Another maker's client: Debian's coturn.
+func TestCoturnsClient(t *testing.T) {
+	t.Parallel()
+	tool, err := exec.LookPath("turnutils_uclient")
+	if err != nil {
+		t.Skip("turnutils_uclient is not installed (Debian package coturn)")
+	}
+	r := start(t, nil)
+	_, port, err := net.SplitHostPort(r.tls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for leg, args := range map[string][]string{
+		"udp": {"-p", strconv.Itoa(int(r.udp.Port()))},
+		"tcp": {"-t", "-p", strconv.Itoa(int(r.udp.Port()))},
+		"tls": {"-t", "-S", "-p", port},
+	} {
+		t.Run(leg, func(t *testing.T) {
+			c := r.secret.Mint(device, time.Now())
+			args = append(args, "-u", c.Username, "-w", c.Password, "-e", loopback.String(), "-r", strconv.Itoa(int(r.media.Port())), "-c", "-n", "10", "-m", "1", "-l", "200", loopback.String())
+			cmd := exec.Command(tool, args...)
+			cmd.WaitDelay = 30 * time.Second
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if !regexp.MustCompile(`tot_send_msgs=10, tot_recv_msgs=10`).Match(out) {
+				t.Errorf("not all came back:\n%s", out)
+			}
+			wrong := append([]string{}, args...)
+			for i, a := range wrong {
+				if a == "-w" {
+					wrong[i+1] = "wrong"
+				}
+			}
+			if out, err := exec.Command(tool, wrong...).CombinedOutput(); err == nil {
+				t.Errorf("a wrong password was taken:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestSecretIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	s, err := relay.ParseSecret(bytes.Repeat([]byte("k"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%s", "%+v", "%#v"} {
+		if out := fmt.Sprintf(verb, s); strings.Contains(out, "kkk") || strings.Contains(out, "107") {
+			t.Errorf("%s prints %s", verb, out)
+		}
+	}
+	if _, err := relay.ParseSecret([]byte("short")); err == nil {
+		t.Error("a short secret was taken")
+	}
+}
