@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -19,13 +20,47 @@ import (
 	"github.com/gorilla/websocket"
 
 	"kuule/attestation/agent"
+	"kuule/attestation/agent/cli"
+	"kuule/attestation/agent/gateway"
 	"kuule/internal/problem"
 	"kuule/kiosk-bridge/kiosk"
 	"kuule/kiosk-bridge/tunnel"
 )
 
 type program struct {
+	Serve serveCommand `cmd:"" help:"Run the kiosk: keep the machine attested and serve its touch page."`
 	Visit visitCommand `cmd:"" help:"Hold one visit: read one document and say where its holder goes next."`
+}
+
+// serveCommand is an agent with a kiosk's page: it enrols as every device does
+// (kuule-agent enrol).
+type serveCommand struct {
+	Agent  cli.Run `embed:""`
+	Card   string  `default:"pcsc:" placeholder:"ADDRESS" help:"Where the chip's reader is: as for 'visit'."`
+	Optics string  `placeholder:"PATH" type:"path" help:"Socket of the document reader's program, which gives the zone; without one the zone is typed."`
+	Clips  string  `placeholder:"DIR" type:"existingdir" help:"Recorded clips of the page's texts, DIR/LANGUAGE/KEY.ogg; espeak-ng speaks what is missing."`
+}
+
+// Run runs until ctx ends.
+func (c *serveCommand) Run(ctx context.Context) error {
+	log := slog.Default()
+	run := c.Agent
+	run.Kiosk = func(d *agent.Device) (*gateway.Kiosk, error) {
+		address, err := tunnelURL(d.Server())
+		if err != nil {
+			return nil, err
+		}
+		screen := &kiosk.Screen{
+			Client:   &kiosk.Client{URL: address, Identity: d, Dialer: dialer(d.Address())},
+			OpenCard: func(ctx context.Context) (kiosk.Card, error) { return kiosk.OpenCard(ctx, c.Card) },
+			Log:      log,
+		}
+		if c.Optics != "" {
+			screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
+		}
+		return &gateway.Kiosk{Visit: screen, Voice: &kiosk.Voice{Clips: c.Clips}}, nil
+	}
+	return run.Run(ctx, log)
 }
 
 type visitCommand struct {

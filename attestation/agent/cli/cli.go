@@ -71,7 +71,10 @@ type (
 		ClientID   string               `help:"This installation's name at the identity provider." default:"kuule"`
 		Label      string               `help:"Name of the device in the register, shown to people."`
 		Kind       string               `help:"Kind of the device in the register, shown to people."`
-		Premises   interview.PremisesID `help:"Premises where the device stands."`
+		Premises   interview.PremisesID `placeholder:"ID" help:"Premises where the device stands."`
+
+		// Kiosk makes what a kiosk's program adds for its page; nil on others.
+		Kiosk func(*agent.Device) (*gateway.Kiosk, error) `kong:"-"`
 	}
 
 	// StartURL asks the running agent for a start link.
@@ -138,12 +141,18 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 	if err != nil {
 		return errors.Join(err, address.Close())
 	}
+	var kiosk *gateway.Kiosk
+	if c.Kiosk != nil {
+		if kiosk, err = c.Kiosk(d); err != nil {
+			return errors.Join(err, address.Close())
+		}
+	}
 	transport := gateway.NewTransport(d.ClientTLS(), d.Address())
 	defer transport.CloseIdleConnections()
 	g, err := gateway.New(gateway.Config{
 		Address: address, BrowserUID: uint32(uid), Pages: pages, Door: door, Transport: transport,
 		Device: gateway.Device{ID: info.DeviceID, Label: c.Label, Kind: c.Kind, Agreement: info.AgreementID, Premises: c.Premises, Trust: d.Trust()},
-		Signer: d, SignIn: signIn, StartSocket: filepath.Join(c.State, startSocket), Log: log,
+		Signer: d, SignIn: signIn, Kiosk: kiosk, StartSocket: filepath.Join(c.State, startSocket), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, address.Close())

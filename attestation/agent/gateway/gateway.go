@@ -50,6 +50,10 @@ type Config struct {
 	// SignIn may be nil: room terminals come by join ticket.
 	SignIn SignIn
 
+	// Kiosk is what a kiosk's program answers its own page with; nil on other
+	// devices, which then have no such paths.
+	Kiosk *Kiosk
+
 	// StartSocket is the path of the unix socket where `kuule-agent start-url`
 	// asks for start links; empty: none.
 	StartSocket string
@@ -59,6 +63,13 @@ type Config struct {
 	Relaunch func(ctx context.Context, link StartURL) error
 
 	Log *slog.Logger // nil: slog.Default
+}
+
+// Kiosk answers a kiosk's page on the machine itself. Both are asked only by the
+// page that holds the bearer.
+type Kiosk struct {
+	Visit http.Handler // WebSocket: one visit
+	Voice http.Handler // speaks a text
 }
 
 // Gateway is a loopback gateway. It is safe for concurrent use.

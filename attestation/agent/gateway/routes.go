@@ -28,7 +28,7 @@ type Route struct {
 func (g *Gateway) Routes() []Route {
 	get, post := []string{http.MethodGet}, []string{http.MethodPost}
 	all := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-	return []Route{
+	routes := []Route{
 		{"/", []string{http.MethodGet, http.MethodHead}, KindPage, false, g.pages.ServeHTTP},
 		{"/api/", all, KindCall, true, g.forwardCall},
 		{"/ws/", get, KindSocket, true, g.forwardSocket},
@@ -43,6 +43,13 @@ func (g *Gateway) Routes() []Route {
 		{"/gw/signin/end", post, KindCall, true, g.postSignInEnd},
 		{pathCallback, get, KindLanding, false, g.getSignInCallback},
 	}
+	if k := g.cfg.Kiosk; k != nil {
+		routes = append(routes, []Route{
+			{"/kiosk/visit", get, KindSocket, true, k.Visit.ServeHTTP},
+			{"/kiosk/voice", post, KindCall, true, k.Voice.ServeHTTP},
+		}...)
+	}
+	return routes
 }
 
 func (g *Gateway) routes() http.Handler {
@@ -50,7 +57,7 @@ func (g *Gateway) routes() http.Handler {
 	for _, route := range g.Routes() {
 		mux.Handle(route.Path, g.guarded(route))
 	}
-	for _, prefix := range []string{"/gw/"} { // else an unknown path would be a page
+	for _, prefix := range []string{"/gw/", "/kiosk/"} { // else an unknown path would be a page
 		mux.Handle(prefix, g.guarded(Route{Path: prefix, Methods: nil, Kind: KindCall}))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
