@@ -47,8 +47,12 @@ type trackOf struct {
 	rid   string
 }
 
-// counter is the newest counter seen of a track under its newest key.
-type counter struct{ kid, last uint64 }
+// counter is the newest counter seen of a track under its newest key, and when
+// it arrived.
+type counter struct {
+	kid, last uint64
+	at        interview.Micros
+}
 
 type gapOf struct {
 	track interview.TrackID
@@ -221,7 +225,7 @@ func (l *life) take(room Room, f Frame, again bool) {
 	}
 	arrival := max(0, room.Now()-interview.Micros(time.Since(f.Arrival).Microseconds()))
 	if err != nil {
-		l.missing(f, journal.CauseUnauthentic, arrival, 1)
+		l.missing(f, journal.CauseUnauthentic, arrival, arrival, 1)
 		return
 	}
 	h, err := sframe.ParseHeader(f.Sealed)
@@ -234,9 +238,9 @@ func (l *life) take(room Room, f Frame, again bool) {
 	if private {
 		return // its keys are not here; whatever this is, it is not for the record
 	}
-	lost := l.count(f, h)
+	lost, since := l.count(f, h, arrival)
 	if lost > 0 {
-		l.missing(f, journal.CauseNotReceived, arrival, int64(lost))
+		l.missing(f, journal.CauseNotReceived, since, arrival, int64(lost))
 	}
 	// What the disk cannot take, the journal counts and marks itself.
 	_ = l.journal.Append(journal.Frame{
@@ -246,8 +250,9 @@ func (l *life) take(room Room, f Frame, again bool) {
 	})
 }
 
-// count tells how many counters of the track were skipped before this frame.
-func (l *life) count(f Frame, h sframe.Header) uint32 {
+// count tells how many counters of the track were skipped before this frame,
+// and when the last one before them arrived: what was lost lies between.
+func (l *life) count(f Frame, h sframe.Header, arrival interview.Micros) (lost uint32, since interview.Micros) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := trackOf{f.Track, f.Rid}
@@ -255,21 +260,35 @@ func (l *life) count(f Frame, h sframe.Header) uint32 {
 	switch {
 	case c == nil:
 		if len(l.tracks) < journal.MaxTracks {
-			l.tracks[of] = &counter{h.KID, h.Counter}
+			l.tracks[of] = &counter{h.KID, h.Counter, arrival}
 		}
-		return 0 // joined in the middle
-	case h.KID != c.kid:
-		c.kid, c.last = h.KID, h.Counter
-		return uint32(min(h.Counter, 1<<31)) // a new key begins at 0
-	case h.Counter <= c.last:
-		return 0 // came late
+		return 0, arrival // joined in the middle
+	case h.KID == c.kid && h.Counter <= c.last:
+		l.late(f)
+		return 0, arrival
 	}
-	lost := h.Counter - c.last - 1
-	c.last = h.Counter
-	return uint32(min(lost, 1<<31))
+	skipped := h.Counter // a new key begins at 0
+	if h.KID == c.kid {
+		skipped = h.Counter - c.last - 1
+	}
+	since = c.at
+	*c = counter{h.KID, h.Counter, max(c.at, arrival)}
+	return uint32(min(skipped, 1<<31)), since
 }
 
-func (l *life) missing(f Frame, cause journal.Cause, at interview.Micros, frames int64) {
+// late takes back a loss that is not written yet: the frame came after all. A
+// loss that is written stays; the frame stands in the journal beside it. l.mu is
+// held.
+func (l *life) late(f Frame) {
+	of := gapOf{f.Track, journal.CauseNotReceived}
+	if g := l.gaps[of]; g != nil {
+		if g.Frames--; g.Frames <= 0 {
+			delete(l.gaps, of)
+		}
+	}
+}
+
+func (l *life) missing(f Frame, cause journal.Cause, from, to interview.Micros, frames int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := gapOf{f.Track, cause}
@@ -278,10 +297,10 @@ func (l *life) missing(f Frame, cause journal.Cause, at interview.Micros, frames
 		if len(l.gaps) >= 2*journal.MaxTracks {
 			return
 		}
-		g = &journal.Gap{Cause: cause, From: at, Member: f.Member, Track: f.Track}
+		g = &journal.Gap{Cause: cause, From: from, Member: f.Member, Track: f.Track}
 		l.gaps[of] = g
 	}
-	g.To = max(g.To, at)
+	g.To = max(g.To, to)
 	g.Frames += frames
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"kuule/internal/app"
 	"kuule/internal/audit"
@@ -17,6 +18,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/kiosk-bridge/emrtd"
+	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
 )
 
@@ -86,6 +88,14 @@ func (c verifyCommand) Run(out io.Writer) error {
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(&b, "recording   %s: %d blocks, %d frames, %d origin lists, %d gaps\n", rec.Recording.Recording, rec.Recording.Blocks, rec.Frames, rec.Origins, len(rec.Gaps))
 	}
+	cover := r.Coverage
+	fmt.Fprintf(&b, "coverage    %s on record and kept, %s off the record, %s missing, of %s; %d losses of single tracks\n",
+		span(cover.Recorded), span(cover.OffRecord), span(cover.Missing), span(cover.To-cover.From), len(cover.Losses))
+	for _, s := range cover.Spans {
+		if s.State == coverage.Missing {
+			fmt.Fprintf(&b, "missing     %s to %s of the hearing: %s\n", span(s.From), span(s.To), s.Cause)
+		}
+	}
 	fmt.Fprintf(&b, "audit log   %d entries proved\n", r.Log.Entries)
 	if r.AgencyOnly {
 		b.WriteString("vouched by  only the agency vouches: nobody outside has cosigned the log\n")
@@ -101,6 +111,9 @@ func (c verifyCommand) Run(out io.Writer) error {
 	_, err = io.WriteString(out, b.String())
 	return err
 }
+
+// span prints a time of the hearing.
+func span(m interview.Micros) string { return (time.Duration(m) * time.Microsecond).String() }
 
 type trustlistCommand struct {
 	Inspect inspectCommand `cmd:"" help:"Count the certificates of a list by country."`

@@ -14,6 +14,7 @@ import (
 	"kuule/internal/sframe"
 	"kuule/interview"
 	"kuule/interview/sealing"
+	"kuule/recorder/coverage"
 	"kuule/recorder/journal"
 )
 
@@ -215,13 +216,14 @@ type run struct {
 }
 
 type recordingCheck struct {
-	v      *verifier
-	want   Recording
-	opened journal.Opened
-	report RecordingReport
-	lists  map[trackOf][]run
-	last   map[trackOf]listHead
-	block  *journal.Block
+	v       *verifier
+	want    Recording
+	opened  journal.Opened
+	report  RecordingReport
+	anchors []journal.Anchor
+	lists   map[trackOf][]run
+	last    map[trackOf]listHead
+	block   *journal.Block
 }
 
 func (j *recordingCheck) place(err error) error {
@@ -271,6 +273,7 @@ func (j *recordingCheck) recorder(o journal.Opened) error {
 				return fmt.Errorf("%w: who signed it is no recorder", ErrRecording)
 			}
 			j.opened = o
+			j.anchors = append(j.anchors[:0], o.Anchor)
 			return nil
 		}
 	}
@@ -308,6 +311,7 @@ func (j *recordingCheck) clear() error {
 	if got := describe(r, int(j.want.Files)); got != j.want {
 		return fmt.Errorf("%w: it is not the journal that the manifest names", ErrRecording)
 	}
+	j.report.Clock = coverage.ClockOf(j.anchors)
 	return nil
 }
 
@@ -323,6 +327,12 @@ func (j *recordingCheck) entry(e journal.Entry) error {
 		}
 	case journal.EntryOrigin:
 		return j.origin(string(e.Body))
+	case journal.EntryAnchor:
+		var a journal.Anchor
+		if err := e.Read(&a); err != nil {
+			return fmt.Errorf("%w: %w", ErrRecording, err)
+		}
+		j.anchors = append(j.anchors, a)
 	case journal.EntryGap:
 		var g journal.Gap
 		if err := e.Read(&g); err != nil {
@@ -368,7 +378,14 @@ func (j *recordingCheck) origin(text string) error {
 
 // find gives the attested hash of a frame, or nil.
 func (j *recordingCheck) find(f journal.Frame) []byte {
-	runs := j.lists[trackOf{f.Member, f.Track, f.Rid}]
+	if found := j.of(trackOf{f.Member, f.Track, f.Rid}, f); found != nil || f.Rid == "" {
+		return found
+	}
+	return j.of(trackOf{f.Member, f.Track, ""}, f) // one list of all layers
+}
+
+func (j *recordingCheck) of(t trackOf, f journal.Frame) []byte {
+	runs := j.lists[t]
 	// Lists come in the order of their counters within a key id, and key ids grow.
 	i := sort.Search(len(runs), func(i int) bool {
 		r := runs[i]
@@ -402,6 +419,7 @@ func (j *recordingCheck) open(data journal.DataKey) error {
 			}
 		}
 		for _, f := range frames {
+			j.v.frames.First(f)
 			if err := j.frame(keys, f); err != nil {
 				return fmt.Errorf("frame %d of %s: %w", f.Counter, f.Track, err)
 			}

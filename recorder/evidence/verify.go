@@ -13,6 +13,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/record"
 	"kuule/interview/sealing"
+	"kuule/recorder/coverage"
 	"kuule/recorder/journal"
 )
 
@@ -71,7 +72,13 @@ type Report struct {
 	Rosters    int               `json:"rosters"`
 	Records    int               `json:"records"` // versions of the transcript
 	Recordings []RecordingReport `json:"recordings"`
-	Log        LogReport         `json:"log"`
+	// Coverage is what all recordings together have of the hearing: either of
+	// two recorders suffices.
+	Coverage coverage.Report `json:"coverage"`
+	// Holes are frames that no recording has, counted exactly; known where the
+	// keys of all recordings were given.
+	Holes []journal.Hole `json:"holes"`
+	Log   LogReport      `json:"log"`
 	// AgencyOnly is set where nobody outside the agency has cosigned the log.
 	AgencyOnly bool     `json:"agency_only"`
 	Notes      []string `json:"notes"`
@@ -84,6 +91,8 @@ type RecordingReport struct {
 	Origins   int64         `json:"origins"` // lists
 	Gaps      []journal.Gap `json:"gaps"`
 	Logged    int64         `json:"logged"` // blocks up to the newest whose hash is in the log
+	// Clock is how the wall clock went against the hearing clock.
+	Clock coverage.Clock `json:"clock"`
 	// With the data key:
 	Open       bool  `json:"open"`
 	Attested   int64 `json:"attested"`   // frames on a sender's list, opened
@@ -127,6 +136,7 @@ type verifier struct {
 	members    map[string]*sealing.Member // by admission hash
 	rosters    map[epochOf]sealing.Roster
 	rosterHash map[string]bool
+	frames     journal.Once // of all recordings whose keys were given
 }
 
 func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
@@ -317,7 +327,26 @@ func (v *verifier) phases() error {
 			return wrong(phasesName, fmt.Sprintf("phase %d", i+1), fmt.Errorf("%w: it begins before the one before it", ErrRoom))
 		}
 	}
+	v.cover(phases)
 	return nil
+}
+
+// cover lays the recordings over each other.
+func (v *verifier) cover(phases []journal.Phase) {
+	lives := make([]coverage.Life, 0, len(v.report.Recordings))
+	open := len(v.report.Recordings) > 0
+	for _, r := range v.report.Recordings {
+		lives = append(lives, coverage.Life{Recording: r.Recording.Recording, From: r.Recording.From, To: r.Recording.To, Gaps: r.Gaps})
+		open = open && r.Open
+		if r.Clock.Flagged {
+			v.report.Notes = append(v.report.Notes, fmt.Sprintf("the wall clock of %s moved by %d ms at once: the hearing clock counts", r.Recording.Recording, r.Clock.Largest/1000))
+		}
+	}
+	v.report.Coverage = coverage.Of(phases, lives)
+	v.report.Holes = []journal.Hole{}
+	if open {
+		v.report.Holes = v.frames.Holes()
+	}
 }
 
 func (v *verifier) log() error {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -99,6 +100,31 @@ type counted struct {
 
 // span is the counters from first to last.
 type span struct{ first, last uint64 }
+
+// Hole is counters of one track under one key that no part had, between others
+// that some part had.
+type Hole struct {
+	Member interview.MemberID `json:"member"`
+	Track  interview.TrackID  `json:"track"`
+	KID    uint64             `json:"kid"`
+	First  uint64             `json:"first"`
+	Last   uint64             `json:"last"`
+}
+
+// Holes are what is missing of the frames seen so far, in the order of tracks
+// and counters.
+func (o *Once) Holes() []Hole {
+	out := []Hole{}
+	for of, spans := range o.seen {
+		for i := 1; i < len(spans); i++ {
+			out = append(out, Hole{of.member, of.track, of.kid, spans[i-1].last + 1, spans[i].first - 1})
+		}
+	}
+	slices.SortFunc(out, func(a, b Hole) int {
+		return cmp.Or(cmp.Compare(a.Track.String(), b.Track.String()), cmp.Compare(a.KID, b.KID), cmp.Compare(a.First, b.First))
+	})
+	return out
+}
 
 // First adds a frame and reports whether it was not in the set.
 func (o *Once) First(f Frame) bool {
