@@ -76,6 +76,7 @@ type door struct {
 	epoch    int64 // of the leases that this run of the door holds
 	saltKey  []byte
 	sealer   *caseSealer
+	paths    *paths
 
 	mu       sync.Mutex
 	verdicts map[interview.DeviceID]attestation.Verdict
@@ -175,6 +176,9 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	d.tickets = kioskbridge.NewSQL(db, outbox)
 	d.records = newTranscripts(d, db, outbox, sealing)
 	d.keeper = signaling.NewKeeper(db, slog.Default())
+	if d.paths, err = newPaths(in, conn); err != nil {
+		return nil, err
+	}
 	d.posture = &attestation.PostureServer{Verifier: busVerifier{conn}, Verdict: d.takeVerdict, Log: slog.Default()}
 	return d, nil
 }
@@ -238,6 +242,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	agreements.Register(h, d.register)
 	kioskbridge.Register(h, redeemer{d})
 	transcript.Register(h, d.records)
+	d.paths.register(h)
 	d.registerRecording(api)
 	api.HandleFunc("/", noRoute)
 
@@ -265,6 +270,8 @@ func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) 
 	if err != nil {
 		return fmt.Errorf("door: %w", err)
 	}
+	names := split(context.WithoutCancel(ctx), l, d.in.turnName(), d.in.spliceAddress())
+	defer names.Close() // again, where the server closed it
 	server := d.server(pair, mux)
 	admin, err := d.serveAdmin()
 	if err != nil {
@@ -275,7 +282,7 @@ func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) 
 		return errors.Join(err, l.Close(), admin.Close())
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ServeTLS(l, "", "") }()
+	go func() { failed <- server.ServeTLS(names, "", "") }()
 	select {
 	case err := <-failed:
 		return errors.Join(err, admin.Close())

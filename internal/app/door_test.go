@@ -126,7 +126,7 @@ func newGatehouse(t *testing.T) *gatehouse {
 	c.Recorders = []string{""}
 	c.Data, c.Host = filepath.Join(t.TempDir(), "data"), doorName
 	c.Identity = config.Identity{Issuer: g.provider.Issuer(), ClientID: idptest.ClientID}
-	in := &installation{Config: c, layout: c.Layout(), trust: &trust.File{V: 1, DeviceRoots: []string{trust.EncodeCertificate(g.devices)}}}
+	in := &installation{Config: c, layout: c.Layout(), trust: &trust.File{V: 1, DeviceRoots: []string{trust.EncodeCertificate(g.devices)}}, relay: make([]byte, 32)}
 	if err := in.layout.Make(in.layout.Door()); err != nil {
 		t.Fatal(err)
 	}

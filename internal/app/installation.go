@@ -50,6 +50,9 @@ const (
 	trustListFile     = "door/csca.pem"
 	revocationFiles   = "door/crl/*.crl" // laid there by the administrator
 	adminSocketFile   = "door/admin.sock"
+
+	turnCertificate = "turn.pem" // in the sfu's folder: of turn.HOST, replaced by the agency's own where it has one
+	turnKey         = "turn.key"
 )
 
 // Init makes an installation in its empty data folder: configuration, keys,
@@ -102,7 +105,10 @@ func Init(o InitOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := makeServerCertificate(layout.Door(), o.Config.Host, servers, serverKey); err != nil {
+	if err := makeServerCertificate(layout.Door(), "tls", servers, serverKey, o.Config.Host, "enrol."+o.Config.Host); err != nil {
+		return err
+	}
+	if err := makeServerCertificate(layout.SFU(), "turn", servers, serverKey, "turn."+o.Config.Host); err != nil {
 		return err
 	}
 	f.RecorderRoots = []string{trust.EncodeCertificate(recorders)}
@@ -150,6 +156,7 @@ type installation struct {
 	config.Config
 	layout config.Layout
 	trust  *trust.File
+	relay  []byte // the secret that door and sfu share, from the supervisor
 }
 
 func openInstallation(dir string) (*installation, error) {
@@ -268,26 +275,27 @@ func makeAuthority(dir, name, title string) (*x509.Certificate, *ecdsa.PrivateKe
 	return cert, key, writeNew(filepath.Join(dir, name+".pem"), &pem.Block{Type: "CERTIFICATE", Bytes: der}, 0o644)
 }
 
-func makeServerCertificate(dir, host string, root *x509.Certificate, rootKey crypto.Signer) error {
-	key, err := makeKey(filepath.Join(dir, "tls.key"))
+// makeServerCertificate makes a key and its certificate for the names.
+func makeServerCertificate(dir, file string, root *x509.Certificate, rootKey crypto.Signer, names ...string) error {
+	key, err := makeKey(filepath.Join(dir, file+".key"))
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	tmpl := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: host},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(2, 0, 0),
-		DNSNames: []string{host, "enrol." + host, "turn." + host},
+		DNSNames: names,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if ip := net.ParseIP(host); ip != nil {
+	if ip := net.ParseIP(names[0]); ip != nil {
 		tmpl.DNSNames, tmpl.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, root, key.Public(), rootKey)
 	if err != nil {
 		return err
 	}
-	return writeNew(filepath.Join(dir, "tls.pem"), &pem.Block{Type: "CERTIFICATE", Bytes: der}, 0o644)
+	return writeNew(filepath.Join(dir, file+".pem"), &pem.Block{Type: "CERTIFICATE", Bytes: der}, 0o644)
 }
 
 // loadAuthority reads what makeAuthority wrote.

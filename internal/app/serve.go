@@ -16,6 +16,7 @@ import (
 	"kuule/internal/keyring"
 	"kuule/internal/problem"
 	"kuule/internal/supervise"
+	"kuule/sfu/relay"
 )
 
 // busLifetime is how long the bus certificates of one run of the supervisor
@@ -27,6 +28,7 @@ type handover struct {
 	Data       string          `json:"data"`
 	Bus        []byte          `json:"bus"`                  // credentials, encoded
 	Passphrase []byte          `json:"passphrase,omitempty"` // authority alone
+	Relay      []byte          `json:"relay,omitempty"`      // door and sfu: mints and checks credentials of the relay
 	Viewing    json.RawMessage `json:"viewing,omitempty"`    // playback alone
 }
 
@@ -62,6 +64,10 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 	if err := in.giveFolders(); err != nil {
 		return err
 	}
+	relaySecret, err := relay.NewSecret()
+	if err != nil {
+		return err
+	}
 	users := in.Users
 	var processes []supervise.Process
 	type owned struct {
@@ -76,6 +82,9 @@ func Serve(ctx context.Context, data string, passphrase keyring.Secret) error {
 		h := handover{Data: in.Data}
 		if p.name.Role == bus.Authority {
 			h.Passphrase = passphrase.Bytes()
+		}
+		if p.name.Role == bus.Door || p.name.Role == bus.SFU {
+			h.Relay = relaySecret.Bytes()
 		}
 		process, err := in.process(ca, p.name, p.user, h)
 		if err != nil {
@@ -209,6 +218,7 @@ func Process(ctx context.Context, role string) error {
 	if err != nil {
 		return err
 	}
+	in.relay = h.Relay
 	credentials, err := bus.ParseCredentials(h.Bus)
 	if err != nil {
 		return err

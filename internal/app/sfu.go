@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"kuule/internal/bus"
@@ -20,22 +18,20 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 			slog.Warn("leg event was not told", "leg", ev.Leg, "err", err)
 		}
 	}}
-	addresses := in.Media
-	if len(addresses) == 0 {
-		addresses = []string{in.Listen}
-	}
-	for _, a := range addresses {
-		addr, err := netip.ParseAddr(a)
-		if err != nil {
-			return fmt.Errorf("media address %q: %w", a, err)
-		}
-		cfg.Addresses = append(cfg.Addresses, netip.AddrPortFrom(addr, uint16(in.Ports.Media)))
+	var err error
+	if cfg.Addresses, err = in.mediaAddresses(in.Ports.Media); err != nil {
+		return err
 	}
 	node, err := sfu.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
+	closeRelay, err := serveRelay(in, conn, cfg.Addresses)
+	if err != nil {
+		return err
+	}
+	defer closeRelay()
 	if err := bus.Handle(conn, "leg.open", func(ctx context.Context, _ bus.Name, req media.OpenLeg) (media.LegOpened, error) {
 		return node.OpenLeg(ctx, req)
 	}); err != nil {

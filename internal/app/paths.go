@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
+
+	"kuule/internal/bus"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/sfu/relay"
+)
+
+// turnName is the name by which TURN over TLS is told from the door's own.
+func (in *installation) turnName() string { return "turn." + in.Host }
+
+func (in *installation) spliceAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(in.Ports.Splice))
+}
+
+// mediaAddresses are where members reach the media server.
+func (in *installation) mediaAddresses(port int) ([]netip.AddrPort, error) {
+	addresses := in.Media
+	if len(addresses) == 0 {
+		addresses = []string{in.Listen}
+	}
+	out := make([]netip.AddrPort, len(addresses))
+	for i, a := range addresses {
+		addr, err := netip.ParseAddr(a)
+		if err != nil {
+			return nil, fmt.Errorf("media address %q: %w", a, err)
+		}
+		out[i] = netip.AddrPortFrom(addr, uint16(port))
+	}
+	return out, nil
+}
+
+// openRelay starts the relay beside the media node. Without a port for it the
+// installation has none: members then need the media port itself.
+func openRelay(in *installation, media []netip.AddrPort) (*relay.Server, error) {
+	if in.Ports.TURN == 0 {
+		slog.Warn("no relay: ports.turn is 0")
+		return nil, nil
+	}
+	secret, err := relay.ParseSecret(in.relay)
+	if err != nil {
+		return nil, err
+	}
+	cfg := relay.Config{Secret: secret, Peers: media, Log: slog.Default()}
+	if cfg.Addresses, err = in.mediaAddresses(in.Ports.TURN); err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(in.layout.SFU(), turnCertificate), filepath.Join(in.layout.SFU(), turnKey))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		slog.Warn("no relay over TLS: there is no certificate for it", "name", in.turnName(), "file", filepath.Join(in.layout.SFU(), turnCertificate))
+		return relay.New(cfg)
+	case err != nil:
+		return nil, fmt.Errorf("certificate of %s: %w", in.turnName(), err)
+	}
+	if cfg.TLS, err = net.Listen("tcp", in.spliceAddress()); err != nil {
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	cfg.Certificate = &pair
+	server, err := relay.New(cfg)
+	if err != nil {
+		return nil, errors.Join(err, cfg.TLS.Close())
+	}
+	return server, nil
+}
+
+// serveRelay runs the relay and answers measurements over it.
+func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (func(), error) {
+	server, err := openRelay(in, media)
+	if err != nil {
+		return nil, err
+	}
+	if server == nil {
+		return func() {}, nil
+	}
+	stop := func() {
+		if err := server.Close(); err != nil {
+			slog.Warn("the relay did not close as it should", "err", err)
+		}
+	}
+	err = bus.Handle(conn, "leg.probe", func(ctx context.Context, _ bus.Name, q probeQuestion) (probeAnswer, error) {
+		answer, err := server.Probe(ctx, q.Offer)
+		return probeAnswer{answer}, err
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
+}
+
+// Paths are the ways to the media server beside the direct one, for a page's
+// RTCPeerConnection.
+type Paths struct {
+	Servers    []PathServer `json:"servers"`
+	Username   string       `json:"username"`
+	Credential string       `json:"credential"`
+	Expires    int64        `json:"expires"` // Unix seconds; an allocation that is open then lives on
+}
+
+// PathServer is the relay by one leg.
+type PathServer struct {
+	Leg  string   `json:"leg" enum:"udp,tcp,tls"`
+	URLs []string `json:"urls"`
+}
+
+type (
+	pathsOutput struct{ Body Paths }
+	probeInput  struct {
+		Body probeQuestion
+	}
+	probeOutput struct{ Body probeAnswer }
+)
+
+// probeQuestion is the offer of one data channel, to measure a path by.
+type probeQuestion struct {
+	Offer string `json:"offer" maxLength:"16384"`
+}
+
+type probeAnswer struct {
+	Answer string `json:"answer"`
+}
+
+// paths answers for the ways to the media server.
+type paths struct {
+	conn    *bus.Conn
+	secret  relay.Secret
+	servers []PathServer
+
+	mu      sync.Mutex
+	measure map[interview.DeviceID]*rate.Limiter
+}
+
+// Measurements of one device: a self-test takes one for each leg.
+const (
+	measureEvery = 10 * time.Second
+	measureBurst = 6
+)
+
+func newPaths(in *installation, conn *bus.Conn) (*paths, error) {
+	p := &paths{conn: conn, measure: map[interview.DeviceID]*rate.Limiter{}}
+	var err error
+	if p.servers, err = in.pathServers(); err != nil || len(p.servers) == 0 {
+		return p, err
+	}
+	p.secret, err = relay.ParseSecret(in.relay)
+	return p, err
+}
+
+// register puts the ways to the media server on the interface. Any device of
+// the register may ask: the self-test comes before the hearing, and what it
+// gets reaches nothing but the media port.
+func (p *paths) register(api huma.API) {
+	interview.Handle(api, huma.Operation{
+		OperationID: "open-paths", Method: http.MethodPost, Path: "/api/paths",
+		Summary: "Ways to the media server beside the direct one, with a credential for minutes",
+	}, func(_ context.Context, c interview.Caller, _ *struct{}) (*pathsOutput, error) {
+		credential := p.secret.Mint(c.Device.String(), time.Now())
+		return &pathsOutput{Paths{Servers: p.servers, Username: credential.Username, Credential: credential.Password, Expires: credential.Expires.Unix()}}, nil
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "probe-path", Method: http.MethodPost, Path: "/api/paths/probe",
+		Summary: "Measure a path: a data channel that answers",
+	}, func(ctx context.Context, c interview.Caller, in *probeInput) (*probeOutput, error) {
+		if !p.mayMeasure(c.Device) {
+			return nil, problem.New(problem.CodeTooFast, "device %s measures too often", c.Device)
+		}
+		var out probeOutput
+		err := p.conn.Call(ctx, bus.Main(bus.SFU), "leg.probe", in.Body, &out.Body)
+		return &out, err
+	})
+}
+
+func (p *paths) mayMeasure(device interview.DeviceID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.measure[device]
+	if l == nil {
+		if len(p.measure) >= maxCached {
+			clear(p.measure)
+		}
+		l = rate.NewLimiter(rate.Every(measureEvery), measureBurst)
+		p.measure[device] = l
+	}
+	return l.Allow()
+}
+
+// pathServers lists the relay by its legs, or nothing where there is none.
+func (in *installation) pathServers() ([]PathServer, error) {
+	out := []PathServer{}
+	if in.Ports.TURN == 0 {
+		return out, nil
+	}
+	addresses, err := in.mediaAddresses(in.Ports.TURN)
+	if err != nil {
+		return nil, err
+	}
+	udp, tcp := PathServer{Leg: "udp"}, PathServer{Leg: "tcp"}
+	for _, a := range addresses {
+		udp.URLs = append(udp.URLs, "turn:"+a.String()+"?transport=udp")
+		tcp.URLs = append(tcp.URLs, "turn:"+a.String()+"?transport=tcp")
+	}
+	name := net.JoinHostPort(in.turnName(), strconv.Itoa(in.Ports.HTTPS))
+	return append(out, udp, tcp, PathServer{Leg: "tls", URLs: []string{"turns:" + name + "?transport=tcp"}}), nil
+}
