@@ -105,6 +105,7 @@ type RecorderState string
 
 // States of a recorder.
 const (
+	RecorderStarting  RecorderState = "starting" // in the room, without a journal yet
 	RecorderRecording RecorderState = "recording"
 	RecorderBehind    RecorderState = "behind" // durable data older than 2 s
 	RecorderFailed    RecorderState = "failed"

@@ -28,7 +28,7 @@ type life struct {
 	recording interview.RecordingID
 	room      Room
 	journal   *journal.Writer
-	beats     int64 // of the session's goroutine alone
+	beats     int64 // of the goroutine that beats
 
 	mu     sync.Mutex
 	open   bool

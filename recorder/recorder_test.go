@@ -372,21 +372,33 @@ func TestFailedDiskIsSaidAndTheNextLifeGoesOn(t *testing.T) {
 	})
 }
 
-func TestNoJournalWithoutAWrappedKey(t *testing.T) {
+// H1: while the keyring is away a recorder is in the room and says that it is
+// starting; nothing is on disk, so nothing can be on record. Once it is back the
+// same member records.
+func TestKeyringAwayIsStartingUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	w := journaltest.New(t)
-	j, keys := &rooms{w: w}, &journaltest.Wrapper{Err: errors.New("keyring away")}
+	j, keys := &rooms{w: w}, &journaltest.Wrapper{}
+	keys.Fail(errors.New("keyring away"))
 	folder := t.TempDir()
 	r, err := recorder.New(recorder.Config{Folder: folder, Joiner: j, Keys: keys, Retry: time.Millisecond})
 	must(t, err)
 	defer r.Close()
 	must(t, r.Open(recorder.Hearing{Case: w.Case, Hearing: w.Hearing}))
-	until(t, "it has tried twice", func() bool { return j.count() > 2 })
+	until(t, "it says twice that it is starting", func() bool {
+		if j.last() == nil {
+			return false
+		}
+		b, n := j.last().beat()
+		return n > 1 && b.State == interview.RecorderStarting && !b.Recording.IsZero()
+	})
 	if n, _ := filepath.Glob(folder + "/*/*/*.kj"); len(n) != 0 {
 		t.Fatalf("journals %v", n)
 	}
-	if s := r.Status(); len(s) != 1 || s[0].State != interview.RecorderFailed {
-		t.Fatalf("status %+v", s)
+	keys.Fail(nil)
+	until(t, "it records", func() bool { b, _ := j.last().beat(); return b.State == interview.RecorderRecording })
+	if j.count() != 1 {
+		t.Fatalf("%d members for one recording", j.count())
 	}
 }
 

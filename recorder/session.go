@@ -15,6 +15,7 @@ import (
 
 const (
 	joinTimeout   = 20 * time.Second
+	wrapTimeout   = 5 * time.Second
 	retryMost     = 2 * time.Second
 	beatEvery     = 500 * time.Millisecond
 	pinEvery      = time.Minute
@@ -113,7 +114,10 @@ func (s *session) live(cause journal.Cause) (journal.Cause, error) {
 		return "", err
 	}
 	defer room.Close()
-	if err := l.begin(ctx, room, cause); err != nil {
+	stop := l.announce(room)
+	err = l.begin(s.ctx, room, cause)
+	stop()
+	if err != nil {
 		return "", err
 	}
 	s.mu.Lock()
@@ -158,6 +162,34 @@ func (s *session) live(cause journal.Cause) (journal.Cause, error) {
 	}
 }
 
+// announce says that this life is starting, until it is told to stop: wrapping
+// the data key and the first block may take their time, and everybody sees who
+// is in the room.
+func (l *life) announce(room Room) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(beatEvery)
+		defer tick.Stop()
+		for {
+			l.beats++
+			now := room.Now()
+			if err := room.Heartbeat(sealing.Heartbeat{Recording: l.recording, State: interview.RecorderStarting, Seq: l.beats, Now: now}); err != nil {
+				l.session.log.Warn("heartbeat was not sent", "err", err)
+			}
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
+
 // begin opens the journal of this life.
 func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error {
 	s := l.session
@@ -175,7 +207,7 @@ func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error 
 	if err != nil {
 		return err
 	}
-	wrapped, err := key.Wrap(ctx, s.r.cfg.Keys, st.Hearing.Case, st.Hearing.Hearing, l.recording)
+	wrapped, err := l.wrap(ctx, room, key, st.Hearing)
 	if err != nil {
 		return err
 	}
@@ -206,6 +238,30 @@ func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error 
 	}
 	l.ready(room, j)
 	return nil
+}
+
+// wrap has the data key wrapped. A keyring that is away is waited for in the
+// room, where everybody sees that this recorder is starting: once it is back,
+// recording begins at once.
+func (l *life) wrap(ctx context.Context, room Room, key journal.DataKey, h Hearing) ([]byte, error) {
+	wait := l.session.r.cfg.Retry
+	for {
+		asking, cancel := context.WithTimeout(ctx, wrapTimeout)
+		wrapped, err := key.Wrap(asking, l.session.r.cfg.Keys, h.Case, h.Hearing, l.recording)
+		cancel()
+		if err == nil {
+			return wrapped, nil
+		}
+		l.session.log.Error("the keyring does not wrap the data key; trying again", "recording", l.recording, "err", err)
+		select {
+		case <-time.After(wait):
+		case <-room.Done():
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+		wait = min(2*wait, retryMost)
+	}
 }
 
 var processStart = time.Now()

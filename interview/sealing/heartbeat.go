@@ -12,7 +12,7 @@ import (
 const MaxHeartbeat = 64 << 10
 
 var recorderStates = []interview.RecorderState{
-	interview.RecorderRecording, interview.RecorderBehind, interview.RecorderFailed, interview.RecorderStopped,
+	interview.RecorderStarting, interview.RecorderRecording, interview.RecorderBehind, interview.RecorderFailed, interview.RecorderStopped,
 }
 
 // SignHeartbeat signs a heartbeat with the recorder's own page key. V, Member

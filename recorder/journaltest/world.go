@@ -230,15 +230,22 @@ func (w *World) Numbered(m interview.MemberID, t interview.TrackID, n uint64) jo
 type Wrapper struct {
 	mu   sync.Mutex
 	Keys map[string][]byte // by context
-	Err  error
+	err  error
+}
+
+// Fail has wrapping fail, or work again with nil.
+func (w *Wrapper) Fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
 }
 
 // Wrap implements journal.KeyWrapper.
 func (w *Wrapper) Wrap(_ context.Context, c interview.CaseID, context string, dek []byte) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.Err != nil {
-		return nil, w.Err
+	if w.err != nil {
+		return nil, w.err
 	}
 	if w.Keys == nil {
 		w.Keys = map[string][]byte{}

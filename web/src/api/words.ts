@@ -67,7 +67,7 @@ export const causes = ['opened', 'interviewer', 'requested', 'recorder-lost', 'c
 export type Cause = (typeof causes)[number]
 
 /** RecorderState is what a recorder says of itself: another word than the phase. */
-export const recorderStates = ['recording', 'behind', 'failed', 'stopped'] as const
+export const recorderStates = ['starting', 'recording', 'behind', 'failed', 'stopped'] as const
 export type RecorderState = (typeof recorderStates)[number]
 
 /** Source is what a track carries. */

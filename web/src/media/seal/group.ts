@@ -43,7 +43,7 @@ export interface GroupSetup {
 
 export type RosterReason = 'join' | 'leave' | 'pause' | 'resume' | 'chair' | 'revoked'
 const reasons: readonly string[] = ['join', 'leave', 'pause', 'resume', 'chair', 'revoked']
-const recorderStates: readonly string[] = ['recording', 'behind', 'failed', 'stopped']
+const recorderStates: readonly string[] = ['starting', 'recording', 'behind', 'failed', 'stopped']
 
 interface InForce {
   roster: signed.Roster
