@@ -29,11 +29,13 @@ type Config struct {
 	// Recorders are the folders of the recorders, one each, on disks of their
 	// own where there are any; an empty one lies in the data folder.
 	Recorders []string `json:"recorders"`
-	Ports    Ports    `json:"ports"`
-	Users    Users    `json:"users"`
+	Ports     Ports    `json:"ports"`
+	Users     Users    `json:"users"`
 
 	PassphraseFile string   `json:"passphrase_file"` // of the keyring; empty: asked at the terminal
 	Identity       Identity `json:"identity"`
+	Keys           Keys     `json:"keys"`
+	Blobs          Blobs    `json:"blobs"`
 }
 
 // Ports is the one table of ports. 0 takes a free one, for tests.
@@ -60,6 +62,36 @@ type Identity struct {
 	ClientID string `json:"client_id"`
 }
 
+// Keys says where the keys of cases are kept (docs/keys.md).
+type Keys struct {
+	Backend string `json:"backend"` // "local" (or empty): the installation's own keyring; "vault": HashiCorp Vault's Transit
+	TPM     string `json:"tpm"`     // device of the TPM that holds the local keyring's root key; empty: /dev/tpmrm0
+	Vault   Vault  `json:"vault"`
+}
+
+// Vault is a Vault server and how authority logs in to it. Files are
+// authority's own; none of them is read by another process.
+type Vault struct {
+	Address      string `json:"address"`        // https://host:8200
+	CA           string `json:"ca"`             // PEM file of its roots; empty: the system's
+	Mount        string `json:"mount"`          // of Transit; empty: "transit"
+	RoleID       string `json:"role_id"`        // AppRole
+	SecretIDFile string `json:"secret_id_file"` // AppRole: file with the secret id
+	Certificate  string `json:"certificate"`    // TLS login: PEM file
+	Key          string `json:"key"`            // TLS login: PEM file
+	Role         string `json:"role"`           // TLS login: name of the role; empty: any that fits
+}
+
+// Blobs says where finished files are kept.
+type Blobs struct {
+	Backend     string `json:"backend"`     // "folder" (or empty): in the data folder, not write-once; "s3": a bucket with Object Lock
+	Endpoint    string `json:"endpoint"`    // https://host:port
+	Bucket      string `json:"bucket"`      // made with Object Lock
+	Region      string `json:"region"`      // empty: us-east-1
+	CA          string `json:"ca"`          // PEM file of its roots; empty: the system's
+	Credentials string `json:"credentials"` // file of two lines: access key id, secret access key
+}
+
 // Default is the configuration of an empty file.
 func Default() Config {
 	return Config{
@@ -69,7 +101,7 @@ func Default() Config {
 		Listen: "127.0.0.1",
 		// Two: either alone keeps everything (row H5).
 		Recorders: []string{"", ""},
-		Ports:  Ports{HTTPS: 8443, Bus: 8422, Media: 8444, TURN: 8478, Splice: 8479},
+		Ports:     Ports{HTTPS: 8443, Bus: 8422, Media: 8444, TURN: 8478, Splice: 8479},
 	}
 }
 
@@ -139,7 +171,45 @@ func (c Config) Check() error {
 	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://127.0.0.1:"),
 		"identity issuer: begin with https://")
 	errs = append(errs, c.Ports.check()...)
+	errs = append(errs, c.Keys.check()...)
+	errs = append(errs, c.Blobs.check()...)
 	return errors.Join(errs...)
+}
+
+// secure reports whether an address is https, or plain HTTP on this machine.
+func secure(address string) bool {
+	return strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://127.0.0.1:")
+}
+
+func (k Keys) check() []error {
+	v := k.Vault
+	switch {
+	case k.Backend == "" || k.Backend == "local":
+		return nil
+	case k.Backend != "vault":
+		return []error{fmt.Errorf(`keys backend %q: use "local" or "vault"`, k.Backend)}
+	case !secure(v.Address):
+		return []error{errors.New("keys: vault address: begin with https://")}
+	case (v.RoleID == "") == (v.Certificate == ""):
+		return []error{errors.New("keys: vault needs one way to log in: role_id with secret_id_file, or certificate with key")}
+	case v.RoleID != "" && v.SecretIDFile == "", v.Certificate != "" && v.Key == "":
+		return []error{errors.New("keys: vault: secret_id_file belongs to role_id, and key to certificate")}
+	}
+	return nil
+}
+
+func (b Blobs) check() []error {
+	switch {
+	case b.Backend == "" || b.Backend == "folder":
+		return nil
+	case b.Backend != "s3":
+		return []error{fmt.Errorf(`blobs backend %q: use "folder" or "s3"`, b.Backend)}
+	case !secure(b.Endpoint):
+		return []error{errors.New("blobs: endpoint: begin with https://")}
+	case b.Bucket == "" || b.Credentials == "":
+		return []error{errors.New("blobs: s3 needs bucket and credentials")}
+	}
+	return nil
 }
 
 func (p Ports) check() []error {

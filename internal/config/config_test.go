@@ -42,13 +42,21 @@ func TestWhatCannotWorkIsRefusedByName(t *testing.T) {
 		"port collision": {`{"ports": {"media": 8443}}`, "twice"},
 		"database":       {`{"database": "mysql://secret@x"}`, "sqlite"},
 		"user":           {`{"users": {"sfu": "a b"}}`, "system user"},
+		"keys backend":   {`{"keys": {"backend": "hsm"}}`, "hsm"},
+		"vault in clear": {`{"keys": {"backend": "vault", "vault": {"address": "http://vault:8200", "role_id": "x"}}}`, "https"},
+		"vault login":    {`{"keys": {"backend": "vault", "vault": {"address": "https://vault:8200"}}}`, "one way"},
+		"vault two ways": {`{"keys": {"backend": "vault", "vault": {"address": "https://vault:8200", "role_id": "a", "certificate": "b"}}}`, "one way"},
+		"vault half":     {`{"keys": {"backend": "vault", "vault": {"address": "https://vault:8200", "role_id": "a"}}}`, "secret_id_file"},
+		"blobs backend":  {`{"blobs": {"backend": "tape"}}`, "tape"},
+		"blobs in clear": {`{"blobs": {"backend": "s3", "endpoint": "http://s3:9000", "bucket": "b", "credentials": "c"}}`, "https"},
+		"blobs half":     {`{"blobs": {"backend": "s3", "endpoint": "https://s3:9000"}}`, "bucket"},
 		"issuer":         {`{"identity": {"issuer": "http://elsewhere"}}`, "https"},
 	} {
 		_, err := config.Parse([]byte(c.text))
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
+		if err != nil && strings.Contains(err.Error(), "secret@") {
 			t.Errorf("%s: error repeats a secret: %v", name, err)
 		}
 	}

@@ -113,6 +113,76 @@ func Run(t *testing.T, fresh func(t testing.TB) blob.Store) {
 			t.Errorf("name is not free again: %v", err)
 		}
 	})
+	t.Run("what is locked is kept, and a lock is only extended (L5)", func(t *testing.T) {
+		s := fresh(t)
+		now := time.Now().Truncate(time.Second)
+		if err := s.PutRetained(t.Context(), name, bytes.NewReader(content), now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := s.Stat(t.Context(), name); err != nil || !info.Until.Equal(now.Add(time.Hour)) || info.Held {
+			t.Errorf("stat: %+v, %v", info, err)
+		}
+		if err := s.Delete(t.Context(), name); !errors.Is(err, blob.ErrLocked) {
+			t.Errorf("delete before its time: got %v, want ErrLocked", err)
+		}
+		if err := s.Extend(t.Context(), name, now.Add(time.Minute)); !errors.Is(err, blob.ErrShorten) {
+			t.Errorf("shortened: got %v, want ErrShorten", err)
+		}
+		if err := s.Extend(t.Context(), name, now.Add(2*time.Hour)); err != nil {
+			t.Errorf("extend: %v", err)
+		}
+		if info, err := s.Stat(t.Context(), name); err != nil || !info.Until.Equal(now.Add(2*time.Hour)) {
+			t.Errorf("after extending: %+v, %v", info, err)
+		}
+		if got, err := read(t, s, 0, -1); err != nil || got != string(content) {
+			t.Errorf("what was locked reads %q, %v", got, err)
+		}
+	})
+	t.Run("a lock that is over keeps nothing", func(t *testing.T) {
+		s := fresh(t)
+		until := time.Now().Add(2 * time.Second)
+		if err := s.PutRetained(t.Context(), name, bytes.NewReader(content), until); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			err := s.Delete(t.Context(), name)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, blob.ErrLocked) || time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if time.Now().Before(until.Truncate(time.Second)) {
+			t.Error("deleted before its time")
+		}
+	})
+	t.Run("a hold keeps a file whatever its time (L2)", func(t *testing.T) {
+		s := filled(t)
+		if err := s.Hold(t.Context(), name, true); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := s.Stat(t.Context(), name); err != nil || !info.Held {
+			t.Errorf("stat: %+v, %v", info, err)
+		}
+		if err := s.Delete(t.Context(), name); !errors.Is(err, blob.ErrLocked) {
+			t.Errorf("delete under a hold: got %v, want ErrLocked", err)
+		}
+		if err := s.Hold(t.Context(), name, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Delete(t.Context(), name); err != nil {
+			t.Errorf("after the hold: %v", err)
+		}
+		extend := s.Extend(t.Context(), name, time.Now().Add(time.Hour))
+		hold := s.Hold(t.Context(), name, true)
+		for what, err := range map[string]error{"extend": extend, "hold": hold} {
+			if !errors.Is(err, blob.ErrNotFound) {
+				t.Errorf("%s of a missing file: got %v, want ErrNotFound", what, err)
+			}
+		}
+	})
 	t.Run("names that lead elsewhere", func(t *testing.T) {
 		s := filled(t)
 		for _, bad := range []string{"", "/", "a/", "/a", "../a", "a/../../b", "a//b", ".hidden", "A", "a b", "a\x00", strings.Repeat("a/", 9) + "a", strings.Repeat("a", 200)} {
@@ -120,6 +190,7 @@ func Run(t *testing.T, fresh func(t testing.TB) blob.Store) {
 			_, get := s.Get(t.Context(), bad, 0, -1)
 			for what, err := range map[string]error{
 				"put": s.Put(t.Context(), bad, bytes.NewReader(content)), "stat": stat, "get": get, "delete": s.Delete(t.Context(), bad),
+				"extend": s.Extend(t.Context(), bad, time.Now()), "hold": s.Hold(t.Context(), bad, true),
 			} {
 				if err == nil {
 					t.Errorf("%s %q was done", what, bad)
