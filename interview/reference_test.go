@@ -69,6 +69,18 @@ func TestMistypedReferenceIsNoticed(t *testing.T) {
 	}
 }
 
+// The page checks codes by itself (web/src/kiosk/kiosk.test.ts has the same).
+func TestReferenceOfAKnownParticipant(t *testing.T) {
+	t.Parallel()
+	id, err := interview.ParseParticipantID("par_01998c2e-0000-7000-8000-00fedcba9876")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := interview.ReferenceOf(id); got != "ZVEB-N63P-Q" {
+		t.Errorf("reference %s", got)
+	}
+}
+
 func FuzzParseReference(f *testing.F) {
 	f.Add("7K3M-9Q2D-T")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -45,6 +45,18 @@ export async function resume(): Promise<boolean> {
  * also when the network fails.
  */
 export async function send<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<T> {
+  const response = await request(method, path, body)
+  if (response.status === 204) return undefined as T
+  return (await response.json()) as T
+}
+
+/** Calls as send does, for what is no JSON; null where there is nothing. */
+export async function blob(path: string, body: unknown): Promise<Blob | null> {
+  const response = await request('POST', path, body)
+  return response.status === 204 ? null : response.blob()
+}
+
+async function request(method: string, path: string, body?: unknown): Promise<Response> {
   let response: Response
   try {
     response = await fetch(path, {
@@ -58,13 +70,12 @@ export async function send<T>(method: 'GET' | 'POST' | 'PUT', path: string, body
     throw new Problem(problemOf('unavailable'))
   }
   if (!response.ok) throw await Problem.from(response)
-  if (response.status === 204) return undefined as T
-  return (await response.json()) as T
+  return response
 }
 
 /** Opens a WebSocket through the agent; the bearer travels as a subprotocol that the agent strips. */
-export function socket(path: string): WebSocket {
+export function socket(path: string, speaks: string = protocol): WebSocket {
   const address = new URL(path, location.href)
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
-  return new WebSocket(address, [protocol, `bearer.${bearer}`])
+  return new WebSocket(address, [speaks, `bearer.${bearer}`])
 }

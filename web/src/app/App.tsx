@@ -6,7 +6,8 @@ import { Problem, problemOf } from '../api/problem'
 import { codes, type Document } from '../api/words'
 import { Home as ApplicantHome } from '../applicant/Home'
 import { Room as ApplicantRoom } from '../applicant/Room'
-import { ownMedia } from '../media/level'
+import { ownMedia } from '../media/capture'
+import { endStay, lastStay } from '../media/stay'
 import { languages, setLanguage, useTexts, type Language } from '../i18n'
 import { Review } from '../record/Review'
 import type { Answer } from '../room/Notice'
@@ -18,6 +19,7 @@ import { StartNeeded, Unsupported } from './Start'
 const InterviewerHome = lazy(() => import('../interviewer/Home').then((m) => ({ default: m.Home })))
 const InterviewerRoom = lazy(() => import('../interviewer/Room').then((m) => ({ default: m.Room })))
 const After = lazy(() => import('../interviewer/After').then((m) => ({ default: m.After })))
+const Kiosk = lazy(() => import('../kiosk/Kiosk').then((m) => ({ default: m.Kiosk })))
 const CounselHome = lazy(() => import('../counsel/Home').then((m) => ({ default: m.Home })))
 const CounselRoom = lazy(() => import('../counsel/Room').then((m) => ({ default: m.Room })))
 
@@ -41,9 +43,9 @@ function Frame({ booted }: { booted: Boot | null }) {
   const ready = booted?.state === 'ready' ? booted : null
   const persona = ready === null ? null : personaOf(ready.device, ready.me)
   // The applicant chooses the language on the page itself; staff pages are not in all of them.
-  const choices = (Object.keys(languages) as Language[]).filter((l) => languages[l].staff || persona === 'applicant' || persona === null)
+  const choices = (Object.keys(languages) as Language[]).filter((l) => languages[l].staff || persona === 'applicant' || persona === 'kiosk' || persona === null)
   useEffect(() => {
-    if (persona !== null && persona !== 'applicant' && !languages[language].staff) setLanguage('en')
+    if (persona !== null && persona !== 'applicant' && persona !== 'kiosk' && !languages[language].staff) setLanguage('en')
   }, [persona, language])
   return (
     <>
@@ -60,7 +62,7 @@ function Frame({ booted }: { booted: Boot | null }) {
           <div className="facts">
             {ready !== null && <span>{t('shared.device', { label: ready.device.label })}</span>}
             {ready?.me.person != null && <span>{t('shared.signedIn', { name: ready.me.person.name })}</span>}
-            <div className="language">
+            <div className="language" hidden={persona === 'kiosk'}>
               <Choice label={t('shared.language')} hideLabel value={language} onChange={setLanguage} options={choices.map((l) => ({ id: l, text: t(`shared.languages.${l}`), lang: l }))} />
             </div>
           </div>
@@ -128,9 +130,22 @@ function Pages({ first, device, signIn, problem }: { first: Me; device: Device; 
   }
   // Who did not try camera and microphone before is asked for them at the door.
   const open = async (hearing: TodaysHearing, tried: MediaStream | null = null, answer: Answer | null = null) => {
-    const media = tried ?? (await ownMedia())
+    const media = tried ?? (await ownMedia(hearing.seats.map((s) => s.role)))
     setPlace({ at: 'room', hearing, media, answer, attempt: 0 })
   }
+
+  // A page that is back after a reload goes to its seat by itself: the person is in the middle of a hearing.
+  const [returning] = useState(() => {
+    const stay = lastStay()
+    return first.hearings.find((h) => h.hearing === stay?.hearing && h.phase !== 'ended' && h.seats.length > 0) ?? null
+  })
+  useEffect(() => {
+    if (returning === null) {
+      endStay()
+      return
+    }
+    void ownMedia(returning.seats.map((s) => s.role)).then((media) => setPlace({ at: 'room', hearing: returning, media, answer: null, attempt: 0 }))
+  }, [returning])
 
   if (failed?.code === 'bearer') return <StartNeeded problem={failed} />
   switch (place.at) {
@@ -164,6 +179,8 @@ function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesPr
   const { t } = useTexts()
   const onRecord = (record: OpenRecord) => setPlace({ at: 'record', record })
   switch (persona) {
+    case 'kiosk':
+      return <Kiosk />
     case 'applicant':
       return <ApplicantHome me={me} canSignIn={signIn.available} failed={failed} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />
     case 'interviewer':

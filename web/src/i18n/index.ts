@@ -49,6 +49,12 @@ export function setLanguage(language: Language) {
   void i18next.changeLanguage(language)
 }
 
+/** Back to the beginning, for a device that the next person walks up to. */
+export function forgetLanguage() {
+  sessionStorage.removeItem(kept)
+  void i18next.changeLanguage('fi')
+}
+
 function mark(language: string) {
   if (!isLanguage(language)) return
   document.documentElement.lang = language

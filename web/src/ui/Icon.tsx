@@ -7,7 +7,16 @@ const paths = {
   pause: 'M8 5v14M16 5v14',
   record: 'M12 6a6 6 0 1 0 0 12 6 6 0 1 0 0-12Z',
   door: 'M6 21V3h12v18M3 21h18M14.5 12v.3',
+  sound: 'M4 9.5v5h4l5 4v-13l-5 4H4ZM16.500 8.500a5 5 0 0 1 0 7M19 6a9 9 0 0 1 0 12',
+  silent: 'M4 9.500v5h4l5 4v-13l-5 4H4ZM16.500 9.500l5 5m0-5-5 5',
   person: 'M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8ZM4 21c.6-4 4-6 8-6s7.400 2 8 6',
+  mic: 'M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM6 11a6 6 0 0 0 12 0M12 17v4',
+  micOff: 'M4 4l16 16M9 9v2a3 3 0 0 0 4.500 2.600M15 11.500V6a3 3 0 0 0-5.800-1M6 11a6 6 0 0 0 9.500 4.900M12 17v4',
+  camera: 'M3 7h11v10H3ZM14 10.500l7-3.500v10l-7-3.500',
+  cameraOff: 'M4 4l16 16M3 7h2M9.500 7H14v4.500M14 16v1H3V7M14 10.500l7-3.500v10l-4-2',
+  screen: 'M3 5h18v11H3ZM9 20h6M12 16v4',
+  sound: 'M4 10v4h3l5 4V6L7 10ZM16 9a4 4 0 0 1 0 6M18.500 6.500a8 8 0 0 1 0 11',
+  chart: 'M4 20V4M4 20h16M8 16v-4M12 16V8M16 16v-6',
 } as const
 
 /** A small drawing beside words; it never stands alone. */
