@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -25,6 +26,7 @@ type Persona struct {
 	RoleFI, RoleEN string
 	WayFI, WayEN   string // what to do there
 	Origin         string
+	Visits         bool // people come and go there; nobody is seated
 }
 
 // Part is one line of how everything does.
@@ -92,7 +94,7 @@ func (l *Launcher) handler() http.Handler {
 		tell(w, text, err)
 	})
 	mux.HandleFunc("POST /fill/{human}", func(w http.ResponseWriter, r *http.Request) {
-		if !l.known(r.PathValue("human")) {
+		if !l.seats(r.PathValue("human")) {
 			http.NotFound(w, r)
 			return
 		}
@@ -124,12 +126,11 @@ func (l *Launcher) guarded(next http.Handler) http.Handler {
 }
 
 func (l *Launcher) known(device string) bool {
-	for _, p := range l.personas {
-		if p.Device == device {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.personas, func(p Persona) bool { return p.Device == device })
+}
+
+func (l *Launcher) seats(device string) bool {
+	return slices.ContainsFunc(l.personas, func(p Persona) bool { return p.Device == device && !p.Visits })
 }
 
 // open leads the new tab to the device, with a fresh start link.

@@ -56,7 +56,7 @@ func (s *Stage) makeDevices() {
 	add(&Device{Name: DeviceInterviewer, Label: "Virasto, työasema 412", Kind: "workstation", Port: s.port(portInterviewer), SignsIn: true})
 	add(&Device{Name: DeviceApplicant, Label: "Joutseno, kuulemistila 2", Kind: "room-terminal", Port: s.port(portApplicant), SignsIn: true})
 	add(&Device{Name: DeviceCounsel, Label: "Lindqvist, työasema 1", Kind: "workstation", Port: s.port(portCounsel), SignsIn: true})
-	add(&Device{Name: DeviceKiosk, Label: "Joutseno, kioski 1", Kind: "kiosk"})
+	add(&Device{Name: DeviceKiosk, Label: "Joutseno, kioski 1", Kind: "kiosk", Port: s.port(portKiosk)})
 	if s.o.Outsiders {
 		add(&Device{Name: DeviceUnknown, Label: "Virasto, työasema 413", Kind: "workstation"})
 		add(&Device{Name: DeviceUnnamed, Label: "Tuntematon työasema", Kind: "workstation"})
@@ -167,16 +167,26 @@ func (s *Stage) RunAgents(ctx context.Context) error {
 }
 
 func (s *Stage) runAgent(ctx context.Context, d *Device) error {
+	program, command := "kuule-agent", "run"
+	if d.Name == DeviceKiosk {
+		program, command = "kuule-kiosk", "serve"
+		if err := s.layPassport(); err != nil {
+			return err
+		}
+	}
 	args := []string{
-		"run", "--state", d.state, "--tpm", d.tpm.Socket(), "--bundle", s.bundle(),
+		command, "--state", d.state, "--tpm", d.tpm.Socket(), "--bundle", s.bundle(),
 		"--name", d.Name + ".localhost", "--port", strconv.Itoa(d.Port), "--browser-uid", strconv.Itoa(s.o.BrowserUID),
 		"--label", d.Label, "--kind", d.Kind, "--premises", d.Premises.String(),
 	}
 	if d.SignsIn {
 		args = append(args, "--issuer", s.Provider.Issuer(), "--client-id", idptest.ClientID)
 	}
+	if d.Name == DeviceKiosk {
+		args = append(args, "--card", "unix:"+s.in(cardSocket), "--optics", s.in(opticsSocket))
+	}
 	var err error
-	if d.agent, err = s.start("agent-"+d.Name, s.program("kuule-agent"), args...); err != nil {
+	if d.agent, err = s.start("agent-"+d.Name, s.program(program), args...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)

@@ -45,6 +45,7 @@ const (
 	portMedia
 	portTURN
 	portSplice
+	portKiosk
 	portCount
 )
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,7 +41,9 @@ type Stage struct {
 	state   *emrtdtest.State
 	devices []*Device
 	serving *process
-	kiosk   sync.Mutex
+	kiosk   sync.Mutex     // one person at a time
+	readers []net.Listener // the kiosk's, with the passport on them
+	reading sync.WaitGroup
 
 	mu        sync.Mutex
 	processes []*process
@@ -222,6 +225,10 @@ func (s *Stage) Close() error {
 	}
 	wait.Wait()
 	var errs []error
+	for _, l := range s.readers {
+		errs = append(errs, l.Close())
+	}
+	s.reading.Wait()
 	if s.Provider != nil {
 		errs = append(errs, s.Provider.Close())
 		s.Provider = nil

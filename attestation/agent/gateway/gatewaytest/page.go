@@ -144,7 +144,12 @@ func (p *Page) Do(req *http.Request) (*http.Response, error) { return p.client.D
 
 // Socket opens a WebSocket of the room protocol with the page's bearer.
 func (p *Page) Socket(ctx context.Context, path string) (*websocket.Conn, error) {
-	d := websocket.Dialer{NetDialContext: p.dial, HandshakeTimeout: 10 * time.Second, Subprotocols: []string{"kuule.v1", "bearer." + p.bearer}}
+	return p.SocketOf(ctx, path, "kuule.v1")
+}
+
+// SocketOf opens a WebSocket that speaks another protocol than a room's.
+func (p *Page) SocketOf(ctx context.Context, path, speaks string) (*websocket.Conn, error) {
+	d := websocket.Dialer{NetDialContext: p.dial, HandshakeTimeout: 10 * time.Second, Subprotocols: []string{speaks, "bearer." + p.bearer}}
 	c, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(p.origin, "http")+path, http.Header{"Origin": {p.origin}})
 	if err == nil {
 		return c, nil
