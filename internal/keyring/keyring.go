@@ -24,6 +24,13 @@ var (
 	// ErrUnwrap says that a wrapped text does not open: it was changed, or it
 	// belongs to another key or another context.
 	ErrUnwrap = errors.New("wrapped text does not open under this key and context")
+	// ErrRetired says that a wrapped text belongs to a version of the key that
+	// was retired: a newer wrap of the same content has to be used. It is an
+	// ErrUnwrap.
+	ErrRetired = fmt.Errorf("%w: its version of the key was retired", ErrUnwrap)
+	// ErrAway says that the keyring does not answer (unreachable, sealed, slow):
+	// nothing was decided, and the same can be tried again.
+	ErrAway = errors.New("keyring does not answer")
 )
 
 // Kind says what a key seals.
@@ -82,6 +89,9 @@ type Keyring interface {
 	// Rewrap seals a wrapped text anew under the newest version, without
 	// showing it to the caller.
 	Rewrap(ctx context.Context, key Key, context, wrapped string) (string, error)
+	// Retire ends all versions but the newest: what they wrapped opens no longer
+	// (ErrRetired) and cannot be rewrapped. Rewrap everything first.
+	Retire(ctx context.Context, key Key) error
 	// Destroy ends all versions for good. Destroying again gives the same proof.
 	Destroy(ctx context.Context, key Key) (Proof, error)
 }

@@ -96,7 +96,7 @@ type keyRecord struct {
 
 type keyVersion struct {
 	ID     string `json:"id"`
-	Sealed []byte `json:"sealed"`
+	Sealed []byte `json:"sealed,omitempty"` // empty: retired
 }
 
 // CreateLocal makes an empty keyring in a folder and opens it. The passphrase
@@ -273,6 +273,20 @@ func (l *Local) Rewrap(ctx context.Context, key Key, context, wrapped string) (s
 	return l.Wrap(ctx, key, context, plaintext.Bytes())
 }
 
+// Retire implements Keyring.
+func (l *Local) Retire(_ context.Context, key Key) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	record, err := l.readAlive(key)
+	if err != nil {
+		return err
+	}
+	for i := range record.Versions[:len(record.Versions)-1] {
+		record.Versions[i].Sealed = nil
+	}
+	return l.replace(record)
+}
+
 // Destroy implements Keyring. The file that held the versions is overwritten
 // after the proof has taken its place.
 func (l *Local) Destroy(_ context.Context, key Key) (Proof, error) {
@@ -285,22 +299,27 @@ func (l *Local) Destroy(_ context.Context, key Key) (Proof, error) {
 	if record.Proof != nil {
 		return *record.Proof, nil
 	}
-	old, err := os.OpenFile(l.path(key), os.O_WRONLY, 0)
-	if err != nil {
-		return Proof{}, fmt.Errorf("destroy key %s: %w", key, err)
-	}
-	defer old.Close()
 	proof := Proof{Key: key, DestroyedAt: l.now().UTC().Truncate(time.Second)}
 	for _, version := range record.Versions {
 		proof.Versions = append(proof.Versions, version.ID)
 	}
-	if err := l.write(keyRecord{V: 1, Key: key, Proof: &proof}); err != nil {
-		return Proof{}, err
+	return proof, l.replace(keyRecord{V: 1, Key: key, Proof: &proof})
+}
+
+// replace writes a key's file anew and overwrites the one that held more.
+func (l *Local) replace(record keyRecord) error {
+	old, err := os.OpenFile(l.path(record.Key), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("key %s: %w", record.Key, err)
+	}
+	defer old.Close()
+	if err := l.write(record); err != nil {
+		return err
 	}
 	if err := overwrite(old); err != nil {
-		return Proof{}, fmt.Errorf("destroy key %s: %w", key, err)
+		return fmt.Errorf("key %s: %w", record.Key, err)
 	}
-	return proof, nil
+	return nil
 }
 
 func overwrite(file *os.File) error {
@@ -331,6 +350,9 @@ func (l *Local) derive(record keyRecord, version int, context string) (cipher.AE
 		return nil, fmt.Errorf("key %s: a wrap needs a context", record.Key)
 	}
 	entry := record.Versions[version-1]
+	if len(entry.Sealed) == 0 {
+		return nil, fmt.Errorf("key %s: version %d: %w", record.Key, version, ErrRetired)
+	}
 	material, err := open(l.root, entry.Sealed, binding(record.Key, version, entry.ID))
 	if err != nil {
 		return nil, fmt.Errorf("key %s: version %d does not open: its file was changed", record.Key, version)

@@ -153,7 +153,7 @@ func TestFilesAreClosedToOthers(t *testing.T) {
 func TestRolesHaveTheirRightsAndNoOther(t *testing.T) {
 	t.Parallel()
 	given := map[string]map[keyring.Kind]string{
-		"door":      {keyring.Records: "create wrap datakey unwrap rotate rewrap destroy"},
+		"door":      {keyring.Records: "create wrap datakey unwrap rotate rewrap retire destroy"},
 		"recorder":  {keyring.Recording: "create wrap datakey"},
 		"playback":  {keyring.Recording: "unwrap"},
 		"sfu":       {},
@@ -185,6 +185,7 @@ func TestRolesHaveTheirRightsAndNoOther(t *testing.T) {
 					{"unwrap", func() error { _, err := ring.Unwrap(ctx, key, "c", wrapped); return err }},
 					{"rotate", func() error { return ring.Rotate(ctx, key) }},
 					{"rewrap", func() error { _, err := ring.Rewrap(ctx, key, "c", wrapped); return err }},
+					{"retire", func() error { return ring.Retire(ctx, key) }},
 					{"destroy", func() error { _, err := ring.Destroy(ctx, key); return err }},
 				}
 				for _, attempt := range attempts {

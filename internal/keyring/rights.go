@@ -9,7 +9,7 @@ import (
 type Right uint8
 
 // Rights of a role to a kind of key; a data key and its wrapped form need
-// RightWrap, a rewrap RightRotate.
+// RightWrap, a rewrap and a retirement RightRotate.
 const (
 	RightCreate Right = 1 << iota
 	RightWrap
@@ -88,6 +88,13 @@ func (r restricted) Rewrap(ctx context.Context, key Key, context, wrapped string
 		return "", err
 	}
 	return r.ring.Rewrap(ctx, key, context, wrapped)
+}
+
+func (r restricted) Retire(ctx context.Context, key Key) error {
+	if err := r.need(key, RightRotate); err != nil {
+		return err
+	}
+	return r.ring.Retire(ctx, key)
 }
 
 func (r restricted) Destroy(ctx context.Context, key Key) (Proof, error) {

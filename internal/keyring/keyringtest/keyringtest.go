@@ -133,6 +133,34 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 			t.Errorf("rewrap in another context: got %v", err)
 		}
 	})
+	t.Run("a retired version opens nothing, the newest all that was rewrapped", func(t *testing.T) {
+		ring := ready(t)
+		old := wrap(t, ring, "rec_1", "a secret")
+		if err := ring.Rotate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		renewed, err := ring.Rewrap(t.Context(), key, "rec_1", old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // again changes nothing
+			if err := ring.Retire(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantOpens(t, ring, "rec_1", renewed, "a secret")
+		if _, err := ring.Unwrap(t.Context(), key, "rec_1", old); !errors.Is(err, keyring.ErrRetired) || !errors.Is(err, keyring.ErrUnwrap) {
+			t.Errorf("unwrap of a retired version: got %v, want ErrRetired", err)
+		}
+		if _, err := ring.Rewrap(t.Context(), key, "rec_1", old); !errors.Is(err, keyring.ErrRetired) {
+			t.Errorf("rewrap of a retired version: got %v, want ErrRetired", err)
+		}
+		wantOpens(t, ring, "rec_1", wrap(t, ring, "rec_1", "a new one"), "a new one")
+		proof, err := ring.Destroy(t.Context(), key)
+		if err != nil || len(proof.Versions) != 2 {
+			t.Errorf("proof %+v, %v; want both versions", proof, err)
+		}
+	})
 	t.Run("a destroyed key is gone with all that it sealed, and stays so", func(t *testing.T) {
 		ring := ready(t)
 		wrapped := wrap(t, ring, "rec_1", "a secret")
@@ -152,6 +180,7 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 		for name, err := range map[string]error{
 			"unwrap": unwrapping, "wrap": wrapping,
 			"rotate": ring.Rotate(t.Context(), key), "create": ring.Create(t.Context(), key),
+			"retire": ring.Retire(t.Context(), key),
 		} {
 			if !errors.Is(err, keyring.ErrDestroyed) {
 				t.Errorf("%s: got %v, want ErrDestroyed", name, err)

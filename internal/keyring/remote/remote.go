@@ -35,6 +35,7 @@ const (
 	opDataKey = "datakey"
 	opRotate  = "rotate"
 	opRewrap  = "rewrap"
+	opRetire  = "retire"
 	opDestroy = "destroy"
 )
 
@@ -43,7 +44,7 @@ func subject(kind keyring.Kind, op string) string { return "keyring." + string(k
 // Serve answers for the ring on authority's connection.
 func Serve(conn *bus.Conn, ring keyring.Keyring, approve Approve) error {
 	served := map[keyring.Kind][]string{
-		keyring.Records:   {opCreate, opWrap, opUnwrap, opDataKey, opRotate, opRewrap, opDestroy},
+		keyring.Records:   {opCreate, opWrap, opUnwrap, opDataKey, opRotate, opRewrap, opRetire, opDestroy},
 		keyring.Recording: {opCreate, opWrap, opUnwrap, opDataKey},
 	}
 	for kind, ops := range served {
@@ -86,6 +87,8 @@ func answer(ctx context.Context, ring keyring.Keyring, op string, in request) (r
 	case opRewrap:
 		wrapped, err := ring.Rewrap(ctx, in.Key, in.Context, in.Wrapped)
 		return reply{Wrapped: wrapped}, err
+	case opRetire:
+		return reply{}, ring.Retire(ctx, in.Key)
 	case opDestroy:
 		proof, err := ring.Destroy(ctx, in.Key)
 		return reply{Proof: &proof}, err
@@ -104,6 +107,8 @@ var refusals = []struct {
 	{keyring.ErrExists, problem.CodeConflict, "keyring.exists"},
 	{keyring.ErrDestroyed, problem.CodeNotReady, "keyring.destroyed"},
 	{keyring.ErrNotAllowed, problem.CodeForbidden, "keyring.rights"},
+	{keyring.ErrAway, problem.CodeUnavailable, "keyring.away"},
+	{keyring.ErrRetired, problem.CodeMalformed, "keyring.retired"},
 	{keyring.ErrUnwrap, problem.CodeMalformed, "keyring.unwrap"},
 }
 
@@ -126,8 +131,11 @@ func decoded(err error) error {
 			return fmt.Errorf("%s: %w", refused.Detail, refusal.err)
 		}
 	}
-	if refused.Code == problem.CodeForbidden { // the bus's own refusal
+	switch refused.Code { // the bus's own refusals
+	case problem.CodeForbidden:
 		return fmt.Errorf("%s: %w", refused.Detail, keyring.ErrNotAllowed)
+	case problem.CodeUnavailable:
+		return fmt.Errorf("%s: %w", refused.Detail, keyring.ErrAway)
 	}
 	return err
 }
@@ -177,6 +185,11 @@ func (r remote) Rotate(ctx context.Context, key keyring.Key) error {
 func (r remote) Rewrap(ctx context.Context, key keyring.Key, bound, wrapped string) (string, error) {
 	out, err := r.call(ctx, opRewrap, request{Key: key, Context: bound, Wrapped: wrapped})
 	return out.Wrapped, err
+}
+
+func (r remote) Retire(ctx context.Context, key keyring.Key) error {
+	_, err := r.call(ctx, opRetire, request{Key: key})
+	return err
 }
 
 func (r remote) Destroy(ctx context.Context, key keyring.Key) (keyring.Proof, error) {
