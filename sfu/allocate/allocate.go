@@ -1,0 +1,191 @@
+package allocate
+
+// Constants of the allocation.
+const (
+	margin = 1.15 // of the cost of what would be added
+	// UsableHeight is the height in pixels from which on a face can be read.
+	UsableHeight = 240
+	// UsableRate is the bit rate up to which the first picture grows before
+	// others get anything, where its layers' heights are not known.
+	UsableRate = 250_000
+
+	// voiceShare of the budget for voices is the most before their senders are
+	// asked for long packets, and voiceEase what they would have to fit into at
+	// Plain each before they are no longer asked.
+	voiceShare = 0.7
+	voiceEase  = 0.5
+	// Plain is about what a voice costs on the wire in packets of 20 ms, in
+	// bit/s: 24 kbit/s of Opus, seal, RTP, SRTP, UDP and IP.
+	Plain = 66_000
+)
+
+// Off is the layer of a stream that is not sent.
+const Off = -1
+
+// Layer is one way in which a stream can be sent.
+type Layer struct {
+	Bitrate int // bit/s on the wire, with everything that it builds on
+	Height  int // pixels; 0: not known
+}
+
+// Stream is one thing that a leg could be sent.
+type Stream struct {
+	Voice  bool
+	Rank   int     // smaller is more; within voices and within pictures
+	Height int     // of the tile in pixels; 0: as large as it comes
+	Layers []Layer // from small to large; empty: nothing comes from the sender
+	Now    int     // the layer that is sent now, or Off
+}
+
+// Outcome sums an allocation up.
+type Outcome struct {
+	Wanted int // bit/s that everything would cost at the size of its tile
+	Spent  int // bit/s that what was chosen costs
+	Shed   int // streams that are not sent, or smaller than their tile, for want of budget
+	// Frugal says that the senders of voices should send longer packets at a
+	// lower rate: voices take too much of the budget.
+	Frugal bool
+}
+
+// Assign fills targets with the layer of each stream, or Off. frugal is the
+// Outcome's Frugal of the last time. A budget of 0 or less means that nothing is
+// known: everything is sent. len(targets) must be len(streams).
+func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
+	var o Outcome
+	voices, voiceCost := 0, 0
+	for i := range streams {
+		targets[i] = Off
+		top := streams[i].top()
+		if top < 0 {
+			continue
+		}
+		o.Wanted += streams[i].Layers[top].Bitrate
+		if streams[i].Voice {
+			voices++
+			voiceCost += streams[i].Layers[top].Bitrate
+		}
+	}
+	if budget <= 0 {
+		for i := range streams {
+			targets[i] = streams[i].top()
+		}
+		o.Spent = o.Wanted
+		return o
+	}
+	a := round{budget: budget, streams: streams, targets: targets}
+	// The one voice that matters is sent whatever the budget says: without it
+	// there is nothing to hold a hearing with.
+	first := true
+	a.inOrder(true, func(i int) {
+		if top := streams[i].top(); first && top >= 0 {
+			a.take(i, top)
+			first = false
+		} else {
+			a.grow(i, top)
+		}
+	})
+	first = true
+	a.inOrder(false, func(i int) {
+		if first && streams[i].top() >= 0 {
+			a.grow(i, streams[i].usable())
+			first = false
+		}
+	})
+	a.inOrder(false, func(i int) { a.grow(i, min(0, streams[i].top())) })
+	a.inOrder(false, func(i int) { a.grow(i, streams[i].top()) })
+	o.Spent = a.spent
+	for i := range streams {
+		if targets[i] < streams[i].top() {
+			o.Shed++
+		}
+	}
+	o.Frugal = float64(voiceCost) > voiceShare*float64(budget) ||
+		frugal && float64(voices*Plain) > voiceEase*float64(budget)
+	return o
+}
+
+// round is one allocation under way.
+type round struct {
+	budget, spent int
+	streams       []Stream
+	targets       []int
+}
+
+// inOrder visits the voices, or the pictures, by rank; of one rank as they come.
+func (a *round) inOrder(voice bool, visit func(i int)) {
+	for rank, next := least(a.streams, voice, -1); next; rank, next = least(a.streams, voice, rank) {
+		for i := range a.streams {
+			if a.streams[i].Voice == voice && a.streams[i].Rank == rank {
+				visit(i)
+			}
+		}
+	}
+}
+
+// least is the smallest rank above after.
+func least(streams []Stream, voice bool, after int) (rank int, found bool) {
+	for i := range streams {
+		if r := streams[i].Rank; streams[i].Voice == voice && r > after && (!found || r < rank) {
+			rank, found = r, true
+		}
+	}
+	return rank, found
+}
+
+// grow raises a stream as far towards a layer as fits.
+func (a *round) grow(i, towards int) {
+	s := &a.streams[i]
+	for l := towards; l > a.targets[i]; l-- {
+		cost := s.Layers[l].Bitrate
+		if have := a.targets[i]; have >= 0 {
+			cost -= s.Layers[have].Bitrate
+		}
+		need := float64(cost)
+		if l > s.Now {
+			need *= margin
+		}
+		if float64(a.spent)+need <= float64(a.budget) {
+			a.take(i, l)
+			return
+		}
+	}
+}
+
+func (a *round) take(i, layer int) {
+	s := &a.streams[i]
+	if have := a.targets[i]; have >= 0 {
+		a.spent -= s.Layers[have].Bitrate
+	}
+	a.spent += s.Layers[layer].Bitrate
+	a.targets[i] = layer
+}
+
+// top is the largest layer that the tile shows: the smallest that fills it, or
+// the largest there is. Off where nothing comes.
+func (s *Stream) top() int {
+	for l, layer := range s.Layers {
+		// A layer that is a little smaller than the tile fills it well enough.
+		if s.Height > 0 && layer.Height > 0 && layer.Height*10 >= s.Height*9 && s.last(l) {
+			return l
+		}
+	}
+	return len(s.Layers) - 1
+}
+
+// last reports whether the next layer, if any, is a larger picture rather than
+// the same at more frames.
+func (s *Stream) last(l int) bool {
+	return l+1 == len(s.Layers) || s.Layers[l+1].Height != s.Layers[l].Height
+}
+
+// usable is the smallest layer on which a face can be read, within top.
+func (s *Stream) usable() int {
+	top := s.top()
+	for l := 0; l < top; l++ {
+		layer := s.Layers[l]
+		if layer.Height >= UsableHeight && s.last(l) || layer.Height == 0 && layer.Bitrate >= UsableRate {
+			return l
+		}
+	}
+	return top
+}

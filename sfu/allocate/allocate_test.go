@@ -1,0 +1,185 @@
+package allocate_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"kuule/sfu/allocate"
+)
+
+// frugalVoice is what a voice costs on the wire in packets of 60 ms at 16 kbit/s.
+const frugalVoice = 28_500
+
+func voice(rank, rate int) allocate.Stream {
+	return allocate.Stream{Voice: true, Rank: rank, Layers: []allocate.Layer{{Bitrate: rate}}, Now: 0}
+}
+
+func picture(rank, now int) allocate.Stream {
+	return allocate.Stream{Rank: rank, Now: now, Layers: []allocate.Layer{{Bitrate: 150_000, Height: 180}, {Bitrate: 500_000, Height: 360}, {Bitrate: 1_500_000, Height: 720}}}
+}
+
+// room is what an interviewer is sent in a room of four: three voices, of which
+// the second matters most, and three pictures, of which the last does.
+func room(rate, now int) []allocate.Stream {
+	return []allocate.Stream{
+		voice(1, rate), picture(2, now),
+		voice(0, rate), picture(3, now),
+		voice(2, rate), picture(0, now),
+	}
+}
+
+func assign(budget int, streams []allocate.Stream, frugal bool) ([]int, allocate.Outcome) {
+	targets := make([]int, len(streams))
+	return targets, allocate.Assign(budget, streams, frugal, targets)
+}
+
+// N5: what is kept as the link narrows.
+func TestWhatANarrowLinkKeeps(t *testing.T) {
+	t.Parallel()
+	const off = allocate.Off
+	for _, tc := range []struct {
+		name    string
+		link    int // bit/s; 95 of 100 are given out
+		streams []allocate.Stream
+		targets []int
+		frugal  bool
+	}{
+		{"everything", 6_000_000, room(allocate.Plain, off), []int{0, 2, 0, 2, 0, 2}, false},
+		{"unknown link", 0, room(allocate.Plain, off), []int{0, 2, 0, 2, 0, 2}, false},
+		{"3 Mbit/s: the face that matters grows first", 3_000_000, room(allocate.Plain, off), []int{0, 1, 0, 1, 0, 2}, false},
+		{"2 Mbit/s: all of middling size", 2_000_000, room(allocate.Plain, off), []int{0, 1, 0, 1, 0, 1}, false},
+		{"1 Mbit/s: it is usable before the others come", 1_000_000, room(allocate.Plain, off), []int{0, 0, 0, off, 0, 1}, false},
+		{"500 kbit/s: every voice and a usable face", 500_000, room(allocate.Plain, off), []int{0, off, 0, off, 0, 0}, false},
+		{"500 kbit/s, from above", 500_000, room(allocate.Plain, 2), []int{0, off, 0, off, 0, 0}, false},
+		{"150 kbit/s: senders are asked to be frugal", 150_000, room(allocate.Plain, 0), []int{0, off, 0, off, off, off}, true},
+		{"150 kbit/s, asked: every voice", 150_000, room(frugalVoice, off), []int{0, off, 0, off, 0, off}, false},
+		{"60 kbit/s: the one voice that matters", 60_000, room(allocate.Plain, off), []int{off, off, 0, off, off, off}, true},
+		{"60 kbit/s, asked: still that one", 60_000, []allocate.Stream{
+			{Voice: true, Rank: 1, Layers: []allocate.Layer{{Bitrate: frugalVoice}}, Now: off}, voice(0, frugalVoice),
+			{Voice: true, Rank: 2, Layers: []allocate.Layer{{Bitrate: frugalVoice}}, Now: off}, picture(0, off),
+		}, []int{off, 0, off, off}, true},
+		{"hardly anything: that one all the same", 20_000, room(frugalVoice, off), []int{off, off, 0, off, off, off}, true},
+	} {
+		got, o := assign(tc.link*95/100, tc.streams, false)
+		if !slices.Equal(got, tc.targets) || o.Frugal != tc.frugal {
+			t.Errorf("%s: %v, frugal %v; want %v, %v", tc.name, got, o.Frugal, tc.targets, tc.frugal)
+		}
+	}
+}
+
+// N5: who was asked for long packets is asked until short ones fit with ease.
+func TestFrugalEndsWithEase(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		budget   int
+		was, now bool
+	}{
+		{142_000, false, false}, {142_000, true, true}, {330_000, true, true}, {400_000, true, false}, {100_000, false, true},
+	} {
+		if _, o := assign(tc.budget, room(frugalVoice, allocate.Off), tc.was); o.Frugal != tc.now {
+			t.Errorf("%d bit/s, frugal %v: then %v", tc.budget, tc.was, o.Frugal)
+		}
+	}
+}
+
+// No layer is sent that the tile does not show, however much fits.
+func TestTheTileBoundsTheLayer(t *testing.T) {
+	t.Parallel()
+	for height, want := range map[int]int{0: 2, 90: 0, 180: 0, 200: 0, 240: 1, 360: 1, 400: 1, 500: 2, 2160: 2} {
+		s := picture(0, allocate.Off)
+		s.Height = height
+		if got, _ := assign(100_000_000, []allocate.Stream{s}, false); got[0] != want {
+			t.Errorf("a tile of %d pixels got layer %d", height, got[0])
+		}
+	}
+	// Fewer frames of the right size are not enough where all of them fit.
+	s := allocate.Stream{Height: 180, Now: allocate.Off, Layers: []allocate.Layer{{Bitrate: 60_000, Height: 180}, {Bitrate: 90_000, Height: 180}, {Bitrate: 150_000, Height: 180}, {Bitrate: 500_000, Height: 360}}}
+	if got, _ := assign(1_000_000, []allocate.Stream{s}, false); got[0] != 2 {
+		t.Errorf("layer %d", got[0])
+	}
+	if got, o := assign(100_000, []allocate.Stream{s}, false); got[0] != 1 || o.Shed != 1 || o.Wanted != 150_000 {
+		t.Errorf("layer %d, %+v", got[0], o)
+	}
+}
+
+// A budget that trembles changes nothing.
+func TestHysteresis(t *testing.T) {
+	t.Parallel()
+	now := allocate.Off
+	changes := 0
+	for i := range 100 {
+		budget := 500_000 + 30_000*(i%2)
+		got, _ := assign(budget, []allocate.Stream{picture(0, now)}, false)
+		if got[0] != now {
+			changes++
+		}
+		now = got[0]
+	}
+	if changes != 1 {
+		t.Errorf("%d changes", changes)
+	}
+}
+
+// Whatever comes in: within the budget but for the one voice, in order, never a
+// layer that is not there.
+func TestAssignHoldsItsPromises(t *testing.T) {
+	t.Parallel()
+	chance := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		streams := make([]allocate.Stream, chance.IntN(12))
+		for i := range streams {
+			s := allocate.Stream{Voice: chance.IntN(2) == 0, Rank: chance.IntN(4), Height: chance.IntN(800)}
+			for range chance.IntN(4) {
+				s.Layers = append(s.Layers, allocate.Layer{Bitrate: 10_000 + chance.IntN(400_000), Height: chance.IntN(3) * 200})
+			}
+			slices.SortFunc(s.Layers, func(a, b allocate.Layer) int { return a.Bitrate - b.Bitrate })
+			s.Now = chance.IntN(len(s.Layers)+1) - 1
+			streams[i] = s
+		}
+		budget := 1 + chance.IntN(1_500_000)
+		targets, o := assign(budget, streams, chance.IntN(2) == 0)
+		spent, voices, firstVoice, anyPicture, voiceShed := 0, 0, 0, false, false
+		for i, target := range targets {
+			s := streams[i]
+			if target < allocate.Off || target >= len(s.Layers) {
+				t.Fatalf("layer %d of %d", target, len(s.Layers))
+			}
+			if target >= 0 {
+				spent += s.Layers[target].Bitrate
+			}
+			switch {
+			case s.Voice && target >= 0:
+				voices++
+				firstVoice = s.Layers[target].Bitrate
+			case s.Voice && len(s.Layers) > 0:
+				voiceShed = true
+			case target >= 0:
+				anyPicture = true
+			}
+		}
+		if spent != o.Spent || spent > budget && !(voices == 1 && spent == firstVoice) {
+			t.Fatalf("spent %d (%d said) of %d with %d voices", spent, o.Spent, budget, voices)
+		}
+		if anyPicture && spent > budget {
+			t.Fatal("a picture is sent over the budget")
+		}
+		if voices == 0 && voiceShed {
+			t.Fatal("no voice is sent at all")
+		}
+	}
+}
+
+func TestAssignAllocatesNothing(t *testing.T) {
+	streams, targets := room(allocate.Plain, 0), make([]int, 6)
+	if n := testing.AllocsPerRun(100, func() { allocate.Assign(475_000, streams, false, targets) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkAssign(b *testing.B) {
+	streams, targets := room(allocate.Plain, 0), make([]int, 6)
+	for b.Loop() {
+		allocate.Assign(475_000, streams, false, targets)
+	}
+}
