@@ -1,147 +1,178 @@
 package sfu
 
 import (
-	"context"
-	"fmt"
+	"crypto/rand"
+	"encoding/binary"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/pion/rtcp"
-	"github.com/pion/sdp/v3"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/interceptor/pkg/twcc"
 
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/offer"
+	"kuule/sfu/port"
 )
 
+// transport is a leg's way to its peer: *port.Conn.
+type transport interface {
+	Send(out *port.Batch, header, prefix, payload []byte)
+	SendControl(out *port.Batch, compound []byte)
+	Credentials() (fragment, password string)
+	Restart() (fragment, password string)
+	Close()
+}
+
 // leg is one member's media connection: the tracks it sends and the slots on
-// which it can be sent to.
+// which it can be sent to. Its numbers (sources, mids, rids, header extensions)
+// are its own: nothing that a packet of another leg says can reach them.
 type leg struct {
+	node   *Node
 	room   interview.GroupID
 	id     interview.LegID
-	pc     *webrtc.PeerConnection
+	conn   transport
 	tracks []*track
 	slots  []*slot
+	local  uint32 // source of the node's own reports
+	uses   offer.Extensions
 
 	connected atomic.Bool
-	patience  *time.Timer // until it has to be connected
+	transport atomic.Uint32 // the last transport-wide number that was sent
 
-	mu     sync.Mutex
-	closed bool
-	done   sync.WaitGroup // of readers, which start until closed
+	answering sync.Mutex // one offer at a time
+	offered   offer.Offer
+	version   uint64
+
+	receiving  sync.Mutex // what follows belongs to who receives, and to the tick
+	allowance  bucket
+	streams    map[uint32]*stream
+	order      []*stream // in the order in which they came
+	in         incoming
+	arrivals   *twcc.Recorder // nil: the offerer takes no feedback
+	reportedAt int64
+	fedBackAt  int64
+	report     report
 }
 
-// read starts a reader unless the leg is closed.
-func (l *leg) read(f func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		l.done.Go(f)
-	}
+// incoming is one packet on its way through a leg. It is used again for the next.
+type incoming struct {
+	*port.Packet
+	stream     *stream
+	codec      offer.Codec
+	sequence   uint16 // of the media stream, also when it came as a repair
+	payload    []byte
+	descriptor []byte
 }
 
-// newLeg answers the offer. The offerer's recvonly media lines become slots, in
-// their order, so that nothing is renegotiated when people come and go.
-func (n *Node) newLeg(ctx context.Context, req media.OpenLeg) (*leg, media.LegOpened, error) {
-	lines, err := readOffer(req)
-	if err != nil {
-		return nil, media.LegOpened{}, err
-	}
-	pc, err := n.api.NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		return nil, media.LegOpened{}, fmt.Errorf("leg %s: %w", req.Leg, err)
-	}
-	l := &leg{room: req.Room, id: req.Leg, pc: pc}
-	fail := func(err error) (*leg, media.LegOpened, error) {
-		_ = pc.Close()
-		return nil, media.LegOpened{}, problem.New(problem.CodeMediaRefused, "leg %s: %w", req.Leg, err)
-	}
-	for _, line := range lines {
-		if line.sends {
+// newLeg makes the connection for an offer. The offerer's recvonly media lines
+// become slots, in their order, so that nothing is renegotiated when people come
+// and go.
+func (n *Node) newLeg(req media.OpenLeg, o offer.Offer) (*leg, media.LegOpened, error) {
+	l := &leg{node: n, room: req.Room, id: req.Leg, offered: o, uses: o.Extensions, streams: map[uint32]*stream{}, allowance: legAllowance}
+	l.local = l.unused()
+	for i := range o.Lines {
+		line := &o.Lines[i]
+		if !line.Sends {
+			l.slots = append(l.slots, newSlot(l, line))
 			continue
 		}
-		s, err := newSlot(pc, line.mid, line.kind)
-		if err != nil {
-			return fail(err)
-		}
-		l.slots = append(l.slots, s)
-	}
-	for _, p := range req.Tracks {
-		kind := webrtc.RTPCodecTypeVideo
-		if p.Source == interview.SourceAudio {
-			kind = webrtc.RTPCodecTypeAudio
-		}
-		l.tracks = append(l.tracks, &track{id: p.Track, mid: p.Mid, kind: kind, pc: pc})
-	}
-	pc.OnTrack(func(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) { l.onTrack(pc, remote, receiver) })
-	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
-		ev := media.Event{Room: l.room, Leg: l.id}
-		switch state {
-		case webrtc.PeerConnectionStateConnected:
-			ev.State = media.LegConnected
-			l.connected.Store(true)
-			for _, s := range l.slots {
-				s.requestKey()
+		for _, p := range req.Tracks {
+			if p.Mid == line.Mid {
+				l.tracks = append(l.tracks, newTrack(l, p, line))
 			}
-		case webrtc.PeerConnectionStateDisconnected:
-			ev.State = media.LegDisconnected
-		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-			ev.State = media.LegClosed
-			l.connected.Store(false)
-			n.leave(l)
-		default:
-			return
 		}
-		n.onEvent(ev)
-	})
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: req.Offer}); err != nil {
-		return fail(err)
+		if line.TransportCC && line.Uses.Transport != 0 && l.arrivals == nil {
+			l.arrivals = twcc.NewRecorder(l.local)
+		}
 	}
-	answer, err := pc.CreateAnswer(nil)
+	conn, err := n.port.Open(req.Fingerprint, l)
 	if err != nil {
-		return fail(err)
+		return nil, media.LegOpened{}, problem.New(problem.CodeUnavailable, "leg %s: %w", req.Leg, err)
 	}
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(answer); err != nil {
-		return fail(err)
-	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return fail(ctx.Err())
-	}
-	opened := media.LegOpened{Answer: pc.LocalDescription().SDP}
-	for _, s := range l.slots {
-		if s.transceiver.Mid() != s.mid {
-			return fail(fmt.Errorf("slot %s was answered as %q", s.mid, s.transceiver.Mid()))
-		}
-		l.read(s.readFeedback)
-		opened.Slots = append(opened.Slots, media.Slot{Mid: s.mid, Kind: s.kind.String()})
+	l.conn = conn
+	opened, err := l.answer()
+	if err != nil {
+		l.close()
+		return nil, media.LegOpened{}, problem.New(problem.CodeMediaRefused, "leg %s: %w", req.Leg, err)
 	}
 	return l, opened, nil
 }
 
-// offerLine is what the node takes from one media line of an offer.
-type offerLine struct {
-	mid   string
-	kind  webrtc.RTPCodecType
-	sends bool
+// unused draws a source that this leg does not use yet.
+func (l *leg) unused() uint32 {
+	for {
+		var b [4]byte
+		_, _ = rand.Read(b[:]) // never fails
+		id := binary.BigEndian.Uint32(b[:])
+		if id != 0 && id != l.local && l.slotOf(id) == nil {
+			return id
+		}
+	}
 }
 
-// readOffer checks an offer's bounds, its fingerprint and its media lines.
-func readOffer(req media.OpenLeg) ([]offerLine, error) {
-	refuse := func(format string, args ...any) ([]offerLine, error) {
-		return nil, problem.New(problem.CodeMediaRefused, "offer: "+format, args...)
+// answer writes the answer to the newest offer.
+func (l *leg) answer() (media.LegOpened, error) {
+	l.version++
+	a := offer.Answer{
+		Session: uint64(l.local), Version: l.version,
+		Fingerprint: l.node.port.Fingerprint(), Candidates: l.node.port.Candidates(), Sources: map[string]offer.Source{},
 	}
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(req.Offer); err != nil {
+	a.Fragment, a.Password = l.conn.Credentials()
+	var opened media.LegOpened
+	for _, s := range l.slots {
+		a.Sources[s.mid] = offer.Source{Media: s.ssrc, Repair: s.repairs}
+		opened.Slots = append(opened.Slots, media.Slot{Mid: s.mid, Kind: string(s.kind)})
+	}
+	var err error
+	opened.Answer, err = offer.Write(l.offered, a)
+	return opened, err
+}
+
+// continues reports whether an offer comes from the very connection that this
+// leg is: the same peer, with the same keys, lines and tracks.
+func (l *leg) continues(req media.OpenLeg, o offer.Offer) bool {
+	l.answering.Lock()
+	defer l.answering.Unlock()
+	if !l.offered.Same(o) || len(req.Tracks) != len(l.tracks) {
+		return false
+	}
+	for _, p := range req.Tracks {
+		if t := l.track(p.Track); t == nil || t.mid != p.Mid {
+			return false
+		}
+	}
+	return true
+}
+
+// renew answers another offer of the same connection. New ICE credentials in it
+// begin a new generation of the way to it, and of nothing else.
+func (l *leg) renew(o offer.Offer) (media.LegOpened, error) {
+	l.answering.Lock()
+	defer l.answering.Unlock()
+	if o.Fragment != l.offered.Fragment {
+		l.conn.Restart()
+	}
+	l.offered = o
+	opened, err := l.answer()
+	if err != nil {
+		return opened, problem.New(problem.CodeMediaRefused, "leg %s: %w", l.id, err)
+	}
+	return opened, nil
+}
+
+// readOffer checks an offer's bounds, its fingerprint and its tracks.
+func readOffer(req media.OpenLeg) (offer.Offer, error) {
+	refuse := func(format string, args ...any) (offer.Offer, error) {
+		return offer.Offer{}, problem.New(problem.CodeMediaRefused, "offer: "+format, args...)
+	}
+	o, err := offer.Read(req.Offer)
+	if err != nil {
 		return refuse("%w", err)
 	}
-	if len(d.MediaDescriptions) > MaxSlots+MaxTracks {
-		return refuse("%d media lines", len(d.MediaDescriptions))
+	if !strings.EqualFold(o.Fingerprint, req.Fingerprint) {
+		return refuse("its fingerprint is not the statement's")
 	}
 	wanted := map[string]media.Publish{}
 	for _, t := range req.Tracks {
@@ -150,45 +181,23 @@ func readOffer(req media.OpenLeg) ([]offerLine, error) {
 		}
 		wanted[t.Mid] = t
 	}
-	session, _ := d.Attribute("fingerprint")
-	var lines []offerLine
 	slots := 0
-	seen := map[string]bool{}
-	for _, m := range d.MediaDescriptions {
-		mid, _ := m.Attribute("mid")
-		if mid == "" || seen[mid] {
-			return refuse("media line without a mid of its own")
-		}
-		seen[mid] = true
-		print, ok := m.Attribute("fingerprint")
-		if !ok {
-			print = session
-		}
-		if !strings.EqualFold(print, "sha-256 "+req.Fingerprint) {
-			return refuse("fingerprint of mid %s is not the statement's", mid)
-		}
-		line := offerLine{mid: mid, kind: webrtc.NewRTPCodecType(m.MediaName.Media)}
-		if line.kind == 0 {
-			return refuse("media %q", m.MediaName.Media)
-		}
-		_, line.sends = m.Attribute("sendonly")
-		_, receives := m.Attribute("recvonly")
-		p, published := wanted[mid]
+	for _, line := range o.Lines {
+		p, published := wanted[line.Mid]
 		switch {
-		case line.sends && !published, line.sends == receives, receives && published:
-			return refuse("mid %s must be sendonly with a track or recvonly without", mid)
-		case line.sends && (p.Source == interview.SourceAudio) != (line.kind == webrtc.RTPCodecTypeAudio):
-			return refuse("mid %s carries %s, not %s", mid, line.kind, p.Source)
-		case receives:
+		case line.Sends != published:
+			return refuse("mid %s must be sendonly with a track or recvonly without", line.Mid)
+		case line.Sends && (p.Source == interview.SourceAudio) != (line.Kind == offer.Audio):
+			return refuse("mid %s carries %s, not %s", line.Mid, line.Kind, p.Source)
+		case !line.Sends:
 			slots++
 		}
-		delete(wanted, mid)
-		lines = append(lines, line)
+		delete(wanted, line.Mid)
 	}
 	if len(wanted) > 0 || slots > MaxSlots {
 		return refuse("%d tracks have no media line, %d slots", len(wanted), slots)
 	}
-	return lines, nil
+	return o, nil
 }
 
 func (l *leg) track(id interview.TrackID) *track {
@@ -209,39 +218,109 @@ func (l *leg) slot(mid string) *slot {
 	return nil
 }
 
-func (l *leg) onTrack(pc *webrtc.PeerConnection, remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	mid := ""
-	for _, t := range pc.GetTransceivers() {
-		if t.Receiver() == receiver {
-			mid = t.Mid()
+// slotOf finds the slot that sends as a source.
+func (l *leg) slotOf(ssrc uint32) *slot {
+	for _, s := range l.slots {
+		if s.ssrc == ssrc || s.repairs == ssrc {
+			return s
 		}
 	}
-	for _, t := range l.tracks {
-		if t.mid == mid && t.kind == remote.Kind() {
-			l.read(func() { t.readFeedback(receiver) })
-			l.read(func() { t.run(remote, receiver) })
-			return
+	return nil
+}
+
+// State implements port.Handler.
+func (l *leg) State(state port.State) {
+	ev := media.Event{Room: l.room, Leg: l.id}
+	switch state {
+	case port.Connected:
+		l.connected.Store(true)
+		for _, s := range l.slots {
+			s.wantKey()
 		}
+		ev.State = media.LegConnected
+	case port.Lost:
+		ev.State = media.LegDisconnected
+	case port.Closed:
+		l.connected.Store(false)
+		l.node.leave(l)
+		return
+	}
+	l.node.onEvent(ev)
+}
+
+// Packet implements port.Handler.
+func (l *leg) Packet(out *port.Batch, p *port.Packet) {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	if !l.allowance.allow(p.At, p.Size) {
+		return
+	}
+	if id := l.uses.Transport; l.arrivals != nil && id != 0 {
+		if b := p.Header.GetExtension(id); len(b) == 2 {
+			l.arrived(p.At, binary.BigEndian.Uint16(b), p.Size)
+		}
+	}
+	s := l.streamOf(p)
+	if s == nil || !s.track.allowance.allow(p.At, p.Size) {
+		return
+	}
+	in := &l.in
+	in.Packet, in.stream, in.codec, in.sequence, in.payload, in.descriptor = p, s, s.track.types.Codec(p.Header.PayloadType), p.Header.SequenceNumber, p.Payload, nil
+	if id := s.track.uses.Descriptor; id != 0 {
+		in.descriptor = p.Header.GetExtension(id)
+	}
+	if s.arrive(in) {
+		in.stream.track.forward(out, in)
 	}
 }
 
-// close ends the connection and waits for the leg's readers.
-func (l *leg) close() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	if l.patience != nil {
-		l.patience.Stop()
+// arrived notes when a packet came, for the sender's congestion control.
+func (l *leg) arrived(at int64, sequence uint16, _ int) {
+	l.arrivals.Record(0, sequence, at/1000)
+}
+
+// feedbackEvery is how often arrivals are told.
+const feedbackEvery = 50e6
+
+// tick does what is due.
+func (l *leg) tick(at int64, out *port.Batch) {
+	if !l.connected.Load() {
+		return
 	}
+	for _, t := range l.tracks {
+		t.askKeys(at, out)
+	}
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	for _, s := range l.order {
+		s.tick(at, out)
+	}
+	if l.arrivals != nil && at-l.fedBackAt >= feedbackEvery {
+		l.fedBackAt = at
+		for _, p := range l.arrivals.BuildFeedbackPacket() {
+			if b, err := p.Marshal(); err == nil {
+				l.conn.SendControl(out, b)
+			}
+		}
+	}
+	if at-l.reportedAt >= reportEvery {
+		l.reportedAt = at
+		l.sendReports(at, out)
+	}
+}
+
+// close ends the connection and waits for it.
+func (l *leg) close() {
 	for _, t := range l.tracks {
 		t.setSubscribers(nil)
 	}
 	for _, s := range l.slots {
-		s.assign(nil)
+		s.assign(nil, media.Route{})
 	}
-	_ = l.pc.Close()
-	l.done.Wait()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	for _, s := range l.slots {
+		s.drop()
+	}
 }
-
-// sendRTCP writes feedback; a closed connection is no error of the sender's.
-func sendRTCP(pc *webrtc.PeerConnection, p rtcp.Packet) { _ = pc.WriteRTCP([]rtcp.Packet{p}) }

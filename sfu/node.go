@@ -2,7 +2,6 @@ package sfu
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,16 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/dtls/v3"
-	"github.com/pion/ice/v4"
-	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
-	"github.com/pion/webrtc/v4"
-
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/offer"
+	"kuule/sfu/port"
 )
 
 // Bounds of a node.
@@ -28,15 +22,14 @@ const (
 	MaxRoomLegs   = 64   // per room
 	MaxSlots      = 32   // per leg
 	MaxTracks     = 8    // published per leg
-	MaxOfferBytes = 128 << 10
-	repairPackets = 256              // kept of each slot for repair: over a second of the fastest picture
-	connectWithin = 30 * time.Second // a leg that is not connected by then is closed
+	MaxOfferBytes = offer.MaxBytes
+	tickEvery     = 20 * time.Millisecond
 )
 
 // Config says where a node listens.
 type Config struct {
-	// Addresses are the UDP addresses of the one media port; port 0 is chosen by
-	// the system. Loopback addresses are offered as candidates like any other.
+	// Addresses are those of the one media port, for UDP and TCP; port 0 is chosen
+	// by the system. Loopback addresses are offered as candidates like any other.
 	Addresses []netip.AddrPort
 	Log       *slog.Logger
 	// OnEvent is called when a leg's state changes, from the node's own
@@ -46,11 +39,11 @@ type Config struct {
 
 // Node is one media node. Its methods are safe for concurrent use.
 type Node struct {
-	api     *webrtc.API
-	mux     ice.UDPMux
-	conns   []net.PacketConn
+	port    *port.Port
 	log     *slog.Logger
 	onEvent func(media.Event)
+	done    chan struct{}
+	ticker  sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
@@ -61,41 +54,26 @@ type Node struct {
 
 // New binds the node's port and is ready for legs.
 func New(cfg Config) (*Node, error) {
-	if len(cfg.Addresses) == 0 {
-		return nil, errors.New("media node: no address to listen on")
+	p, err := port.Listen(port.Config{Addresses: cfg.Addresses, Log: cfg.Log})
+	if err != nil {
+		return nil, fmt.Errorf("media node: %w", err)
 	}
-	n := &Node{log: cfg.Log, onEvent: cfg.OnEvent, rooms: map[interview.GroupID]*room{}}
+	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	if n.onEvent == nil {
 		n.onEvent = func(media.Event) {}
 	}
-	var muxes []ice.UDPMux
-	for _, a := range cfg.Addresses {
-		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(a))
-		if err != nil {
-			n.Close()
-			return nil, fmt.Errorf("media node: listen on %s: %w", a, err)
-		}
-		n.conns = append(n.conns, c)
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c}))
-	}
-	n.mux = ice.NewMultiUDPMuxDefault(muxes...)
-	api, err := newAPI(n.mux)
-	if err != nil {
-		n.Close()
-		return nil, err
-	}
-	n.api = api
+	n.ticker.Go(n.tick)
 	return n, nil
 }
 
-// Addresses are the addresses the node listens on.
+// Addresses are the addresses the node listens on, over UDP and TCP.
 func (n *Node) Addresses() []net.Addr {
-	out := make([]net.Addr, len(n.conns))
-	for i, c := range n.conns {
-		out[i] = c.LocalAddr()
+	var out []net.Addr
+	for _, a := range n.port.Addresses() {
+		out = append(out, net.UDPAddrFromAddrPort(a))
 	}
 	return out
 }
@@ -103,96 +81,73 @@ func (n *Node) Addresses() []net.Addr {
 // Close ends every leg and frees the port.
 func (n *Node) Close() {
 	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return
+	}
 	n.closed = true
-	var legs []*leg
+	close(n.done)
+	legs := n.all(nil)
+	for _, r := range n.rooms {
+		r.legs = map[interview.LegID]*leg{}
+	}
+	n.mu.Unlock()
+	n.ticker.Wait()
+	var closing sync.WaitGroup
+	for _, l := range legs {
+		closing.Go(l.close)
+	}
+	closing.Wait()
+	n.tasks.Wait()
+	n.port.Close()
+}
+
+// all appends every open leg; the lock is held.
+func (n *Node) all(legs []*leg) []*leg {
 	for _, r := range n.rooms {
 		for _, l := range r.legs {
 			legs = append(legs, l)
 		}
 	}
-	for _, r := range n.rooms {
-		r.legs = map[interview.LegID]*leg{}
-	}
-	n.mu.Unlock()
-	for _, l := range legs {
-		l.close()
-	}
-	n.tasks.Wait()
-	if n.mux != nil {
-		_ = n.mux.Close()
-	}
-	for _, c := range n.conns {
-		_ = c.Close()
+	return legs
+}
+
+// tick lets every leg do what is due: reports, and what is asked for again.
+func (n *Node) tick() {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	out := n.port.NewBatch()
+	var legs []*leg
+	for {
+		select {
+		case <-n.done:
+			return
+		case <-ticker.C:
+		}
+		n.mu.Lock()
+		legs = n.all(legs[:0])
+		n.mu.Unlock()
+		at := port.Now()
+		for _, l := range legs {
+			l.tick(at, out)
+		}
+		out.Flush()
 	}
 }
 
-// newAPI registers exactly the codecs, extensions and feedback that a hearing
-// needs. Each interceptor that is left out saves its cost on every packet.
-func newAPI(mux ice.UDPMux) (*webrtc.API, error) {
-	m := &webrtc.MediaEngine{}
-	video := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
-	codecs := map[webrtc.RTPCodecType][]webrtc.RTPCodecParameters{
-		webrtc.RTPCodecTypeAudio: {
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}, PayloadType: 111},
-		},
-		webrtc.RTPCodecTypeVideo: {
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: video}, PayloadType: 96},
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=96"}, PayloadType: 97},
-		},
-	}
-	for kind, list := range codecs {
-		for _, c := range list {
-			if err := m.RegisterCodec(c, kind); err != nil {
-				return nil, fmt.Errorf("media node: %s: %w", c.MimeType, err)
-			}
-		}
-		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: "urn:ietf:params:rtp-hdrext:sdes:mid"}, kind); err != nil {
-			return nil, fmt.Errorf("media node: %w", err)
-		}
-	}
-	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: media.DependencyDescriptorURI}, webrtc.RTPCodecTypeVideo); err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-	registry := &interceptor.Registry{}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(repairPackets))
-	if err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-	generator, err := nack.NewGeneratorInterceptor()
-	if err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-	receiver, err := report.NewReceiverInterceptor()
-	if err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-	registry.Add(responder)
-	registry.Add(generator)
-	registry.Add(receiver)
-	if err := webrtc.ConfigureTWCCSender(m, registry); err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-
-	s := webrtc.SettingEngine{}
-	s.SetLite(true)
-	s.SetICEUDPMux(mux)
-	s.SetIncludeLoopbackCandidate(true)
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	// As DTLS server the node chooses the profile, and offers no other: a client
-	// that cannot do it is refused rather than served with less.
-	s.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_256_GCM)
-	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
-		return nil, fmt.Errorf("media node: %w", err)
-	}
-	s.SetICETimeouts(2*time.Second, 15*time.Second, 500*time.Millisecond)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(s)), nil
-}
-
-// OpenLeg answers a member's offer. An open leg of the same id is replaced.
-func (n *Node) OpenLeg(ctx context.Context, req media.OpenLeg) (media.LegOpened, error) {
+// OpenLeg answers a member's offer. An offer for an open leg that comes from the
+// same connection is an ICE restart: keys, numbers and slots stay. Any other
+// replaces the leg.
+func (n *Node) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, error) {
 	if err := checkOpen(req); err != nil {
 		return media.LegOpened{}, err
+	}
+	o, err := readOffer(req)
+	if err != nil {
+		return media.LegOpened{}, err
+	}
+	if l := n.leg(req.Room, req.Leg); l != nil && l.continues(req, o) {
+		return l.renew(o)
 	}
 	n.CloseLeg(media.CloseLeg{Room: req.Room, Leg: req.Leg})
 	// The place is taken before the work is done, so that a flood of offers does
@@ -200,7 +155,7 @@ func (n *Node) OpenLeg(ctx context.Context, req media.OpenLeg) (media.LegOpened,
 	if err := n.reserve(req.Room); err != nil {
 		return media.LegOpened{}, err
 	}
-	l, opened, err := n.newLeg(ctx, req)
+	l, opened, err := n.newLeg(req, o)
 	n.mu.Lock()
 	r := n.rooms[req.Room]
 	r.opening--
@@ -221,11 +176,19 @@ func (n *Node) OpenLeg(ctx context.Context, req media.OpenLeg) (media.LegOpened,
 		return media.LegOpened{}, err
 	}
 	r.legs[req.Leg] = l
-	l.patience = time.AfterFunc(connectWithin, func() { n.abandon(l) })
 	// Routes of the table that is in force may name this leg already.
 	r.apply(n.log)
 	n.mu.Unlock()
 	return opened, nil
+}
+
+func (n *Node) leg(room interview.GroupID, id interview.LegID) *leg {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.rooms[room]; r != nil {
+		return r.legs[id]
+	}
+	return nil
 }
 
 // reserve takes a place for a leg that is being opened.
@@ -252,28 +215,22 @@ func (n *Node) tidy(r *room) {
 	}
 }
 
-// leave abandons a leg from one of its own callbacks, which closing waits for.
+// leave takes out a leg whose connection is over, or never came: the door may
+// have restarted and not know of it any more. It does not wait.
 func (n *Node) leave(l *leg) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.closed {
-		n.tasks.Go(func() { n.abandon(l) })
-	}
-}
-
-// abandon closes a leg whose connection failed or never came: the door may have
-// restarted and not know of it any more.
-func (n *Node) abandon(l *leg) {
-	n.mu.Lock()
-	r := n.rooms[l.room]
-	if n.closed || r == nil || r.legs[l.id] != l || l.connected.Load() {
-		n.mu.Unlock()
+	if n.closed {
 		return
 	}
-	n.mu.Unlock()
-	n.log.Info("leg is abandoned", "leg", l.id)
-	n.CloseLeg(media.CloseLeg{Room: l.room, Leg: l.id})
-	n.onEvent(media.Event{Room: l.room, Leg: l.id, State: media.LegClosed})
+	n.tasks.Go(func() {
+		if n.leg(l.room, l.id) != l {
+			return
+		}
+		n.log.Info("leg is abandoned", "leg", l.id)
+		n.CloseLeg(media.CloseLeg{Room: l.room, Leg: l.id})
+		n.onEvent(media.Event{Room: l.room, Leg: l.id, State: media.LegClosed})
+	})
 }
 
 // CloseLeg ends a leg; a leg that is not there is no error.

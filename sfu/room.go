@@ -5,6 +5,7 @@ import (
 
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/offer"
 )
 
 // room is the set of legs between which a table forwards. It is guarded by the
@@ -20,6 +21,7 @@ type room struct {
 // apply makes the legs' fan-out lists say what the table says, and nothing else.
 func (r *room) apply(log *slog.Logger) {
 	fanout := map[*track][]*slot{}
+	routes := map[*slot]media.Route{}
 	used := map[*slot]bool{}
 	for _, route := range r.table.Routes {
 		from, to := r.legs[route.From], r.legs[route.To]
@@ -32,15 +34,21 @@ func (r *room) apply(log *slog.Logger) {
 			continue
 		}
 		used[s] = true
+		routes[s] = route
 		fanout[t] = append(fanout[t], s)
 	}
 	for _, l := range r.legs {
 		for _, t := range l.tracks {
+			for _, s := range fanout[t] {
+				if s.assign(t, routes[s]) && t.kind == offer.Video {
+					t.wanted.Store(true)
+				}
+			}
 			t.setSubscribers(fanout[t])
 		}
 		for _, s := range l.slots {
 			if !used[s] {
-				s.assign(nil)
+				s.assign(nil, media.Route{})
 			}
 		}
 	}

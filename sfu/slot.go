@@ -1,164 +1,332 @@
 package sfu
 
 import (
-	"fmt"
+	"encoding/binary"
 	"sync"
-	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
+	"sync/atomic"
 
 	"kuule/interview/media"
+	"kuule/sfu/offer"
+	"kuule/sfu/port"
+)
+
+// Clocks of what is forwarded, in ticks a second.
+const (
+	soundClock   = 48000
+	pictureClock = 90000
 )
 
 // slot is one place on which a leg is sent to. Its RTP stream is one to the
 // receiver, whatever sources follow each other on it.
 type slot struct {
-	mid         string
-	kind        webrtc.RTPCodecType
-	clock       uint32
-	transceiver *webrtc.RTPTransceiver
-	local       *webrtc.TrackLocalStaticRTP
-	pc          *webrtc.PeerConnection
+	mid     string
+	kind    offer.Kind
+	types   offer.Types
+	uses    offer.Extensions
+	leg     *leg
+	ssrc    uint32
+	repairs uint32 // source of what is sent again; 0: sent again as it was, or not at all
+	clock   uint32
 
 	mu       sync.Mutex
-	source   *track // what the table says
-	current  *track // what is being sent: differs until the key frame has come
+	source   *track  // what the table says
+	current  *stream // what is being sent: differs until the key frame has come
 	seqOff   uint16
 	tsOff    uint32
 	fnOff    uint16
-	lastSeq  uint16
-	lastTS   uint32
-	lastFN   uint16
-	lastSent time.Time
-	ddID     uint8
-	out      rtp.Packet // reused: who sends it on copies what has to be kept
-	dd       [256]byte  // its descriptor
+	last     rewritten
+	lastSent int64 // 0: never
+	repair   uint16
+	packets  uint32
+	bytes    uint32
+	kept     []kept
+	header   [maxHeader]byte
+	original [2]byte
+
+	reportNTP uint32 // of the newest sender report
+	reportAt  int64
+	loss      atomic.Uint32 // share lost at the receiver, in 1/256
+	roundTrip atomic.Int64  // nanoseconds
 }
 
-func newSlot(pc *webrtc.PeerConnection, mid string, kind webrtc.RTPCodecType) (*slot, error) {
-	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
-	if kind == webrtc.RTPCodecTypeVideo {
-		codec = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
+// rewritten is what the receiver sees of a packet: its numbers are the slot's.
+type rewritten struct {
+	sequence   uint16
+	timestamp  uint32
+	frame      uint16 // of the descriptor
+	payload    uint8  // type
+	marker     bool
+	transport  uint16
+	descriptor []byte // as the sender wrote it
+}
+
+// kept is a packet that may be asked for again.
+type kept struct {
+	rewritten
+	bytes    []byte
+	buffer   *port.Buffer
+	resentAt int64
+	times    uint8
+}
+
+// How much is kept, and how often one packet is sent again.
+const (
+	keptPictures = 128
+	keptSounds   = 32
+	resendAfter  = 15e6
+	resendTimes  = 8
+)
+
+func newSlot(l *leg, line *offer.Line) *slot {
+	s := &slot{mid: line.Mid, kind: line.Kind, types: line.Types, uses: line.Uses, leg: l, clock: soundClock}
+	s.ssrc = l.unused()
+	if s.kind == offer.Video {
+		s.clock = pictureClock
 	}
-	local, err := webrtc.NewTrackLocalStaticRTP(codec, "slot-"+mid, "kuule")
-	if err != nil {
-		return nil, fmt.Errorf("slot %s: %w", mid, err)
+	if line.Nack && s.types[offer.RTX] != 0 {
+		for s.repairs = l.unused(); s.repairs == s.ssrc; {
+			s.repairs = l.unused()
+		}
 	}
-	tr, err := pc.AddTransceiverFromTrack(local, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-	if err != nil {
-		return nil, fmt.Errorf("slot %s: %w", mid, err)
+	switch {
+	case !line.Nack:
+	case s.kind == offer.Video:
+		s.kept = make([]kept, keptPictures)
+	default:
+		s.kept = make([]kept, keptSounds)
 	}
-	return &slot{mid: mid, kind: kind, clock: codec.ClockRate, transceiver: tr, local: local, pc: pc}, nil
+	return s
 }
 
 // assign makes t the slot's source, nil leaves the slot silent; it reports
 // whether that is new.
-func (s *slot) assign(t *track) bool {
+func (s *slot) assign(t *track, _ media.Route) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := s.source != t
 	s.source = t
 	if t == nil {
 		s.current = nil
+		s.forget()
 	}
 	return changed
 }
 
-// write sends one packet of t, renumbered so that the receiver sees one stream.
-func (s *slot) write(t *track, in *rtp.Packet, dd []byte) {
+// write sends one packet of its source on, if it is to be sent.
+func (s *slot) write(out *port.Batch, p *incoming) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source != t {
+	if s.source != p.stream.track {
 		return
 	}
-	d, described := parseDescriptor(dd)
-	if s.current != t {
-		if s.kind == webrtc.RTPCodecTypeVideo && !(described && d.key && d.firstInFrame) {
-			t.requestKey()
-			return
+	w, send := s.choose(out, p)
+	if !send {
+		return
+	}
+	if s.uses.Transport != 0 {
+		w.transport = uint16(s.leg.transport.Add(1))
+	}
+	s.keep(&w, p)
+	s.emit(out, &w, p.payload)
+}
+
+// choose decides whether a packet is sent and renumbers it, so that the receiver
+// sees one stream.
+func (s *slot) choose(out *port.Batch, p *incoming) (rewritten, bool) {
+	t := p.stream.track
+	payload := s.types[p.codec]
+	if payload == 0 || p.stream != t.main.Load() {
+		return rewritten{}, false
+	}
+	d, described := parseDescriptor(p.descriptor)
+	if s.current != p.stream {
+		if s.kind == offer.Video && !(described && d.key && d.firstInFrame) {
+			t.requestKey(p.At, out)
+			return rewritten{}, false
 		}
-		s.switchTo(t, in, d)
+		s.switchTo(p, d)
 	}
-	s.out.Header = rtp.Header{
-		Version: 2, Marker: in.Marker,
-		SequenceNumber: in.SequenceNumber + s.seqOff,
-		Timestamp:      in.Timestamp + s.tsOff,
-		Extensions:     s.out.Extensions[:0],
+	w := rewritten{
+		sequence: p.sequence + s.seqOff, timestamp: p.Header.Timestamp + s.tsOff, frame: d.frameNumber + s.fnOff,
+		payload: payload, marker: p.Header.Marker,
 	}
-	s.out.Payload = in.Payload
-	if described && s.ddID != 0 {
-		copied := append(s.dd[:0], dd...)
-		setFrameNumber(copied, d.frameNumber+s.fnOff)
-		if err := s.out.SetExtension(s.ddID, copied); err != nil {
-			return
-		}
+	if described && s.uses.Descriptor != 0 {
+		w.descriptor = p.descriptor
 	}
-	if int16(s.out.SequenceNumber-s.lastSeq) > 0 || s.lastSent.IsZero() {
-		s.lastSeq, s.lastTS, s.lastFN = s.out.SequenceNumber, s.out.Timestamp, d.frameNumber+s.fnOff
+	if int16(w.sequence-s.last.sequence) > 0 || s.lastSent == 0 {
+		s.last = w
+		s.last.descriptor = nil
 	}
-	s.lastSent = time.Now()
-	_ = s.local.WriteRTP(&s.out) // a receiver that is gone is noticed by its connection
+	s.lastSent = p.At
+	return w, true
 }
 
 // switchTo continues the slot's numbering with a new source.
-func (s *slot) switchTo(t *track, in *rtp.Packet, d descriptor) {
-	if s.lastSent.IsZero() {
-		for _, e := range s.transceiver.Sender().GetParameters().HeaderExtensions {
-			if e.URI == media.DependencyDescriptorURI {
-				s.ddID = uint8(e.ID)
-			}
-		}
-	} else {
-		ticks := max(uint32(time.Since(s.lastSent).Seconds()*float64(s.clock)), 1)
-		s.seqOff = s.lastSeq + 1 - in.SequenceNumber
-		s.tsOff = s.lastTS + ticks - in.Timestamp
-		s.fnOff = s.lastFN + 1 - d.frameNumber
+func (s *slot) switchTo(p *incoming, d descriptor) {
+	if s.lastSent != 0 {
+		ticks := max(uint32((p.At-s.lastSent)/1000*int64(s.clock)/1e6), 1)
+		s.seqOff = s.last.sequence + 1 - p.sequence
+		s.tsOff = s.last.timestamp + ticks - p.Header.Timestamp
+		s.fnOff = s.last.frame + 1 - d.frameNumber
 	}
-	s.current = t
+	s.current = p.stream
+}
+
+// keep holds a packet for those who miss it.
+func (s *slot) keep(w *rewritten, p *incoming) {
+	if len(s.kept) == 0 {
+		return
+	}
+	k := &s.kept[int(w.sequence)%len(s.kept)]
+	if k.buffer != nil {
+		k.buffer.Release()
+	}
+	p.Buffer.Retain()
+	*k = kept{rewritten: *w, bytes: p.payload, buffer: p.Buffer}
+}
+
+// forget gives up what is kept; the lock is held.
+func (s *slot) forget() {
+	for i := range s.kept {
+		if b := s.kept[i].buffer; b != nil {
+			b.Release()
+		}
+		s.kept[i] = kept{}
+	}
+}
+
+// emit sends one packet. Everything that leaves a slot leaves here or as a repair.
+func (s *slot) emit(out *port.Batch, w *rewritten, payload []byte) {
+	s.packets++
+	s.bytes += uint32(len(payload))
+	s.leg.conn.Send(out, s.headerOf(w, s.ssrc, w.sequence, w.payload), nil, payload)
+}
+
+// resend answers a receiver that misses a packet: as a repair stream where there
+// is one (RFC 4588), else as the very same packet. A number that was sealed with
+// one header is never sealed with another.
+func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) == 0 {
+		return
+	}
+	k := &s.kept[int(sequence)%len(s.kept)]
+	if k.buffer == nil || k.sequence != sequence || k.times >= resendTimes || k.times > 0 && at-k.resentAt < resendAfter {
+		return
+	}
+	k.times++
+	k.resentAt = at
+	if s.repairs == 0 {
+		s.leg.conn.Send(out, s.headerOf(&k.rewritten, s.ssrc, k.sequence, k.payload), nil, k.bytes)
+		return
+	}
+	w := k.rewritten
+	if s.uses.Transport != 0 {
+		w.transport = uint16(s.leg.transport.Add(1))
+	}
+	s.repair++
+	binary.BigEndian.PutUint16(s.original[:], sequence)
+	s.leg.conn.Send(out, s.headerOf(&w, s.repairs, s.repair, s.types[offer.RTX]), s.original[:], k.bytes)
+}
+
+// maxHeader is the largest header that is written: a descriptor of any length
+// and the transport-wide number.
+const maxHeader = 12 + 4 + 2 + 255 + 2 + 2 + 3
+
+// headerOf writes the header of a packet; the lock is held. Of the sender's
+// header nothing goes through but what is rewritten here.
+func (s *slot) headerOf(w *rewritten, ssrc uint32, sequence uint16, payload uint8) []byte {
+	h := s.header[:12]
+	h[0], h[1] = 2<<6, payload
+	if w.marker {
+		h[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(h[2:], sequence)
+	binary.BigEndian.PutUint32(h[4:], w.timestamp)
+	binary.BigEndian.PutUint32(h[8:], ssrc)
+	long := len(w.descriptor) > 16 || s.uses.Descriptor > 14 || s.uses.Transport > 14
+	described := len(w.descriptor) >= 3 && len(w.descriptor) <= 255 && (!long || s.uses.Mixed)
+	if !described && s.uses.Transport == 0 {
+		return h
+	}
+	if long = long && s.uses.Mixed; long { // RFC 8285, sections 4.2 and 4.3
+		h = append(h, 0x10, 0, 0, 0)
+	} else {
+		h = append(h, 0xBE, 0xDE, 0, 0)
+	}
+	h[0] |= 0x10
+	if described {
+		h = element(h, long, s.uses.Descriptor, len(w.descriptor))
+		at := len(h)
+		h = append(h, w.descriptor...)
+		setFrameNumber(h[at:], w.frame)
+	}
+	if s.uses.Transport != 0 {
+		h = element(h, long, s.uses.Transport, 2)
+		h = binary.BigEndian.AppendUint16(h, w.transport)
+	}
+	for len(h)%4 != 0 {
+		h = append(h, 0)
+	}
+	binary.BigEndian.PutUint16(h[14:], uint16(len(h)/4-4))
+	return h
+}
+
+// element begins a header extension element of the given length.
+func element(h []byte, long bool, id uint8, length int) []byte {
+	if long {
+		return append(h, id, byte(length))
+	}
+	return append(h, id<<4|byte(length-1))
 }
 
 // writeReport sends the source's sender report on, in the slot's own terms, so
 // that the receiver can line up sound and picture.
-func (s *slot) writeReport(t *track, sr *rtcp.SenderReport) {
+func (s *slot) writeReport(from *stream, ntp uint64, timestamp uint32, at int64, out *port.Batch) {
 	s.mu.Lock()
-	if s.current != t {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.current != from {
 		return
 	}
-	out := rtcp.SenderReport{NTPTime: sr.NTPTime, RTPTime: sr.RTPTime + s.tsOff, PacketCount: sr.PacketCount, OctetCount: sr.OctetCount}
-	s.mu.Unlock()
-	encodings := s.transceiver.Sender().GetParameters().Encodings
-	if len(encodings) == 0 {
-		return
+	s.reportNTP, s.reportAt = uint32(ntp>>16), at
+	s.leg.conn.SendControl(out, senderReport(s.header[:0], s.ssrc, ntp, timestamp+s.tsOff, s.packets, s.bytes))
+}
+
+// takeReport notes how the receiver fares.
+func (s *slot) takeReport(b block, at int64) {
+	s.loss.Store(uint32(b.lost))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.lastReport != 0 && b.lastReport == s.reportNTP {
+		if trip := at - s.reportAt - int64(b.delay)*1e9/65536; trip >= 0 {
+			s.roundTrip.Store(trip)
+		}
 	}
-	out.SSRC = uint32(encodings[0].SSRC)
-	sendRTCP(s.pc, &out)
 }
 
 // requestKey asks the slot's source for a key frame.
-func (s *slot) requestKey() {
+func (s *slot) requestKey(at int64, out *port.Batch) {
 	s.mu.Lock()
 	t := s.source
 	s.mu.Unlock()
-	if t != nil && t.kind == webrtc.RTPCodecTypeVideo {
-		t.requestKey()
+	if t != nil {
+		t.requestKey(at, out)
 	}
 }
 
-// readFeedback turns the receiver's wish for a key frame into one to the source.
-func (s *slot) readFeedback() {
-	for {
-		packets, _, err := s.transceiver.Sender().ReadRTCP()
-		if err != nil {
-			return
-		}
-		for _, p := range packets {
-			switch p.(type) {
-			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				s.requestKey()
-			}
-		}
+// wantKey has the source asked for a key frame at the next tick.
+func (s *slot) wantKey() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source != nil {
+		s.source.wanted.Store(true)
 	}
+}
+
+// drop gives up what is kept.
+func (s *slot) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
 }

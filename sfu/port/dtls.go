@@ -1,0 +1,157 @@
+package port
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/srtp/v3"
+	"github.com/pion/transport/v4/packetio"
+)
+
+// profile is the only one that is offered and taken (RFC 7714).
+const profile = dtls.SRTP_AEAD_AES_256_GCM
+
+const (
+	flightEvery = 200 * time.Millisecond // a lost handshake message is sent again
+	pipeBytes   = 64 << 10               // of a handshake that may wait to be read
+)
+
+// secure agrees keys and then waits for the peer's goodbye.
+func (c *Conn) secure() {
+	err := c.handshake()
+	if err != nil {
+		c.port.log.Debug("handshake failed", "err", err)
+		c.end()
+		return
+	}
+	rest := make([]byte, 64)
+	for {
+		if _, err := c.secured.Read(rest); err != nil {
+			c.end()
+			return
+		}
+	}
+}
+
+func (c *Conn) handshake() error {
+	conn, err := dtls.ServerWithOptions(c.pipe, c.pipe.LocalAddr(),
+		dtls.WithCertificates(c.port.certificate),
+		dtls.WithSRTPProtectionProfiles(profile),
+		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithClientAuth(dtls.RequireAnyClientCert),
+		dtls.WithInsecureSkipVerifyHello(true), // the address proved itself by ICE
+		dtls.WithVerifyPeerCertificate(c.verify),
+		dtls.WithFlightInterval(flightEvery),
+	)
+	if err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return errors.Join(net.ErrClosed, conn.Close())
+	}
+	c.secured = conn
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectWithin)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	if err := c.key(conn); err != nil {
+		return err
+	}
+	c.heard.Store(Now())
+	c.mu.Lock()
+	up := !c.over
+	c.up = up
+	c.mu.Unlock()
+	if up {
+		c.handler.State(Connected)
+	}
+	return nil
+}
+
+// verify holds the peer's certificate against the fingerprint it announced.
+func (c *Conn) verify(chain [][]byte, _ [][]*x509.Certificate) error {
+	if len(chain) == 0 || subtle.ConstantTimeCompare([]byte(fingerprintOf(chain[0])), []byte(strings.ToUpper(c.print))) != 1 {
+		return errors.New("certificate is not the announced one")
+	}
+	return nil
+}
+
+// key makes the SRTP keys from the handshake's (RFC 5764).
+func (c *Conn) key(conn *dtls.Conn) error {
+	if got, is := conn.SelectedSRTPProtectionProfile(); !is || got != profile {
+		return fmt.Errorf("srtp: profile %v was agreed", got)
+	}
+	state, is := conn.ConnectionState()
+	if !is {
+		return errors.New("srtp: the handshake has no state")
+	}
+	keys := srtp.Config{Profile: srtp.ProtectionProfileAeadAes256Gcm}
+	if err := keys.ExtractSessionKeysFromDTLS(&state, false); err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
+	in, err := srtp.CreateContext(keys.Keys.RemoteMasterKey, keys.Keys.RemoteMasterSalt, keys.Profile, srtp.SRTPReplayProtection(replayKept), srtp.SRTCPReplayProtection(replayKept))
+	if err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
+	out, err := srtp.CreateContext(keys.Keys.LocalMasterKey, keys.Keys.LocalMasterSalt, keys.Profile)
+	if err != nil {
+		return fmt.Errorf("srtp: %w", err)
+	}
+	c.receiving.Lock()
+	c.in = in
+	c.receiving.Unlock()
+	c.sending.Lock()
+	c.out = out
+	c.sending.Unlock()
+	return nil
+}
+
+// pipe is the net.PacketConn on which DTLS runs: in from the port's readers,
+// out over the selected path, wherever that is by then.
+type pipe struct {
+	conn *Conn
+	in   *packetio.Buffer
+}
+
+func newPipe() *pipe {
+	p := &pipe{in: packetio.NewBuffer()}
+	p.in.SetLimitSize(pipeBytes)
+	return p
+}
+
+// receive takes one datagram; what does not fit is sent again by the peer.
+func (p *pipe) receive(b []byte) { _, _ = p.in.Write(b) }
+
+func (p *pipe) close() { _ = p.in.Close() }
+
+// anywhere stands for the peer's address, which may change.
+var anywhere = &net.UDPAddr{}
+
+func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, err := p.in.Read(b)
+	return n, anywhere, err
+}
+
+func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
+	if to := p.conn.selected.Load(); to != nil {
+		to.write(b)
+	}
+	return len(b), nil
+}
+
+func (p *pipe) Close() error                      { return p.in.Close() }
+func (p *pipe) LocalAddr() net.Addr               { return anywhere }
+func (p *pipe) SetReadDeadline(t time.Time) error { return p.in.SetReadDeadline(t) }
+func (p *pipe) SetDeadline(t time.Time) error     { return p.in.SetReadDeadline(t) }
+func (p *pipe) SetWriteDeadline(time.Time) error  { return nil }

@@ -1,0 +1,146 @@
+package port
+
+import (
+	"crypto/rand"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pion/stun/v4"
+)
+
+// credentials let a peer's checks through, for one generation of a connection
+// (RFC 8445, section 5.3).
+type credentials struct {
+	conn     *Conn
+	name     string
+	password string
+	checked  bool // a check came
+}
+
+// silentFor is how long the selected path may be silent before any other that
+// proves itself takes its place, nominated or not.
+const silentFor = 500 * time.Millisecond
+
+// name gives a connection new credentials; the port's lock is held. Those of
+// before hold until a check comes with the new ones.
+func (p *Port) name(c *Conn) *credentials {
+	n := &credentials{conn: c, name: rand.Text()[:16], password: rand.Text() + rand.Text()[:6]}
+	if len(c.names) > 1 { // a restart that nobody took up
+		delete(p.byName, c.names[1].name)
+		c.names = c.names[:1]
+	}
+	c.names = append(c.names, n)
+	p.byName[n.name] = n
+	return n
+}
+
+// Credentials are the user fragment and password of the newest generation.
+func (c *Conn) Credentials() (fragment, password string) {
+	c.port.mu.RLock()
+	defer c.port.mu.RUnlock()
+	n := c.names[len(c.names)-1]
+	return n.name, n.password
+}
+
+// Restart begins a new generation (RFC 8445, section 9): the peer may come from
+// somewhere else, keys and everything above stay.
+func (c *Conn) Restart() (fragment, password string) {
+	c.port.mu.Lock()
+	defer c.port.mu.Unlock()
+	n := c.port.name(c)
+	return n.name, n.password
+}
+
+// check answers a connectivity check as a lite agent does (RFC 8445, sections
+// 2.5 and 7.3). What is not authentic is not answered: nobody can be made a
+// target through this port.
+func (p *Port) check(at int64, b []byte, via *path) {
+	var m stun.Message
+	if stun.Decode(b, &m) != nil || m.Type != stun.BindingRequest {
+		return
+	}
+	username, err := m.Get(stun.AttrUsername)
+	if err != nil {
+		return
+	}
+	local, _, _ := strings.Cut(string(username), ":")
+	p.mu.RLock()
+	n := p.byName[local]
+	p.mu.RUnlock()
+	if n == nil || stun.MessageIntegrity(n.password).Check(&m) != nil || stun.Fingerprint.Check(&m) != nil {
+		return
+	}
+	reply := []stun.Setter{stun.NewTransactionIDSetter(m.TransactionID)}
+	if m.Contains(stun.AttrICEControlled) {
+		reply = append(reply, stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeRoleConflict)
+	} else {
+		if via = p.proved(at, n, via, m.Contains(stun.AttrUseCandidate)); via == nil {
+			return
+		}
+		reply = append(reply, stun.BindingSuccess, via.mapped())
+	}
+	reply = append(reply, stun.MessageIntegrity(n.password), stun.Fingerprint)
+	if answer, err := stun.Build(reply...); err == nil {
+		via.write(answer.Raw)
+	}
+}
+
+// proved takes a path that an authentic check came over and gives the one known
+// for its address; nil when it cannot be had.
+func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path {
+	c := n.conn
+	p.mu.RLock()
+	known := p.byAddr[via.key]
+	fresh := known == nil || known.conn != c || !n.checked
+	p.mu.RUnlock()
+	if fresh {
+		if known = p.adopt(n, via); known == nil {
+			return nil
+		}
+	}
+	c.heardBy(known, at)
+	selected := c.selected.Load()
+	switch {
+	case selected == known:
+	case nominated, selected == nil, at-selected.heard.Load() > int64(silentFor):
+		c.selected.Store(known)
+	}
+	return known
+}
+
+func (p *Port) adopt(n *credentials, via *path) *path {
+	c := n.conn
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !n.checked {
+		n.checked = true
+		for len(c.names) > 1 && c.names[0] != n { // the generations before are over
+			delete(p.byName, c.names[0].name)
+			c.names = c.names[1:]
+		}
+	}
+	if known := p.byAddr[via.key]; known != nil && known.conn == c {
+		return known
+	}
+	if _, open := p.conns[c]; !open || via.conn != nil { // one stream serves one connection
+		return nil
+	}
+	if len(c.paths) >= maxPaths {
+		c.forget()
+	}
+	via.conn = c
+	c.paths = append(c.paths, via)
+	p.byAddr[via.key] = via
+	return via
+}
+
+// mapped is the address that the peer is seen at.
+func (to *path) mapped() *stun.XORMappedAddress {
+	if to.stream != nil {
+		a := to.stream.conn.RemoteAddr().(*net.TCPAddr)
+		return &stun.XORMappedAddress{IP: a.IP, Port: a.Port}
+	}
+	a := to.name.addrPort()
+	return &stun.XORMappedAddress{IP: a.Addr().AsSlice(), Port: int(a.Port())}
+}
