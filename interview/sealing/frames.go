@@ -17,6 +17,9 @@ const frameVersion = 1
 // NoLevel is the level of a frame that has none.
 const NoLevel = 255
 
+// redundantAudio is the code of sound packed twice (package opusred).
+const redundantAudio = 4
+
 func sourceCode(s interview.Source) byte {
 	switch s {
 	case interview.SourceAudio:
@@ -36,6 +39,12 @@ func AppendFrameHeader(dst []byte, h FrameHeader) ([]byte, error) {
 	if code == 0 || h.Capture < 0 {
 		return dst, fmt.Errorf("%w: header without source or with a time before the hearing", ErrFrame)
 	}
+	if h.Redundant {
+		if h.Source != interview.SourceAudio {
+			return dst, fmt.Errorf("%w: only sound is packed twice", ErrFrame)
+		}
+		code = redundantAudio
+	}
 	dst = append(dst, frameVersion<<4|code)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Capture))
 	return append(dst, h.Level), nil
@@ -54,6 +63,8 @@ func ParseFrame(opened []byte) (FrameHeader, []byte, error) {
 		h.Source = interview.SourceVideo
 	case 3:
 		h.Source = interview.SourceScreen
+	case redundantAudio:
+		h.Source, h.Redundant = interview.SourceAudio, true
 	default:
 		return FrameHeader{}, nil, ErrFrame
 	}

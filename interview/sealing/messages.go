@@ -159,6 +159,9 @@ type FrameHeader struct {
 	Source  interview.Source
 	Capture interview.Micros
 	Level   uint8
+	// Redundant says that the frame is sound packed twice: a payload of package
+	// opusred.
+	Redundant bool
 }
 
 // FrameHeaderBytes is the length of an encoded FrameHeader.

@@ -20,7 +20,7 @@ const SOURCES = { 1: 'audio', 2: 'video', 3: 'screen' };
 const CLEAR = ['opened', 'statement', 'admission', 'roster', 'origin', 'phase', 'anchor', 'gap', 'closed'];
 const SIGNED = ['statement', 'admission', 'roster', 'origin'];
 const SEALED = ['sender-key'];
-const CAUSES = ['recorder-restarted', 'disconnected', 'disk-failed', 'queue-full', 'unauthentic', 'not-received', 'paused', 'consultation'];
+const CAUSES = ['recorder-restarted', 'disconnected', 'disk-failed', 'queue-full', 'unauthentic', 'no-key', 'not-received', 'paused', 'consultation'];
 
 // What an object holds, by name and form; "#" is a whole number, "*" is looked
 // at on its own, everything else is text.
@@ -323,7 +323,8 @@ function openFrame(keys, frame) {
   const plain = openGCM(sender.key, nonce, Buffer.concat([header, Buffer.from(frame.track)]), ciphertext);
   need(plain, 'a frame does not open under its sender key');
   need(plain.length >= 10 && plain[0] >> 4 === 1 && !(plain[1] & 0x80), 'the header inside a frame is malformed');
-  need(SOURCES[plain[0] & 15] === frame.source, 'the header inside a frame says another source');
+  // 4 is sound packed twice (RED): audio too.
+  need((SOURCES[plain[0] & 15] ?? (plain[0] === 0x14 ? 'audio' : '')) === frame.source, 'the header inside a frame says another source');
   return { capture: Number(plain.readBigInt64BE(1)), level: plain[9], codec: plain.subarray(10) };
 }
 

@@ -10,15 +10,19 @@ export interface FrameHeader {
   capture: words.Micros
   /** -dBov, 0 loud to 127 silent; 255: none. */
   level: number
+  /** Sound packed twice (RED, RFC 2198): what is sealed is the whole packet. */
+  redundant?: boolean
 }
 
 export const frameHeaderBytes = 10
 export const noLevel = 255
 const version = 1
+const redundantAudio = 4
 
 export function encodeFrame(h: FrameHeader, frame: Uint8Array): Bytes {
-  const code = sources.indexOf(h.source) + 1
-  if (code === 0 || !Number.isSafeInteger(h.capture) || h.capture < 0 || !Number.isInteger(h.level) || h.level < 0 || h.level > 255) {
+  const redundant = h.redundant === true
+  const code = redundant ? redundantAudio : sources.indexOf(h.source) + 1
+  if (code === 0 || (redundant && h.source !== 'audio') || !Number.isSafeInteger(h.capture) || h.capture < 0 || !Number.isInteger(h.level) || h.level < 0 || h.level > 255) {
     throw new SealError('frame', 'header is out of bounds')
   }
   const head = new Uint8Array(frameHeaderBytes)
@@ -34,8 +38,12 @@ export function parseFrame(opened: Bytes): { header: FrameHeader; frame: Bytes }
   const view = new DataView(opened.buffer, opened.byteOffset, frameHeaderBytes)
   const code = opened[0] & 0x0f
   const capture = view.getBigUint64(1)
-  if (opened[0] >> 4 !== version || code < 1 || code > sources.length || capture > BigInt(Number.MAX_SAFE_INTEGER)) {
+  if (opened[0] >> 4 !== version || code < 1 || code > redundantAudio || capture > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new SealError('frame', 'header is not known')
   }
-  return { header: { source: sources[code - 1], capture: Number(capture), level: opened[9] }, frame: opened.subarray(frameHeaderBytes) }
+  const redundant = code === redundantAudio
+  const source = redundant ? 'audio' : sources[code - 1]
+  const header: FrameHeader = { source, capture: Number(capture), level: opened[9] }
+  if (redundant) header.redundant = true
+  return { header, frame: opened.subarray(frameHeaderBytes) }
 }
