@@ -1,4 +1,4 @@
-// Package repair is what a media node does about lost packets: it notices them,
+// Package repair is what a media node, or a member, does about lost packets: it notices them,
 // asks for them, keeps what it has for those who ask, and decides when asking is
 // of no more use.
 //
