@@ -55,7 +55,7 @@ func (t *Types) Codec(payload uint8) Codec {
 	return None
 }
 
-// Header extensions that a node uses, by their identifiers in one offer; 0 for
+// Extensions are the header extensions that a node uses, by their identifiers in one offer; 0 for
 // those not offered.
 type Extensions struct {
 	Mid, Rid, RepairedRid, Descriptor, Transport uint8
