@@ -41,7 +41,16 @@ var access = map[string]Who{
 	"POST /api/records/{record}/outcome":                 {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/amendments/{amendment}/answer":            {Roles: []Role{RoleInterviewer}},
 
-	"POST /api/hearings/{hearing}/recording/export": {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/viewings": {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}/viewings":  {Roles: []Role{RoleInterviewer}},
+	"GET /api/viewings":                     {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/decision": {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/open":     {Roles: []Role{RoleInterviewer}},
+	"GET /api/viewings/{viewing}/outline":   {Roles: []Role{RoleInterviewer}},
+	"GET /api/viewings/{viewing}/media":     {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/heard":    {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/export":   {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/close":    {Roles: []Role{RoleInterviewer}},
 
 	"POST /api/agreements":                            {Roles: []Role{RoleSecurityOffice}},
 	"GET /api/agreements":                             {Roles: []Role{RoleSecurityOffice}},

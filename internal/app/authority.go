@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +34,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/sealing"
 	"kuule/interview/ticket"
-	"kuule/recorder/journal"
+	"kuule/interview/viewing"
 )
 
 // postureAge is how old a device's proof of state may be at the door (DESIGN
@@ -84,15 +83,6 @@ type (
 	}
 	sealAnswer struct {
 		Message string `json:"message"`
-	}
-	viewQuestion struct {
-		Viewing     string                  `json:"viewing"`
-		Case        interview.CaseID        `json:"case"`
-		Hearing     interview.HearingID     `json:"hearing"`
-		Recordings  []interview.RecordingID `json:"recordings"`
-		Purpose     string                  `json:"purpose"`
-		Certificate []byte                  `json:"certificate"`
-		Proof       signin.Proof            `json:"proof"`
 	}
 	none struct{}
 )
@@ -148,7 +138,7 @@ type authority struct {
 	deviceRoot *x509.CertPool
 
 	mu       sync.Mutex
-	viewings map[string]*viewing // by the name of the playback process
+	viewings map[string]*approved // by the name of the playback process
 }
 
 func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphrase keyring.Secret, ready func() error) error {
@@ -219,6 +209,9 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		bus.Handle(conn, "view", func(ctx context.Context, _ bus.Name, q viewQuestion) (none, error) {
 			return none{}, a.approveViewing(ctx, q)
 		}),
+		bus.Handle(conn, "view.allow", func(ctx context.Context, _ bus.Name, q allowQuestion) (allowAnswer, error) {
+			return a.allowViewing(ctx, q)
+		}),
 	); err != nil {
 		return err
 	}
@@ -230,7 +223,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 }
 
 func openAuthority(in *installation) (a *authority, devices *attestation.Authority, err error) {
-	a = &authority{viewings: map[string]*viewing{}}
+	a = &authority{viewings: map[string]*approved{}}
 	office, err := trust.Key(in.trust.OfficeKey)
 	if err != nil {
 		return nil, nil, err
@@ -356,6 +349,12 @@ func (a *authority) admitPage(ctx context.Context, q admitFacts, st sealing.Stat
 		}
 		out = append(out, sealing.AdmittedSeat{Seat: s.Seat, Participant: s.Participant, Role: s.Role, Name: name})
 	}
+	if signedIn != nil && signedIn.Role == string(interview.RoleInterviewer) {
+		// Whose hearing it is, authority knows from this admission alone.
+		if err := a.visits.meet(st.Hearing, viewing.Person(signedIn.Issuer, signedIn.Subject)); err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 
@@ -466,70 +465,4 @@ func (a *authority) cosigner(message string) (string, error) {
 		return "", fmt.Errorf("cosigning key is vouched for by another device than %s", c.DeviceID)
 	}
 	return c.Key, nil
-}
-
-// maxViewings bounds how many approvals hold at one time.
-const maxViewings = 64
-
-// viewing is an approval: the keys of one hearing's recordings, each once,
-// within the time of one viewing.
-type viewing struct {
-	key    keyring.Key
-	bounds []string // wrap contexts whose key was not given out yet
-	until  time.Time
-}
-
-// approveViewing allows one playback process the keys of one recording: asked
-// for by an interviewer who proves to be signed in, at a device that proves its
-// state now, for a written purpose (H6). The token alone is not enough: the
-// door keeps it for hours after the interviewer has gone home.
-func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
-	if q.Purpose == "" {
-		return problem.New(problem.CodePurposeNeeded, "viewing of hearing %s", q.Hearing)
-	}
-	device, err := a.devices.Device(ctx, q.Certificate)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	if _, err := a.devices.Fresh(device.DeviceID, now, postureAge); err != nil {
-		return err
-	}
-	who, err := a.people.Verify(ctx, q.Proof, device.DeviceID.String())
-	if err != nil {
-		return err
-	}
-	if who.Role != string(interview.RoleInterviewer) {
-		return problem.Refused(problem.CodeForbidden, "viewing-by-interviewer", "role %s opens no recording", who.Role)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	maps.DeleteFunc(a.viewings, func(_ string, v *viewing) bool { return !now.Before(v.until) })
-	switch {
-	case a.viewings[q.Viewing] != nil:
-		return problem.New(problem.CodeConflict, "viewing %s was approved before", q.Viewing)
-	case len(a.viewings) >= maxViewings:
-		return problem.New(problem.CodeTooFast, "%d viewings are approved already", maxViewings)
-	}
-	v := &viewing{key: keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}, until: now.Add(viewingTimeout)}
-	for _, r := range q.Recordings {
-		v.bounds = append(v.bounds, journal.WrapContext(q.Hearing, r))
-	}
-	a.viewings[q.Viewing] = v
-	// The door writes the audit event; this line is not the door's to leave out.
-	slog.Info("viewing approved", "viewing", q.Viewing, "case", q.Case, "hearing", q.Hearing, "device", device.DeviceID)
-	return nil
-}
-
-// approveUnwrap implements keyringremote.Approve.
-func (a *authority) approveUnwrap(_ context.Context, viewing string, key keyring.Key, bound string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if v := a.viewings[viewing]; v != nil && key == v.key && time.Now().Before(v.until) {
-		if i := slices.Index(v.bounds, bound); i >= 0 {
-			v.bounds = slices.Delete(v.bounds, i, i+1)
-			return nil
-		}
-	}
-	return problem.Refused(problem.CodeForbidden, "viewing-approved", "viewing %s was not approved for this key", viewing)
 }

@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"math/big"
 	"path/filepath"
 	"strings"
@@ -21,14 +20,12 @@ import (
 	"kuule/attestation/wire"
 	"kuule/internal/canon"
 	"kuule/internal/jws"
-	"kuule/internal/keyring"
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/interview"
 	"kuule/interview/agreement"
 	"kuule/interview/sealing"
 	"kuule/interview/ticket"
-	"kuule/recorder/journal"
 )
 
 // vouched is everything that must hold for authority to countersign a page, in
@@ -138,7 +135,7 @@ func newVouched(t *testing.T) *vouched {
 	t.Cleanup(func() { _ = visits.close() })
 	v.a = &authority{
 		devices: v, people: v, shelf: shelf, visits: visits, statement: testKey(t), sealing: testKey(t), bridge: v.bridge.Public(), deviceRoot: roots,
-		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]*viewing{},
+		trust: &sealing.Trust{Devices: roots, Recorders: x509.NewCertPool()}, viewings: map[string]*approved{},
 	}
 	return v
 }
@@ -412,91 +409,5 @@ func TestAuthorityCertifiesOnlyRecordersKeys(t *testing.T) {
 	c, err := x509.ParseCertificate(out.Chain[0])
 	if err != nil || c.IsCA || c.Subject.OrganizationalUnit[0] != sealing.RecorderUnit || c.NotAfter.After(time.Now().Add(recorderLifetime)) {
 		t.Errorf("certificate: %+v, %v", c.Subject, err)
-	}
-}
-
-// H6: keys of a recording are for one viewing that an interviewer, signed in at
-// an attested device, asked for with a purpose.
-func TestAViewingNeedsItsApproval(t *testing.T) {
-	t.Parallel()
-	question := func(v *vouched) viewQuestion {
-		v.who.Role = string(interview.RoleInterviewer)
-		return viewQuestion{Viewing: "view-1", Case: interview.NewCaseID(), Hearing: v.hearing, Recordings: []interview.RecordingID{interview.NewRecordingID()}, Purpose: "appeal", Certificate: v.cert.Raw, Proof: signin.Proof{IDToken: "token"}}
-	}
-	for name, c := range map[string]struct {
-		code  problem.Code
-		spoil func(*vouched, *viewQuestion)
-	}{
-		"no purpose":       {problem.CodePurposeNeeded, func(_ *vouched, q *viewQuestion) { q.Purpose = "" }},
-		"device withdrawn": {problem.CodeDeviceRevoked, func(v *vouched, _ *viewQuestion) { v.deviceErr = problem.New(problem.CodeDeviceRevoked, "test") }},
-		"device is off":    {problem.CodePostureStale, func(v *vouched, _ *viewQuestion) { v.freshErr = problem.New(problem.CodePostureStale, "test") }},
-		"not signed in":    {problem.CodeSignIn, func(v *vouched, _ *viewQuestion) { v.tokenErr = problem.New(problem.CodeSignIn, "test") }},
-		"security office":  {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleSecurityOffice) }}, // O3
-		"administrator":    {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleAdministrator) }},
-	} {
-		v := newVouched(t)
-		q := question(v)
-		c.spoil(v, &q)
-		if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(c.code, "")) {
-			t.Errorf("%s: got %v, want %s", name, err, c.code)
-		}
-	}
-	v := newVouched(t)
-	q := question(v)
-	key := keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}
-	bound := journal.WrapContext(q.Hearing, q.Recordings[0])
-	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err == nil {
-		t.Error("a key before the approval")
-	}
-	if err := v.a.approveViewing(t.Context(), q); err != nil {
-		t.Fatal(err)
-	}
-	if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(problem.CodeConflict, "")) {
-		t.Errorf("a second approval under the same name: %v", err)
-	}
-	for name, err := range map[string]error{
-		"another viewing":   v.a.approveUnwrap(t.Context(), "view-2", key, bound),
-		"another recording": v.a.approveUnwrap(t.Context(), q.Viewing, key, journal.WrapContext(q.Hearing, interview.NewRecordingID())),
-		"another case":      v.a.approveUnwrap(t.Context(), q.Viewing, keyring.Key{Case: interview.NewCaseID().String(), Kind: keyring.Recording}, bound),
-		"records key":       v.a.approveUnwrap(t.Context(), q.Viewing, keyring.Key{Case: q.Case.String(), Kind: keyring.Records}, bound),
-	} {
-		if !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); err != nil {
-		t.Errorf("an approved viewing was refused: %v", err)
-	}
-	if err := v.a.approveUnwrap(t.Context(), q.Viewing, key, bound); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
-		t.Errorf("the same key a second time: %v", err)
-	}
-}
-
-// H6: an approval is for minutes, and many of them push nobody else's away.
-func TestAnApprovalOfAViewingEnds(t *testing.T) {
-	t.Parallel()
-	v := newVouched(t)
-	v.who.Role = string(interview.RoleInterviewer)
-	q := viewQuestion{Viewing: "view-1", Case: interview.NewCaseID(), Hearing: v.hearing, Recordings: []interview.RecordingID{interview.NewRecordingID()}, Purpose: "appeal"}
-	if err := v.a.approveViewing(t.Context(), q); err != nil {
-		t.Fatal(err)
-	}
-	for i := 1; i < maxViewings; i++ {
-		q.Viewing = fmt.Sprintf("other-%d", i)
-		if err := v.a.approveViewing(t.Context(), q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	q.Viewing = "one-too-many"
-	if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(problem.CodeTooFast, "")) {
-		t.Errorf("more than %d: %v", maxViewings, err)
-	}
-	key, bound := keyring.Key{Case: q.Case.String(), Kind: keyring.Recording}, journal.WrapContext(q.Hearing, q.Recordings[0])
-	v.a.viewings["view-1"].until = time.Now()
-	if err := v.a.approveUnwrap(t.Context(), "view-1", key, bound); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
-		t.Errorf("after its minutes: %v", err)
-	}
-	if err := v.a.approveViewing(t.Context(), q); err != nil {
-		t.Errorf("the place of one that ended: %v", err)
 	}
 }

@@ -76,6 +76,7 @@ type door struct {
 	epoch    int64 // of the leases that this run of the door holds
 	saltKey  []byte
 	sealer   *caseSealer
+	viewings *viewingDesk
 	paths    *paths
 
 	mu       sync.Mutex
@@ -141,6 +142,7 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	defer cancel()
 	tasks.Go(func() { audit.Worker{DB: db, Log: d.log}.Run(background) })
 	tasks.Go(func() { d.handOverAgreements(background) })
+	tasks.Go(func() { d.viewings.run(background) })
 	return d.serve(ctx, mux, ready)
 }
 
@@ -179,6 +181,7 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if d.paths, err = newPaths(in, conn); err != nil {
 		return nil, err
 	}
+	d.viewings = newViewingDesk(d)
 	d.posture = &attestation.PostureServer{Verifier: busVerifier{conn}, Verdict: d.takeVerdict, Log: slog.Default()}
 	return d, nil
 }
@@ -243,7 +246,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	kioskbridge.Register(h, redeemer{d})
 	transcript.Register(h, d.records)
 	d.paths.register(h)
-	d.registerRecording(api)
+	d.viewings.register(api)
 	api.HandleFunc("/", noRoute)
 
 	mux := http.NewServeMux()

@@ -178,7 +178,7 @@ func (v *viewings) start(spec viewingSpec) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(v.ctx, viewingTimeout)
+	ctx, cancel := context.WithTimeout(v.ctx, viewingLife)
 	task, err := v.supervisor.Spawn(ctx, process)
 	if err != nil {
 		cancel()

@@ -19,7 +19,10 @@ import (
 // concurrent use.
 type visits struct{ db *bolt.DB }
 
-var bucketVisits = []byte("visits") // visit id -> hash of the ticket
+var (
+	bucketVisits = []byte("visits") // visit id -> hash of the ticket
+	bucketMet    = []byte("met")    // hearing and interviewer admitted to it
+)
 
 func openVisits(dir string) (*visits, error) {
 	path := filepath.Join(dir, "visits.db")
@@ -59,4 +62,29 @@ func (v *visits) use(id interview.VisitID, signed string) error {
 		}
 		return b.Put(key, []byte(mine))
 	})
+}
+
+// meet notes that an interviewer was admitted to a hearing: it is the one whose
+// recording that interviewer may open alone.
+func (v *visits) meet(h interview.HearingID, who string) error {
+	if met, err := v.met(h, who); met || err != nil {
+		return err
+	}
+	return v.db.Update(func(tx *bolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketMet)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(h.String()+"|"+who), []byte{1})
+	})
+}
+
+// met reports whether the interviewer was admitted to the hearing.
+func (v *visits) met(h interview.HearingID, who string) (met bool, err error) {
+	err = v.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketMet)
+		met = b != nil && b.Get([]byte(h.String()+"|"+who)) != nil
+		return nil
+	})
+	return met, err
 }

@@ -17,7 +17,11 @@ var types = define(
 	audit.Define("hearing.anchor", 1, "kind", "at", "wall", "mono", "epoch"),
 	audit.Define("room.join", 1, "device", "rule", "outcome"),
 	audit.Define("recording.head", 1, "recording", "seq", "head"),
-	audit.Define("recording.viewed", 1, "viewing", "purpose_hash"),
+	audit.Define("viewing.asked", 1, "viewing", "by", "approver", "purpose_hash"),
+	audit.Define("viewing.decided", 1, "viewing", "by", "decision", "expires", "reason_hash"),
+	audit.Define("recording.viewed", 2, "viewing", "by", "opening", "purpose_hash"),
+	audit.Define("recording.span", 1, "viewing", "opening", "kind", "from", "to", "begun", "ended"),
+	audit.Define("recording.exported", 1, "viewing", "by", "opening", "form"),
 	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),
 
 	audit.Define("agreement.step", 1, "agreement", "state", "revision", "generation"),

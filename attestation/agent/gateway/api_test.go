@@ -49,6 +49,7 @@ func TestEveryRouteHasAnEntry(t *testing.T) {
 		"/gw/session/resume":  {"POST", KindCall, false}, // for a page that lost it; gives nothing
 		"/gw/device":          {"GET", KindCall, true},
 		"/gw/statement":       {"POST", KindCall, true},
+		"/gw/consent":         {"POST", KindCall, true},
 		"/gw/signin":          {"GET", KindCall, true},
 		"/gw/signin/start":    {"POST", KindCall, true},
 		"/gw/signin/end":      {"POST", KindCall, true},

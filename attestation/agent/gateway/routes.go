@@ -38,6 +38,7 @@ func (g *Gateway) Routes() []Route {
 		{"/gw/session/resume", post, KindCall, false, g.postResume},
 		{"/gw/device", get, KindCall, true, g.getDevice},
 		{"/gw/statement", post, KindCall, true, g.postStatement},
+		{"/gw/consent", post, KindCall, true, g.postConsent},
 		{"/gw/signin", get, KindCall, true, g.getSignIn},
 		{"/gw/signin/start", post, KindCall, true, g.postSignInStart},
 		{"/gw/signin/end", post, KindCall, true, g.postSignInEnd},

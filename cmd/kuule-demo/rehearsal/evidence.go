@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"kuule/cmd/kuule-demo/people"
-	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/recorder/evidence"
 )
@@ -24,7 +21,10 @@ func (r *rehearsal) evidence() []step {
 		{name: "evidence bundle written", do: r.writeEvidence},
 		{name: "log cosigned, bundle verifies", do: r.verify},
 		{name: "one flipped byte is refused", do: r.flip},
+		{name: "recording opened for a written purpose", do: r.openRecording},
+		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
+		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
 	}
 }
@@ -105,41 +105,6 @@ func (r *rehearsal) flip(ctx context.Context) (string, error) {
 		_, last, _ = strings.Cut(err.Error(), "DOES NOT VERIFY: ")
 	}
 	return fmt.Sprintf("at %d places of %d bytes, each refused; the last: %.160s", len(places), len(whole), last), nil
-}
-
-func (r *rehearsal) export(ctx context.Context) (string, error) {
-	path := "/api/hearings/" + r.hearing.ID.String() + "/recording/export"
-	if r.counsel != nil {
-		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
-			return "", fmt.Errorf("counsel exports the recording: %w", orAccepted(err))
-		}
-	}
-	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); !people.IsProblem(err, problem.CodePurposeNeeded) {
-		return "", fmt.Errorf("an export without a purpose: %w", orAccepted(err))
-	}
-	page := r.interviewer.Page()
-	req, err := page.Request(ctx, http.MethodPost, path, strings.NewReader(`{"purpose":"Pöytäkirjan tarkastus (harjoitus)"}`))
-	if err != nil {
-		return "", err
-	}
-	resp, err := page.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return "", fmt.Errorf("export answered %s: %s", resp.Status, text)
-	}
-	f, err := os.Create(r.out("playback.webm"))
-	if err != nil {
-		return "", err
-	}
-	n, err := io.Copy(f, resp.Body)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes; refused: counsel, and no purpose", n), nil
 }
 
 // sound is one decoded track; its title names the roles of those who sat at it.

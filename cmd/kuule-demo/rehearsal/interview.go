@@ -46,6 +46,7 @@ type rehearsal struct {
 	killed                         time.Time            // all recorders
 	spans                          []said
 	paused                         people.Span
+	watched                        watched
 	told                           []Result // by the browsers' script
 }
 

@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"net/http"
+	"time"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/viewing"
+)
+
+type consentAnswer struct {
+	Consent string `json:"consent"`
+}
+
+// postConsent signs that the person at this device opens a recording, or allows
+// another to. Only the page can ask for it, so the server alone can open none.
+func (g *Gateway) postConsent(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Act     viewing.Act         `json:"act"`
+		Viewing string              `json:"viewing"`
+		Hearing interview.HearingID `json:"hearing"`
+		Purpose string              `json:"purpose"` // hash
+		Nonce   string              `json:"nonce"`
+	}
+	if err := read(w, r, &in); err != nil {
+		g.refuse(w, r, err)
+		return
+	}
+	c := viewing.Consent{
+		V: 1, Act: in.Act, Viewing: in.Viewing, Hearing: in.Hearing, Purpose: in.Purpose, Nonce: in.Nonce,
+		Device: g.cfg.Device.ID, IssuedAt: time.Now().Unix(),
+	}
+	if err := c.Check(); err != nil {
+		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
+		return
+	}
+	if who, _ := g.signedIn(sessionOf(r)); who == nil {
+		g.refuse(w, r, problem.New(problem.CodeSignIn, "nobody is signed in at the device"))
+		return
+	}
+	if !g.signRate.Allow() {
+		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many signatures in a short time"))
+		return
+	}
+	signed, err := g.cfg.Signer.SignStatement(c, viewing.TypeConsent)
+	if err != nil {
+		g.refuse(w, r, problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err))
+		return
+	}
+	answer(w, consentAnswer{Consent: signed})
+}

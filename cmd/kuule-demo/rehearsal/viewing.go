@@ -1,0 +1,240 @@
+package rehearsal
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"kuule/cmd/kuule-demo/people"
+	"kuule/internal/jws"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/viewing"
+)
+
+const viewingPurpose = "Pöytäkirjan tarkastus (harjoitus)"
+
+// watched is the viewing that the interviewer opened.
+type watched struct {
+	id      string
+	outline struct {
+		From  interview.Micros `json:"from"`
+		To    interview.Micros `json:"to"`
+		Done  bool             `json:"done"`
+		Lanes []struct {
+			Name   string           `json:"name"`
+			Source interview.Source `json:"source"`
+			Holes  []struct {
+				From  interview.Micros `json:"from"`
+				To    interview.Micros `json:"to"`
+				Cause string           `json:"cause"`
+			} `json:"holes"`
+		} `json:"lanes"`
+		Faults []string `json:"faults"`
+	}
+}
+
+func (r *rehearsal) consent(ctx context.Context, p *people.Person, act viewing.Act, id, purpose string) (string, error) {
+	nonce := make([]byte, 8)
+	if _, err := rand.Read(nonce); err != nil {
+		return "", err
+	}
+	var out struct {
+		Consent string `json:"consent"`
+	}
+	err := p.Call(ctx, http.MethodPost, "/gw/consent", map[string]any{
+		"act": act, "viewing": id, "hearing": r.hearing.ID, "purpose": jws.Hash(purpose), "nonce": hex.EncodeToString(nonce),
+	}, &out)
+	return out.Consent, err
+}
+
+// openRecording opens the own hearing for a written purpose, and tries what
+// must not open it.
+func (r *rehearsal) openRecording(ctx context.Context) (string, error) {
+	path := "/api/hearings/" + r.hearing.ID.String() + "/viewings"
+	if r.counsel != nil {
+		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
+			return "", fmt.Errorf("counsel opens the recording: %w", orAccepted(err))
+		}
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); !people.IsProblem(err, problem.CodePurposeNeeded) {
+		return "", fmt.Errorf("a viewing without a purpose: %w", orAccepted(err))
+	}
+	var asked struct {
+		Viewing string `json:"viewing"`
+		State   string `json:"state"`
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": viewingPurpose}, &asked); err != nil {
+		return "", err
+	}
+	r.watched.id = asked.Viewing
+	if err := r.interviewer.Call(ctx, http.MethodGet, r.watched.path("outline"), nil, nil); !people.IsProblem(err, problem.CodeNotFound) {
+		return "", fmt.Errorf("a viewing that nobody opened: %w", orAccepted(err))
+	}
+	wrong, err := r.consent(ctx, r.interviewer, viewing.ActView, asked.Viewing, "another purpose")
+	if err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("open"), map[string]string{"consent": wrong}, nil); !people.IsProblem(err, problem.CodeStatementInvalid) {
+		return "", fmt.Errorf("a consent to another purpose: %w", orAccepted(err))
+	}
+	consent, err := r.consent(ctx, r.interviewer, viewing.ActView, asked.Viewing, viewingPurpose)
+	if err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("open"), map[string]string{"consent": consent}, nil); err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("open"), map[string]string{"consent": consent}, nil); !people.IsProblem(err, problem.CodeConflict) {
+		return "", fmt.Errorf("the same consent a second time: %w", orAccepted(err))
+	}
+	for !r.watched.outline.Done {
+		if err := r.interviewer.Call(ctx, http.MethodGet, r.watched.path("outline"), nil, &r.watched.outline); err != nil {
+			return "", err
+		}
+		if !r.watched.outline.Done {
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return "", err
+			}
+		}
+	}
+	o := r.watched.outline
+	if len(o.Faults) > 0 {
+		return "", fmt.Errorf("faults in the recording: %v", o.Faults)
+	}
+	return fmt.Sprintf("%d tracks over %.0f s; refused: counsel, no purpose, a consent to another purpose, the same consent twice", len(o.Lanes), seconds(o.To-o.From)), nil
+}
+
+func (w *watched) path(what string) string { return "/api/viewings/" + w.id + "/" + what }
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// seek asks for two seconds of every track at moments all over the hearing and
+// has them decoded.
+func (r *rehearsal) seek(ctx context.Context) (string, error) {
+	o := r.watched.outline
+	var times []time.Duration
+	segments := 0
+	for _, part := range []interview.Micros{1, 5, 9} {
+		from := o.From + (o.To-o.From)*part/10
+		from -= from % 1000
+		for i, l := range o.Lanes {
+			begun := time.Now()
+			b, err := r.segment(ctx, i, from, min(o.To, from+2_000_000))
+			if err != nil {
+				return "", fmt.Errorf("%s at %.1f s: %w", l.Name, seconds(from), err)
+			}
+			times = append(times, time.Since(begun))
+			if l.Source == interview.SourceAudio && len(b) < 300 {
+				return "", fmt.Errorf("%s at %.1f s: %d bytes", l.Name, seconds(from), len(b))
+			}
+			segments++
+		}
+	}
+	if _, err := r.segment(ctx, 0, o.To+1, o.To+2); err == nil {
+		return "", errors.New("a moment after the end was given out")
+	}
+	slices.Sort(times)
+	return fmt.Sprintf("%d segments, the slowest in %d ms", segments, times[len(times)-1].Milliseconds()), nil
+}
+
+func (r *rehearsal) segment(ctx context.Context, lane int, from, to interview.Micros) ([]byte, error) {
+	page := r.interviewer.Page()
+	req, err := page.Request(ctx, http.MethodGet, fmt.Sprintf("%s?lane=%d&from=%d&to=%d&begin=1", r.watched.path("media"), lane, from, to), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := page.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("answered %s: %s", resp.Status, bytes.TrimSpace(b))
+	}
+	return b, err
+}
+
+func (r *rehearsal) export(ctx context.Context) (string, error) {
+	page := r.interviewer.Page()
+	req, err := page.Request(ctx, http.MethodPost, r.watched.path("export"), strings.NewReader(`{"form":"tracks"}`))
+	if err != nil {
+		return "", err
+	}
+	resp, err := page.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return "", fmt.Errorf("export answered %s: %s", resp.Status, text)
+	}
+	f, err := os.Create(r.out("playback.webm"))
+	if err != nil {
+		return "", err
+	}
+	n, err := io.Copy(f, resp.Body)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes", n), nil
+}
+
+// listened reads who was given what and when, after the viewing has ended.
+func (r *rehearsal) listened(ctx context.Context) (string, error) {
+	half := (r.watched.outline.From + r.watched.outline.To) / 2
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("heard"), map[string]any{"spans": []any{map[string]any{"from": half, "to": half + 2_000_000}}}, nil); err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("close"), nil, nil); err != nil {
+		return "", err
+	}
+	if _, err := r.segment(ctx, 0, half, half+1_000_000); err == nil {
+		return "", errors.New("a viewing that was closed still gives out")
+	}
+	var list struct {
+		Viewings []struct {
+			Purpose string `json:"purpose"`
+			Asker   string `json:"asker"`
+			Spans   []struct {
+				Kind string           `json:"kind"`
+				From interview.Micros `json:"from"`
+				To   interview.Micros `json:"to"`
+			} `json:"spans"`
+		} `json:"viewings"`
+	}
+	if err := r.interviewer.Call(ctx, http.MethodGet, "/api/hearings/"+r.hearing.ID.String()+"/viewings", nil, &list); err != nil {
+		return "", err
+	}
+	kinds := map[string]int{}
+	for _, v := range list.Viewings {
+		if v.Purpose != viewingPurpose || v.Asker == "" {
+			continue
+		}
+		for _, s := range v.Spans {
+			kinds[s.Kind]++
+		}
+	}
+	if kinds["served"] < 3 || kinds["heard"] != 1 {
+		return "", fmt.Errorf("spans on record: %v", kinds)
+	}
+	return fmt.Sprintf("%d spans given out and %d heard, with person, purpose and time", kinds["served"], kinds["heard"]), nil
+}

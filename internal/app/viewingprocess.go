@@ -1,0 +1,428 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kuule/internal/bus"
+	"kuule/internal/keyring"
+	keyringremote "kuule/internal/keyring/remote"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/recorder/journal"
+	"kuule/recorder/playback"
+)
+
+type (
+	// viewingSpec is what a playback process is started for.
+	viewingSpec struct {
+		Viewing    string                  `json:"viewing"` // the opening's name
+		Case       interview.CaseID        `json:"case"`
+		Hearing    interview.HearingID     `json:"hearing"`
+		Recordings []interview.RecordingID `json:"recordings"` // in the order of their beginning
+	}
+	viewSegment struct {
+		Lane   int              `json:"lane"`
+		From   interview.Micros `json:"from"`
+		To     interview.Micros `json:"to"`
+		Begin  bool             `json:"begin"`
+		Offset int64            `json:"offset"`
+	}
+	viewExport struct {
+		Form   string `json:"form"`           // tracks: all in one file; lane: one of them
+		Lane   int    `json:"lane,omitempty"` // of form lane
+		Offset int64  `json:"offset,omitempty"`
+	}
+	viewPiece struct {
+		Data  []byte           `json:"data"`
+		From  interview.Micros `json:"from"`
+		Ready bool             `json:"ready"` // false: still being made
+		End   bool             `json:"end"`
+	}
+	viewOutline struct {
+		From     interview.Micros `json:"from"`
+		To       interview.Micros `json:"to"`
+		Surveyed interview.Micros `json:"surveyed"`
+		Done     bool             `json:"done"`
+		Step     interview.Micros `json:"step"` // of the loudness
+		Lanes    []viewLane       `json:"lanes"`
+		Phases   []viewPhase      `json:"phases"`
+		Faults   []string         `json:"faults"`
+		Unopened int64            `json:"unopened"` // frames that no key here opens
+	}
+	viewLane struct {
+		Name   string           `json:"name"`
+		Roles  []interview.Role `json:"roles"`
+		Source interview.Source `json:"source"`
+		Frames int64            `json:"frames"`
+		Width  int              `json:"width"`
+		Height int              `json:"height"`
+		Holes  []viewHole       `json:"holes"`
+		Level  []byte           `json:"level"` // loudness in −dBov plus one by step; 0: nothing there
+	}
+	viewHole struct {
+		From  interview.Micros `json:"from"`
+		To    interview.Micros `json:"to"`
+		Cause journal.Cause    `json:"cause"`
+	}
+	viewPhase struct {
+		Phase interview.Phase  `json:"phase"`
+		Cause interview.Cause  `json:"cause"`
+		Since interview.Micros `json:"since"`
+	}
+)
+
+// Forms of an export.
+const (
+	formTracks = "tracks"
+	formLane   = "lane"
+)
+
+func (q viewExport) check() error {
+	switch q.Form {
+	case formTracks, formLane:
+		return nil
+	}
+	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks or lane", q.Form)
+}
+
+// maxPoints bounds the loudness that is told of one lane.
+const maxPoints = 15_000
+
+// maxHoles bounds the holes that are told of one lane.
+const maxHoles = 2000
+
+// runPlayback is the process of one approved viewing: it gets the keys of that
+// one hearing's recordings, opens them block by block in its memory, and ends
+// when nobody asks it anything any more.
+func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec viewingSpec, ready func() error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	v := &viewer{ctx: ctx, in: in, conn: conn, spec: spec, opened: make(chan struct{}), asked: time.Now()}
+	defer v.tasks.Wait()
+	defer cancel()
+	if err := errors.Join(
+		bus.Handle(conn, "view.outline", func(ctx context.Context, _ bus.Name, _ none) (viewOutline, error) { return v.outline(ctx) }),
+		bus.Handle(conn, "view.segment", func(ctx context.Context, _ bus.Name, q viewSegment) (viewPiece, error) { return v.segment(ctx, q) }),
+		bus.Handle(conn, "view.export", func(_ context.Context, _ bus.Name, q viewExport) (viewPiece, error) { return v.export(q) }),
+	); err != nil {
+		return err
+	}
+	if err := ready(); err != nil {
+		return err
+	}
+	v.tasks.Go(v.begin)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			v.mu.Lock()
+			idle := now.Sub(v.asked) > 2*viewingIdle
+			v.mu.Unlock()
+			if idle {
+				return nil
+			}
+		}
+	}
+}
+
+// viewer is the inside of a playback process.
+type viewer struct {
+	ctx   context.Context
+	in    *installation
+	conn  *bus.Conn
+	spec  viewingSpec
+	tasks sync.WaitGroup
+
+	opened   chan struct{} // closed when session or failed is set
+	session  *playback.Session
+	journals []playback.Journal
+	failed   error
+
+	mu     sync.Mutex
+	asked  time.Time
+	giving map[viewSegment]playback.Segment // being given out in pieces
+	files  map[viewExport]*making
+}
+
+// making is a file of an export.
+type making struct {
+	file *os.File // in no folder
+	done chan struct{}
+	err  error
+}
+
+func (v *viewer) begin() {
+	recordings, journals, err := openJournals(v.ctx, v.in, v.conn, keyringremote.New(v.conn), v.spec)
+	if err != nil {
+		v.failed = err
+		close(v.opened)
+		slog.Error("viewing failed", "viewing", v.spec.Viewing, "err", err)
+		return
+	}
+	v.session, v.journals = playback.NewSession(recordings...), journals
+	close(v.opened)
+	if err := v.session.Survey(v.ctx); err != nil && v.ctx.Err() == nil {
+		slog.Error("viewing failed", "viewing", v.spec.Viewing, "err", err)
+	}
+}
+
+// ready waits until the keys have come.
+func (v *viewer) ready(ctx context.Context) (*playback.Session, error) {
+	v.mu.Lock()
+	v.asked = time.Now()
+	v.mu.Unlock()
+	select {
+	case <-v.opened:
+		return v.session, v.failed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (v *viewer) outline(ctx context.Context) (viewOutline, error) {
+	s, err := v.ready(ctx)
+	if err != nil {
+		return viewOutline{}, err
+	}
+	o, err := s.Outline()
+	if err != nil {
+		return viewOutline{}, cannotPlay(err)
+	}
+	points := int((o.To - o.From) / playback.Tick)
+	every := max(1, (points+maxPoints-1)/maxPoints)
+	out := viewOutline{
+		From: o.From, To: o.To, Surveyed: o.Surveyed, Done: o.Done, Step: playback.Tick * interview.Micros(every),
+		Lanes: []viewLane{}, Phases: []viewPhase{}, Faults: o.Faults, Unopened: o.Failed + o.Keyless,
+	}
+	for _, p := range o.Phases {
+		out.Phases = append(out.Phases, viewPhase{p.Phase, p.Cause, p.Since})
+	}
+	for _, l := range o.Lanes {
+		x := viewLane{Name: l.Name, Roles: l.Roles, Source: l.Source, Frames: l.Frames, Width: l.Width, Height: l.Height, Holes: []viewHole{}, Level: loudest(l.Level, every)}
+		for _, h := range l.Holes[:min(len(l.Holes), maxHoles)] {
+			x.Holes = append(x.Holes, viewHole(h))
+		}
+		out.Lanes = append(out.Lanes, x)
+	}
+	return out, nil
+}
+
+// loudest takes several ticks together: the smallest value that is there.
+func loudest(level []byte, every int) []byte {
+	out := make([]byte, 0, len(level)/every+1)
+	for i := 0; i < len(level); i += every {
+		var l byte
+		for _, x := range level[i:min(len(level), i+every)] {
+			if x != 0 && (l == 0 || x < l) {
+				l = x
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// cannotPlay turns what is wrong with a recording into a problem for people.
+func cannotPlay(err error) error {
+	var place *journal.PlaceError
+	switch {
+	case errors.As(err, &place):
+		return problem.New(problem.CodeEvidence, "%w", err)
+	case errors.Is(err, playback.ErrNothing):
+		return problem.New(problem.CodeNotFound, "%w", err)
+	case errors.Is(err, playback.ErrNoLane), errors.Is(err, playback.ErrRange):
+		return problem.New(problem.CodeMalformed, "%w", err)
+	}
+	return err
+}
+
+func (v *viewer) segment(ctx context.Context, q viewSegment) (viewPiece, error) {
+	s, err := v.ready(ctx)
+	if err != nil {
+		return viewPiece{}, err
+	}
+	at := q.Offset
+	q.Offset = 0
+	v.mu.Lock()
+	seg, have := v.giving[q]
+	v.mu.Unlock()
+	if !have || at == 0 {
+		if seg, err = s.Segment(ctx, q.Lane, q.From, q.To, q.Begin); err != nil {
+			return viewPiece{}, cannotPlay(err)
+		}
+	}
+	if at < 0 || at > int64(len(seg.Data)) {
+		return viewPiece{}, problem.New(problem.CodeMalformed, "offset %d", at)
+	}
+	p := viewPiece{Data: seg.Data[at:], From: seg.From, Ready: true, End: true}
+	if len(p.Data) > journalChunk {
+		p.Data, p.End = p.Data[:journalChunk], false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if p.End {
+		delete(v.giving, q)
+	} else {
+		if v.giving == nil || len(v.giving) > 16 {
+			v.giving = map[viewSegment]playback.Segment{}
+		}
+		v.giving[q] = seg
+	}
+	return p, nil
+}
+
+// export makes a file at the first question and gives it out by pieces.
+func (v *viewer) export(q viewExport) (viewPiece, error) {
+	if err := q.check(); err != nil {
+		return viewPiece{}, err
+	}
+	at := q.Offset
+	q.Offset = 0
+	v.mu.Lock()
+	v.asked = time.Now()
+	m := v.files[q]
+	if m == nil {
+		if len(v.files) >= 1 && at > 0 {
+			v.mu.Unlock()
+			return viewPiece{}, problem.New(problem.CodeConflict, "another export is under way")
+		}
+		m = &making{done: make(chan struct{})}
+		v.files = map[viewExport]*making{q: m} // one at a time: it is in memory
+		v.tasks.Go(func() { v.make(q, m) })
+	}
+	v.mu.Unlock()
+	select {
+	case <-m.done:
+	default:
+		return viewPiece{}, nil
+	}
+	if m.err != nil {
+		return viewPiece{}, cannotPlay(m.err)
+	}
+	b := make([]byte, journalChunk)
+	n, err := m.file.ReadAt(b, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return viewPiece{}, err
+	}
+	return viewPiece{Data: b[:n], Ready: true, End: errors.Is(err, io.EOF)}, nil
+}
+
+// make writes an export into a file that is in no folder: what is decrypted
+// never touches the disk, and a file that can be written at gets cues and
+// duration.
+func (v *viewer) make(q viewExport, m *making) {
+	defer close(m.done)
+	if _, m.err = v.ready(v.ctx); m.err != nil {
+		return
+	}
+	fd, err := unix.MemfdCreate("viewing", unix.MFD_CLOEXEC)
+	if err != nil {
+		m.err = fmt.Errorf("playback: %w", err)
+		return
+	}
+	m.file = os.NewFile(uintptr(fd), "viewing")
+	context.AfterFunc(v.ctx, func() { m.file.Close() })
+	n := -1
+	options := playback.Options{}
+	if q.Form == formLane {
+		options.Only = func(playback.Lane) bool { n++; return n == q.Lane }
+	}
+	_, m.err = playback.Export(v.ctx, m.file, options, v.journals...)
+	if m.err != nil {
+		slog.Error("export failed", "viewing", v.spec.Viewing, "err", m.err)
+	}
+}
+
+// openJournals gets the keys of a viewing's recordings and the files to read.
+func openJournals(ctx context.Context, in *installation, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec) ([]playback.Recording, []playback.Journal, error) {
+	files, err := recordedFiles(ctx, conn, in.recorderNames(), spec.Hearing)
+	if err != nil {
+		return nil, nil, err
+	}
+	var recordings []playback.Recording
+	var journals []playback.Journal
+	for _, r := range spec.Recordings {
+		var own []recordedFile
+		var rec playback.Recording
+		for _, f := range files {
+			if f.Recording == r {
+				own = append(own, f)
+				rec.Files = append(rec.Files, playback.File{Name: f.Name, Size: f.Size, ReaderAt: remoteAt{ctx, conn, spec.Hearing, f}})
+			}
+		}
+		open := func() ([]journal.Source, func() error, error) {
+			var sources []journal.Source
+			for _, f := range own {
+				sources = append(sources, journal.Source{Name: f.Name, Reader: readRemote(ctx, conn, spec.Hearing, f)})
+			}
+			return sources, func() error { return nil }, nil
+		}
+		if rec.Key, err = recordingKey(ctx, ring, spec, r, open); err != nil {
+			return nil, nil, fmt.Errorf("recording %s: %w", r, err)
+		}
+		recordings = append(recordings, rec)
+		journals = append(journals, playback.Journal{Key: rec.Key, Open: open})
+	}
+	return recordings, journals, nil
+}
+
+// remoteAt reads a journal file of the recorder at any place.
+type remoteAt struct {
+	ctx     context.Context
+	conn    *bus.Conn
+	hearing interview.HearingID
+	file    recordedFile
+}
+
+// ReadAt implements io.ReaderAt.
+func (f remoteAt) ReadAt(b []byte, off int64) (int, error) {
+	n := 0
+	for n < len(b) {
+		r, ok := readRemote(f.ctx, f.conn, f.hearing, f.file).(*remoteFile)
+		if !ok {
+			return n, errors.New("a journal's file cannot be read at a place")
+		}
+		r.q.Offset = off + int64(n)
+		got, err := r.Read(b[n:])
+		n += got
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// recordingKey reads the wrapped data key from the journal's head and has it
+// unwrapped.
+func recordingKey(ctx context.Context, ring keyring.Keyring, spec viewingSpec, r interview.RecordingID, open func() ([]journal.Source, func() error, error)) (journal.DataKey, error) {
+	sources, _, err := open()
+	if err != nil {
+		return journal.DataKey{}, err
+	}
+	reader := journal.NewReader(sources...)
+	if _, err := reader.Next(); err != nil {
+		return journal.DataKey{}, err
+	}
+	wrapped, err := reader.Opened().DecodeWrapped()
+	if err != nil {
+		return journal.DataKey{}, err
+	}
+	secret, err := ring.Unwrap(ctx, keyring.Key{Case: spec.Case.String(), Kind: keyring.Recording}, journal.WrapContext(spec.Hearing, r), string(wrapped))
+	if err != nil {
+		return journal.DataKey{}, err
+	}
+	defer secret.Wipe()
+	return journal.ParseDataKey(secret.Bytes())
+}
