@@ -32,7 +32,8 @@ import (
 	"kuule/kiosk-bridge/kiosk"
 )
 
-const reference = "K-7H3-2Q9"
+// reference is the code on the invitation, as interview.ReferenceOf makes them.
+const reference = "ZVEB-N63P-Q"
 
 var holder = emrtdtest.Person{Surname: "ERIKSSON", GivenNames: "ANNA MARIA", DocumentNumber: "L898902C3", DateOfBirth: "740812", Sex: "F"}
 
@@ -146,7 +147,7 @@ func newWorld(t testing.TB, adjust ...func(*kioskbridge.Config)) *world {
 	now := time.Now()
 	w.booking = kioskbridge.Booking{
 		Case: interview.NewCaseID(), Hearing: interview.NewHearingID(), Participant: interview.NewParticipantID(),
-		Seat: interview.NewSeatID(), Role: interview.RoleApplicant, Purpose: interview.PurposeHearing, Terminal: interview.NewDeviceID(),
+		Seat: interview.NewSeatID(), Role: interview.RoleApplicant, Purpose: interview.PurposeHearing, Terminal: interview.NewDeviceID(), Place: "Room 2",
 		Opens: now.Add(-time.Hour), Closes: now.Add(4 * time.Hour),
 		Person: kioskbridge.Person{Surname: "Eriksson", DateOfBirth: "740812"},
 	}

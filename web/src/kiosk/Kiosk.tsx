@@ -174,7 +174,7 @@ function Languages({ onChoice }: { onChoice: () => void }) {
 function Tile({ picture, text, onPress }: { picture: Subject; text: string; onPress: () => void }) {
   return (
     <Button look="secondary" large onPress={onPress}>
-      <span className="tile">
+      <span className="service">
         <Picture of={picture} />
         {text}
       </span>
@@ -255,7 +255,9 @@ function Join({ outcome }: { outcome: Outcome }) {
       </div>
       <div>
         <dt>{t('kiosk.until')}</dt>
-        <dd dir="ltr">{time(outcome.expires)}</dd>
+        <dd>
+          <bdi>{time(outcome.expires)}</bdi>
+        </dd>
       </div>
     </dl>
   )
