@@ -2,11 +2,15 @@ package keyring
 
 import (
 	"context"
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -322,6 +326,69 @@ func (l *Local) replace(record keyRecord) error {
 	return nil
 }
 
+// signerRecord is the file of a key that signs.
+type signerRecord struct {
+	V      int    `json:"v"`
+	Name   string `json:"name"`
+	Sealed []byte `json:"sealed"` // PKCS #8
+}
+
+// Signer implements Signing. The key is opened into this process's memory.
+func (l *Local) Signer(_ context.Context, name string) (crypto.Signer, error) {
+	if err := CheckSigner(name); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	path := filepath.Join(l.folder, "sign-"+name+".json")
+	bound := "kuule keyring 1|sign|" + name
+	text, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l.makeSigner(path, name, bound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", name, err)
+	}
+	var record signerRecord
+	if err := json.Unmarshal(text, &record); err != nil || record.V != 1 {
+		return nil, fmt.Errorf("signing key %s: its file is damaged: restore it from a back-up", name)
+	}
+	der, err := open(l.root, record.Sealed, bound)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s does not open: its file was changed", name)
+	}
+	defer clear(der)
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", name, err)
+	}
+	signer, ok := key.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("signing key %s is of another kind", name)
+	}
+	return signer, nil
+}
+
+func (l *Local) makeSigner(path, name, bound string) (crypto.Signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(der)
+	text, err := json.Marshal(signerRecord{V: 1, Name: name, Sealed: seal(l.root, der, bound)})
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.WriteFile(path, text, 0o600); err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", name, err)
+	}
+	return key, nil
+}
+
 func overwrite(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -466,4 +533,8 @@ func random(size int) []byte {
 	return bytes
 }
 
-var _ Keyring = (*Local)(nil)
+// Interface guards.
+var (
+	_ Keyring = (*Local)(nil)
+	_ Signing = (*Local)(nil)
+)

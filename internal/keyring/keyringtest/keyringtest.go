@@ -2,6 +2,11 @@ package keyringtest
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -185,6 +190,71 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 			if !errors.Is(err, keyring.ErrDestroyed) {
 				t.Errorf("%s: got %v, want ErrDestroyed", name, err)
 			}
+		}
+	})
+	t.Run("of a batch each item has its own outcome", func(t *testing.T) {
+		ring := ready(t)
+		items := []keyring.Wrapped{
+			{Context: "rec_1", Text: wrap(t, ring, "rec_1", "first")},
+			{Context: "rec_2", Text: wrap(t, ring, "rec_1", "bound elsewhere")},
+			{Context: "rec_3", Text: "no wrapped text"},
+			{Context: "rec_4", Text: wrap(t, ring, "rec_4", "last")},
+		}
+		if err := ring.Rotate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // what was rewrapped is rewrapped again
+			done, err := keyring.RewrapAll(t.Context(), ring, key, items)
+			if err != nil || len(done) != len(items) {
+				t.Fatalf("%d of %d, %v", len(done), len(items), err)
+			}
+			for i, want := range []string{"first", "", "", "last"} {
+				if want == "" {
+					if !errors.Is(done[i].Err, keyring.ErrUnwrap) || done[i].Text != "" {
+						t.Errorf("item %d: got %q, %v", i, done[i].Text, done[i].Err)
+					}
+					continue
+				}
+				if done[i].Err != nil {
+					t.Fatalf("item %d: %v", i, done[i].Err)
+				}
+				wantOpens(t, ring, items[i].Context, done[i].Text, want)
+				items[i].Text = done[i].Text
+			}
+		}
+		bad, err := keyring.RewrapAll(t.Context(), ring, key, items[1:3])
+		if err != nil || bad[0].Err == nil || bad[1].Err == nil {
+			t.Errorf("a batch of nothing good: %+v, %v", bad, err)
+		}
+	})
+	t.Run("a signing key stays the same and signs", func(t *testing.T) {
+		ring := fresh(t)
+		signing, ok := ring.(keyring.Signing)
+		if !ok {
+			t.Fatal("the ring keeps no signing keys")
+		}
+		digest := sha256.Sum256([]byte("what is signed"))
+		var public *ecdsa.PublicKey
+		for range 2 {
+			signer, err := signing.Signer(t.Context(), "sealing")
+			if err != nil {
+				t.Fatal(err)
+			}
+			key, ok := signer.Public().(*ecdsa.PublicKey)
+			if !ok || key.Curve != elliptic.P256() || (public != nil && !key.Equal(public)) {
+				t.Fatalf("public half is %T, or another one", signer.Public())
+			}
+			public = key
+			signature, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+			if err != nil || !ecdsa.VerifyASN1(public, digest[:], signature) {
+				t.Fatalf("signature: %v", err)
+			}
+		}
+		if other, err := signing.Signer(t.Context(), "other"); err != nil || public.Equal(other.Public()) {
+			t.Errorf("another name's key: %v", err)
+		}
+		if _, err := signing.Signer(t.Context(), "../x"); err == nil {
+			t.Error("a path was taken for a name")
 		}
 	})
 	t.Run("keys that do not exist, exist already or have no proper name", func(t *testing.T) {
