@@ -212,18 +212,21 @@ func (l *life) retry() {
 }
 
 func (l *life) take(room Room, f Frame, again bool) {
+	arrival := max(0, room.Now()-interview.Micros(time.Since(f.Arrival).Microseconds()))
 	head, codec, err := room.Open(f)
 	if errors.Is(err, sealing.ErrNoKey) {
 		// Outside the key group, as in every pause, there is no key and nothing
 		// is kept; otherwise the wrap is on its way.
-		if again {
+		switch {
+		case again:
 			l.mu.Lock()
 			l.hold(f)
 			l.mu.Unlock()
+		case l.onRecord():
+			l.missing(f, journal.CauseNoKey, arrival, arrival, 1)
 		}
 		return
 	}
-	arrival := max(0, room.Now()-interview.Micros(time.Since(f.Arrival).Microseconds()))
 	if err != nil {
 		l.missing(f, journal.CauseUnauthentic, arrival, arrival, 1)
 		return
@@ -248,6 +251,13 @@ func (l *life) take(room Room, f Frame, again bool) {
 		Arrival: arrival, Capture: head.Capture, Key: f.Source != interview.SourceAudio && len(codec) > 0 && codec[0]&1 == 0, // RFC 6386 section 9.1
 		Lost: lost, Sealed: f.Sealed,
 	})
+}
+
+// onRecord reports whether every frame is meant to be kept.
+func (l *life) onRecord() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase.Phase == interview.PhaseOnRecord
 }
 
 // count tells how many counters of the track were skipped before this frame,

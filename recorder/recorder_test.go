@@ -218,8 +218,8 @@ func open(t testing.TB, w *journaltest.World, change ...func(*recorder.Config)) 
 		if l == nil {
 			return false
 		}
-		_, n := l.beat()
-		return n > 0
+		b, _ := l.beat()
+		return b.State == interview.RecorderRecording
 	})
 	return r, j, keys, cfg.Folder
 }

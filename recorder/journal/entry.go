@@ -124,6 +124,7 @@ const (
 	CauseRestarted    Cause = "recorder-restarted" // the process ended without closing
 	CauseQueueFull    Cause = "queue-full"         // the disk did not follow
 	CauseUnauthentic  Cause = "unauthentic"        // frames that did not open
+	CauseNoKey        Cause = "no-key"             // frames under a key that never came
 	CauseNotReceived  Cause = "not-received"       // counters that never came
 	CausePaused       Cause = "paused"             // outside the key group
 	CauseConsultation Cause = "consultation"       // outside the key group
@@ -185,7 +186,7 @@ func (e Entry) SenderKey() (SenderKey, error) {
 		return SenderKey{}, fmt.Errorf("entry %s is no sender key", e.Type)
 	}
 	// What canon says of a text that does not read may quote it: not here.
-	if err := canon.Unmarshal(e.Body, &b); err != nil {
+	if err := exact(e.Body, &b); err != nil {
 		return SenderKey{}, errors.New("entry sender-key: malformed")
 	}
 	key, err := base64.RawURLEncoding.DecodeString(b.Key)

@@ -65,6 +65,11 @@ func (b *Block) Open(key DataKey) ([]Frame, []Entry, error) {
 		return nil, nil, &PlaceError{b.File, b.Offset, b.Head.Seq, err}
 	}
 	frames, entries, err := decodeSealed(plain, b.Head.From)
+	for _, e := range entries {
+		if err == nil {
+			err = e.check()
+		}
+	}
 	if err == nil && int64(len(frames)) != b.Head.Frames {
 		err = fmt.Errorf("%w: %d frames, the head says %d", ErrMalformed, len(frames), b.Head.Frames)
 	}
@@ -219,6 +224,9 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 	r.partial = r.partial || r.adopt
 	r.frames += b.Head.Frames
 	for i, e := range entries {
+		if err := e.check(); err != nil {
+			return nil, err
+		}
 		switch {
 		case e.Type == EntryOpened && (r.next != 0 || i != 0):
 			return nil, fmt.Errorf("%w: a second opening", ErrMalformed)
