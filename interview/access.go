@@ -30,6 +30,8 @@ var access = map[string]Who{
 	"POST /api/paths":       {AnyDevice: true},
 	"POST /api/paths/probe": {AnyDevice: true},
 
+	"GET /api/hearings/{hearing}/quality": {Roles: []Role{RoleInterviewer}},
+
 	"GET /api/hearings/{hearing}/transcript":             {Roles: []Role{RoleInterviewer}},
 	"PUT /api/hearings/{hearing}/utterances/{utterance}": {Roles: []Role{RoleInterviewer}},
 	"POST /api/hearings/{hearing}/records":               {Roles: []Role{RoleInterviewer}},

@@ -37,6 +37,7 @@ import (
 	"kuule/interview/agreement"
 	"kuule/interview/ledger"
 	"kuule/interview/media"
+	"kuule/interview/quality"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtd"
 	"kuule/recorder"
@@ -78,6 +79,7 @@ type door struct {
 	sealer   *caseSealer
 	viewings *viewingDesk
 	paths    *paths
+	quality  *quality.Keeper
 
 	mu       sync.Mutex
 	verdicts map[interview.DeviceID]attestation.Verdict
@@ -114,9 +116,10 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 		Journal: d.keeper, Audit: joinAudit{d}, Limits: signaling.Defaults, Log: slog.Default(),
 	})
 	defer d.hub.Close()
-	if _, err := bus.Subscribe(conn, bus.SFU, "leg", func(_ bus.Name, _ string, ev media.Event) { d.hub.LegEvent(ev) }); err != nil {
+	if err := d.hearLegs(); err != nil {
 		return err
 	}
+	defer d.quality.Close()
 	if _, err := bus.Subscribe(conn, bus.SFU, "hint", func(_ bus.Name, _ string, h media.Hint) { d.hub.Hint(h) }); err != nil {
 		return err
 	}
@@ -246,6 +249,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	kioskbridge.Register(h, redeemer{d})
 	transcript.Register(h, d.records)
 	d.paths.register(h)
+	d.registerQuality(h)
 	d.viewings.register(api)
 	api.HandleFunc("/", noRoute)
 

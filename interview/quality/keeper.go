@@ -82,8 +82,20 @@ func (k *Keeper) Take(q media.Quality) {
 	}
 }
 
-// Event takes the node's word on a leg's connection.
+// Event takes the node's word on a leg's connection. An event of no leg says
+// that the node began anew: every leg that it had is gone.
 func (k *Keeper) Event(ev media.Event) {
+	if ev.Leg.IsZero() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for id, t := range k.legs {
+			k.close(t)
+			if !t.changed {
+				delete(k.legs, id)
+			}
+		}
+		return
+	}
 	whose, known := k.lookup(ev.Room, ev.Leg)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -100,13 +112,17 @@ func (k *Keeper) Event(ev media.Event) {
 	case media.LegDisconnected:
 		t.disconnected(now)
 	case media.LegClosed:
-		// The node says so of its own accord: nobody hung up.
-		t.disconnected(now)
-		if len(k.away) < maxLegs {
-			k.away[away{t.Hearing, t.Device}] = t.gone
-		}
-		t.gone = time.Time{}
+		k.close(t) // the node says so of its own accord: nobody hung up
 	}
+}
+
+// close ends a leg that was lost; the lock is held.
+func (k *Keeper) close(t *tally) {
+	t.disconnected(k.now())
+	if len(k.away) < maxLegs {
+		k.away[away{t.Hearing, t.Device}] = t.gone
+	}
+	t.gone = time.Time{}
 }
 
 // tally finds or begins the sum of a leg; the lock is held.

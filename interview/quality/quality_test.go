@@ -185,10 +185,18 @@ func TestGapsAreLostTime(t *testing.T) {
 	if s.Lost()[CauseDisconnected] != 10*time.Second {
 		t.Errorf("%v", s.Lost())
 	}
+	// The media server begins anew.
+	s.event(interview.LegID{}, "node-started")
+	s.at = s.at.Add(time.Second)
+	third := s.leg(device)
+	s.report(third, nil)
+	if got := s.legs(t)[2].Causes[CauseDisconnected]; got != 3000 { // and a report's two seconds
+		t.Fatalf("after a restart of the node: %d", got)
+	}
 	// Another device did not lose anything by it.
 	other := s.leg(interview.NewDeviceID())
 	s.report(other, nil)
-	if got := s.legs(t)[2]; got.Lost != 0 {
+	if got := s.legs(t)[3]; got.Lost != 0 {
 		t.Errorf("%+v", got)
 	}
 }
