@@ -197,27 +197,6 @@ func (l *leg) sendReports(at int64, out *port.Batch) {
 	}
 }
 
-// nack asks for packets of a source (RFC 4585, section 6.2.1).
-func (r *report) nack(local, source uint32, list []uint16) []byte {
-	b := control(r.b[:0], formatNack, typeTransport, local)
-	b = binary.BigEndian.AppendUint32(b, source)
-	for len(list) > 0 {
-		first, more := list[0], uint16(0)
-		for list = list[1:]; len(list) > 0 && list[0]-first-1 < 16; list = list[1:] {
-			more |= 1 << (list[0] - first - 1)
-		}
-		b = binary.BigEndian.AppendUint16(b, first)
-		b = binary.BigEndian.AppendUint16(b, more)
-	}
-	return finish(b, formatNack)
-}
-
-// pli asks for a key frame (RFC 4585, section 6.3.1).
-func pli(b []byte, local, source uint32) []byte {
-	b = control(b, formatPLI, typePayload, local)
-	return finish(binary.BigEndian.AppendUint32(b, source), formatPLI)
-}
-
 func senderReport(b []byte, source uint32, ntp uint64, timestamp, packets, bytes uint32) []byte {
 	b = control(b, 0, typeSenderReport, source)
 	b = binary.BigEndian.AppendUint64(b, ntp)

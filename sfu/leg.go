@@ -9,6 +9,7 @@ import (
 
 	"github.com/pion/interceptor/pkg/twcc"
 
+	"kuule/internal/descriptor"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
@@ -39,6 +40,7 @@ type leg struct {
 	uses   offer.Extensions
 
 	connected atomic.Bool
+	roundTrip atomic.Int64  // nanoseconds; 0: not measured yet
 	transport atomic.Uint32 // the last transport-wide number that was sent
 
 	answering sync.Mutex // one offer at a time
@@ -50,6 +52,8 @@ type leg struct {
 	streams    map[uint32]*stream
 	order      []*stream // in the order in which they came
 	in         incoming
+	frame      descriptor.Descriptor // of the packet that is being received
+	missing    [maxAsked]uint16
 	arrivals   *twcc.Recorder // nil: the offerer takes no feedback
 	reportedAt int64
 	fedBackAt  int64
@@ -64,6 +68,7 @@ type incoming struct {
 	sequence   uint16 // of the media stream, also when it came as a repair
 	payload    []byte
 	descriptor []byte
+	frame      *descriptor.Descriptor // what it says; nil: there is none
 }
 
 // newLeg makes the connection for an offer. The offerer's recvonly media lines
@@ -120,7 +125,7 @@ func (l *leg) answer() (media.LegOpened, error) {
 		Fingerprint: l.node.port.Fingerprint(), Candidates: l.node.port.Candidates(), Sources: map[string]offer.Source{},
 	}
 	a.Fragment, a.Password = l.conn.Credentials()
-	var opened media.LegOpened
+	opened := media.LegOpened{Leg: l.id}
 	for _, s := range l.slots {
 		a.Sources[s.mid] = offer.Source{Media: s.ssrc, Repair: s.repairs}
 		opened.Slots = append(opened.Slots, media.Slot{Mid: s.mid, Kind: string(s.kind)})
@@ -266,12 +271,22 @@ func (l *leg) Packet(out *port.Batch, p *port.Packet) {
 	}
 	in := &l.in
 	in.Packet, in.stream, in.codec, in.sequence, in.payload, in.descriptor = p, s, s.track.types.Codec(p.Header.PayloadType), p.Header.SequenceNumber, p.Payload, nil
+	in.frame = nil
 	if id := s.track.uses.Descriptor; id != 0 {
 		in.descriptor = p.Header.GetExtension(id)
 	}
 	if s.arrive(in) {
 		in.stream.track.forward(out, in)
 	}
+	in.stream.ask(p.At, out)
+}
+
+// trip is the round trip to the peer in nanoseconds, measured or assumed.
+func (l *leg) trip() int64 {
+	if trip := l.roundTrip.Load(); trip > 0 {
+		return trip
+	}
+	return assumedTrip
 }
 
 // arrived notes when a packet came, for the sender's congestion control.

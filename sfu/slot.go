@@ -5,7 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"kuule/internal/descriptor"
 	"kuule/interview/media"
+	"kuule/sfu/layer"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -29,13 +31,9 @@ type slot struct {
 	clock   uint32
 
 	mu       sync.Mutex
-	source   *track  // what the table says
-	current  *stream // what is being sent: differs until the key frame has come
-	seqOff   uint16
-	tsOff    uint32
-	fnOff    uint16
-	last     rewritten
-	lastSent int64 // 0: never
+	source   *track // what the table says
+	selector *layer.Selector
+	arriving layer.Packet
 	repair   uint16
 	packets  uint32
 	bytes    uint32
@@ -80,8 +78,10 @@ const (
 func newSlot(l *leg, line *offer.Line) *slot {
 	s := &slot{mid: line.Mid, kind: line.Kind, types: line.Types, uses: line.Uses, leg: l, clock: soundClock}
 	s.ssrc = l.unused()
+	s.selector = layer.NewAudio(soundWindow)
 	if s.kind == offer.Video {
 		s.clock = pictureClock
+		s.selector = layer.NewVideo(pictureWindow)
 	}
 	if line.Nack && s.types[offer.RTX] != 0 {
 		for s.repairs = l.unused(); s.repairs == s.ssrc; {
@@ -98,18 +98,43 @@ func newSlot(l *leg, line *offer.Line) *slot {
 	return s
 }
 
+// How many packets back a late one still finds its number.
+const (
+	pictureWindow = 256
+	soundWindow   = 64
+	// smallTile is the height in pixels of a tile for which the smallest layer
+	// does while nothing is known of the link.
+	smallTile = 240
+)
+
 // assign makes t the slot's source, nil leaves the slot silent; it reports
 // whether that is new.
-func (s *slot) assign(t *track, _ media.Route) bool {
+func (s *slot) assign(t *track, route media.Route) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := s.source != t
 	s.source = t
-	if t == nil {
-		s.current = nil
+	if changed {
+		s.selector.Replace()
+	}
+	switch {
+	case t == nil:
 		s.forget()
+	case route.Off:
+		s.selector.Aim(layer.Target{Layer: layer.Off})
+	case route.Height > 0 && route.Height <= smallTile:
+		s.selector.Aim(layer.Target{Layer: 0, Temporal: layer.AllTemporal})
+	default:
+		s.selector.Aim(layer.Target{Layer: layer.Top, Temporal: layer.AllTemporal})
 	}
 	return changed
+}
+
+// aim sets which of the source's layers is to be sent.
+func (s *slot) aim(t layer.Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.selector.Aim(t)
 }
 
 // write sends one packet of its source on, if it is to be sent.
@@ -119,12 +144,16 @@ func (s *slot) write(out *port.Batch, p *incoming) {
 	if s.source != p.stream.track {
 		return
 	}
-	w, send := s.choose(out, p)
-	if !send {
+	w, action := s.choose(out, p)
+	if action == layer.Drop {
 		return
 	}
 	if s.uses.Transport != 0 {
 		w.transport = uint16(s.leg.transport.Add(1))
+	}
+	if action == layer.Fill {
+		s.emit(out, &w, nil)
+		return
 	}
 	s.keep(&w, p)
 	s.emit(out, &w, p.payload)
@@ -132,44 +161,28 @@ func (s *slot) write(out *port.Batch, p *incoming) {
 
 // choose decides whether a packet is sent and renumbers it, so that the receiver
 // sees one stream.
-func (s *slot) choose(out *port.Batch, p *incoming) (rewritten, bool) {
-	t := p.stream.track
+func (s *slot) choose(out *port.Batch, p *incoming) (rewritten, layer.Action) {
 	payload := s.types[p.codec]
-	if payload == 0 || p.stream != t.main.Load() {
-		return rewritten{}, false
+	if payload == 0 {
+		return rewritten{}, layer.Drop
 	}
-	d, described := parseDescriptor(p.descriptor)
-	if s.current != p.stream {
-		if s.kind == offer.Video && !(described && d.key && d.firstInFrame) {
-			t.requestKey(p.At, out)
-			return rewritten{}, false
+	s.arriving = layer.Packet{
+		Layer: p.stream.layer, Sequence: p.sequence, Timestamp: p.Header.Timestamp, At: p.At,
+		Descriptor: p.frame, Empty: len(p.payload) == 0,
+	}
+	var place layer.Rewritten
+	action := s.selector.Take(&s.arriving, &place)
+	if want, yes := s.selector.Wants(); yes {
+		p.stream.track.requestKey(want, p.At, out)
+	}
+	w := rewritten{sequence: place.Sequence, timestamp: place.Timestamp, frame: place.Frame, payload: payload}
+	if action == layer.Send {
+		w.marker = p.Header.Marker
+		if s.uses.Descriptor != 0 {
+			w.descriptor = p.descriptor
 		}
-		s.switchTo(p, d)
 	}
-	w := rewritten{
-		sequence: p.sequence + s.seqOff, timestamp: p.Header.Timestamp + s.tsOff, frame: d.frameNumber + s.fnOff,
-		payload: payload, marker: p.Header.Marker,
-	}
-	if described && s.uses.Descriptor != 0 {
-		w.descriptor = p.descriptor
-	}
-	if int16(w.sequence-s.last.sequence) > 0 || s.lastSent == 0 {
-		s.last = w
-		s.last.descriptor = nil
-	}
-	s.lastSent = p.At
-	return w, true
-}
-
-// switchTo continues the slot's numbering with a new source.
-func (s *slot) switchTo(p *incoming, d descriptor) {
-	if s.lastSent != 0 {
-		ticks := max(uint32((p.At-s.lastSent)/1000*int64(s.clock)/1e6), 1)
-		s.seqOff = s.last.sequence + 1 - p.sequence
-		s.tsOff = s.last.timestamp + ticks - p.Header.Timestamp
-		s.fnOff = s.last.frame + 1 - d.frameNumber
-	}
-	s.current = p.stream
+	return w, action
 }
 
 // keep holds a packet for those who miss it.
@@ -260,7 +273,7 @@ func (s *slot) headerOf(w *rewritten, ssrc uint32, sequence uint16, payload uint
 		h = element(h, long, s.uses.Descriptor, len(w.descriptor))
 		at := len(h)
 		h = append(h, w.descriptor...)
-		setFrameNumber(h[at:], w.frame)
+		descriptor.SetFrame(h[at:], w.frame)
 	}
 	if s.uses.Transport != 0 {
 		h = element(h, long, s.uses.Transport, 2)
@@ -286,11 +299,16 @@ func element(h []byte, long bool, id uint8, length int) []byte {
 func (s *slot) writeReport(from *stream, ntp uint64, timestamp uint32, at int64, out *port.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != from {
+	if s.source != from.track {
+		return
+	}
+	s.selector.Report(from.layer, ntp, timestamp)
+	timestamp, sent := s.selector.Timestamp(from.layer, timestamp)
+	if !sent {
 		return
 	}
 	s.reportNTP, s.reportAt = uint32(ntp>>16), at
-	s.leg.conn.SendControl(out, senderReport(s.header[:0], s.ssrc, ntp, timestamp+s.tsOff, s.packets, s.bytes))
+	s.leg.conn.SendControl(out, senderReport(s.header[:0], s.ssrc, ntp, timestamp, s.packets, s.bytes))
 }
 
 // takeReport notes how the receiver fares.
@@ -301,17 +319,21 @@ func (s *slot) takeReport(b block, at int64) {
 	if b.lastReport != 0 && b.lastReport == s.reportNTP {
 		if trip := at - s.reportAt - int64(b.delay)*1e9/65536; trip >= 0 {
 			s.roundTrip.Store(trip)
+			s.leg.roundTrip.Store(trip)
 		}
 	}
 }
 
-// requestKey asks the slot's source for a key frame.
+// requestKey asks the slot's source for a key frame of what the slot is sent.
 func (s *slot) requestKey(at int64, out *port.Batch) {
 	s.mu.Lock()
-	t := s.source
+	t, which := s.source, s.selector.Current()
+	if want, yes := s.selector.Wants(); yes {
+		which = want
+	}
 	s.mu.Unlock()
 	if t != nil {
-		t.requestKey(at, out)
+		t.requestKey(which, at, out)
 	}
 }
 

@@ -1,17 +1,30 @@
 package sfu
 
 import (
-	"encoding/binary"
+	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 
+	"kuule/internal/descriptor"
+	"kuule/internal/repair"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
 
-// minKeyInterval is the shortest time between two requests for a key frame to
-// one source: more would cost the sender's bandwidth and bring nothing sooner.
-const minKeyInterval = 300e6
+// How long, in nanoseconds, a missing packet is of use: pictures freeze for a
+// person from about half a second, and sound is needed as long as receivers
+// usually hold it back.
+const (
+	pictureDeadline = 400e6
+	soundDeadline   = 80e6
+	// reordered packets come by themselves
+	picturePatience = 10e6
+	soundPatience   = 5e6
+	maxAsked        = 64 // packets in one question
+
+	assumedTrip = 50e6 // the round trip while none was measured
+)
 
 // stream is one incoming source of a track: a layer, or what repairs one.
 // Everything but the key requests is guarded by its leg's receiving.
@@ -20,14 +33,16 @@ type stream struct {
 	track *track
 	ssrc  uint32
 	rid   string
-	layer int     // place among the track's rids, best first
+	layer int     // place among the track's layers, smallest first
 	of    *stream // what this one repairs; nil: it is media itself
 
-	lastKeyAsk atomic.Int64
+	losses repair.Losses
+	reader descriptor.Reader
+	counts reception
+	size   atomic.Uint32 // of the picture: width and height in 16 bits each; 0: not known
 
-	seen    window
-	missing missing
-	counts  reception
+	asking sync.Mutex
+	keys   repair.Keys
 }
 
 // streamOf finds the stream that a packet belongs to. A source that is not known
@@ -49,10 +64,12 @@ func (l *leg) streamOf(p *port.Packet) *stream {
 	l.streams[s.ssrc] = s
 	l.order = append(l.order, s)
 	if s.of == nil {
-		s.track.layers[s.layer] = s
-		if s.track.main.CompareAndSwap(nil, s) {
-			s.track.wanted.Store(true)
+		s.losses.Deadline, s.losses.Patience = soundDeadline, soundPatience
+		if s.track.kind == offer.Video {
+			s.losses.Deadline, s.losses.Patience = pictureDeadline, picturePatience
 		}
+		s.track.layers[s.layer].Store(s)
+		s.track.wanted.Store(true)
 	}
 	return s
 }
@@ -69,7 +86,7 @@ func (l *leg) announcedStream(p *port.Packet) *stream {
 			if s.of = l.streams[a.repairs]; s.of == nil {
 				return nil // a probe before anything that it could repair
 			}
-		} else if t.layers[0] != nil {
+		} else if t.stream(0) != nil {
 			return nil // a second stream that claims to be this track
 		}
 		return s
@@ -93,12 +110,13 @@ func (l *leg) namedStream(p *port.Packet) *stream {
 		name = extension(p, uses.RepairedRid)
 	}
 	if len(t.rids) > 0 {
-		if s.layer = slices.Index(t.rids, string(name)); s.layer < 0 {
+		at := slices.Index(t.rids, string(name))
+		if at < 0 {
 			return nil
 		}
-		s.rid = t.rids[s.layer]
+		s.layer, s.rid = len(t.rids)-1-at, t.rids[at]
 	}
-	switch media := t.layers[s.layer]; {
+	switch media := t.stream(s.layer); {
 	case repair && media == nil:
 		return nil
 	case repair:
@@ -116,15 +134,16 @@ func extension(p *port.Packet, id uint8) []byte {
 	return p.Header.GetExtension(id)
 }
 
-// arrive notes a packet and reports whether it is to be forwarded: repairs are
-// unwrapped (RFC 4588); what is empty (padding probes) or came before is not.
+// arrive notes a packet and reports whether it is a new one: repairs are
+// unwrapped (RFC 4588); padding probes and what came before are not.
 func (s *stream) arrive(p *incoming) bool {
 	if s.of != nil {
-		if p.codec != offer.RTX || len(p.payload) <= 2 {
+		sequence, original, ok := repair.Original(p.payload)
+		if p.codec != offer.RTX || !ok {
 			return false
 		}
 		s.counts.packet(p.At, p.sequence, p.Header.Timestamp, s.clock())
-		p.sequence, p.payload = binary.BigEndian.Uint16(p.payload), p.payload[2:]
+		p.sequence, p.payload = sequence, original
 		p.stream, p.codec = s.of, offer.VP8
 		return s.of.fresh(p)
 	}
@@ -135,16 +154,29 @@ func (s *stream) arrive(p *incoming) bool {
 	return s.fresh(p)
 }
 
-// fresh reports whether a packet of the media stream is a new one.
+// fresh reports whether a packet of the media stream is a new one, and reads
+// what it says of its frame.
 func (s *stream) fresh(p *incoming) bool {
-	started, highest := s.seen.started, s.seen.highest
-	if !s.seen.first(p.sequence) {
+	if s.losses.Arrive(p.sequence, p.At) == repair.Duplicate {
 		return false
 	}
-	if started && s.track.repairs {
-		s.missing.came(p.At, highest, p.sequence)
+	p.frame = nil
+	if len(p.descriptor) == 0 {
+		return true
 	}
-	return len(p.payload) > 0
+	d := &s.leg.frame
+	if err := s.reader.Read(p.descriptor, d); err != nil && !errors.Is(err, descriptor.ErrTemplate) {
+		p.descriptor = nil // nobody could read it
+		return true
+	}
+	p.frame = d
+	if d.Key() {
+		s.keyCame(p.sequence)
+		if d.Width > 0 {
+			s.size.Store(uint32(d.Width)<<16 | uint32(d.Height))
+		}
+	}
+	return true
 }
 
 func (s *stream) clock() uint32 {
@@ -154,113 +186,53 @@ func (s *stream) clock() uint32 {
 	return soundClock
 }
 
-// tick asks for what is missing.
+// ask asks for what is missing, as far as it is due.
+func (s *stream) ask(at int64, out *port.Batch) {
+	if s.of != nil || !s.track.repairs || s.losses.Missing() == 0 {
+		return
+	}
+	if list := s.losses.Due(at, s.leg.trip(), s.leg.missing[:0]); len(list) > 0 {
+		s.leg.conn.SendControl(out, repair.AppendNACK(s.leg.report.b[:0], s.leg.local, s.ssrc, list))
+	}
+}
+
+// tick asks again for what did not come: packets, and key frames that are waited
+// for, or that nothing else mends any more.
 func (s *stream) tick(at int64, out *port.Batch) {
-	if s.of != nil || !s.track.repairs {
+	s.ask(at, out)
+	if s.of != nil || s.track.kind != offer.Video {
 		return
 	}
-	if list := s.missing.due(at); len(list) > 0 {
-		s.leg.conn.SendControl(out, s.leg.report.nack(s.leg.local, s.ssrc, list))
+	if s.losses.GaveUp() && s.track.isWatched() {
+		s.requestKey(at, out)
+	}
+	s.asking.Lock()
+	due := s.keys.Due(at, s.leg.trip())
+	s.asking.Unlock()
+	if due {
+		s.sendKeyRequest(out)
 	}
 }
 
-// requestKey asks the sender for a key frame, at most once an interval.
+// requestKey asks the sender for a key frame: many wishes are one request.
 func (s *stream) requestKey(at int64, out *port.Batch) {
-	last := s.lastKeyAsk.Load()
-	if last != 0 && at-last < minKeyInterval || !s.lastKeyAsk.CompareAndSwap(last, at) {
-		return
+	s.asking.Lock()
+	due := s.keys.Want(at, s.leg.trip())
+	s.asking.Unlock()
+	if due {
+		s.sendKeyRequest(out)
 	}
+}
+
+func (s *stream) sendKeyRequest(out *port.Batch) {
 	var b [12]byte
-	s.leg.conn.SendControl(out, pli(b[:0], s.leg.local, s.ssrc))
+	s.leg.conn.SendControl(out, repair.AppendPLI(b[:0], s.leg.local, s.ssrc))
 }
 
-// window remembers the last 1024 sequence numbers, to tell what comes twice.
-type window struct {
-	started bool
-	highest uint16
-	bits    [16]uint64
-}
-
-// first reports whether seq was not seen before. What is older than the window
-// counts as seen: it is too late to be of use.
-func (w *window) first(seq uint16) bool {
-	if !w.started {
-		w.started, w.highest = true, seq
-		w.set(seq)
-		return true
-	}
-	switch ahead := int16(seq - w.highest); {
-	case ahead > 0:
-		for i := uint16(1); i <= uint16(min(ahead, 1024)); i++ {
-			w.clear(seq - uint16(ahead) + i)
-		}
-		w.highest = seq
-	case ahead <= -1024:
-		return false
-	case w.bits[seq%1024/64]&(1<<(seq%64)) != 0:
-		return false
-	}
-	w.set(seq)
-	return true
-}
-
-func (w *window) set(seq uint16)   { w.bits[seq%1024/64] |= 1 << (seq % 64) }
-func (w *window) clear(seq uint16) { w.bits[seq%1024/64] &^= 1 << (seq % 64) }
-
-// How a missing packet is asked for.
-const (
-	maxMissing = 128
-	askAfter   = 10e6 // reordered packets come by themselves
-	askAgain   = 60e6
-	askTimes   = 8
-)
-
-// gap is one missing packet.
-type gap struct {
-	sequence uint16
-	asked    uint8
-	next     int64
-}
-
-// missing are the packets that a stream lacks and still asks for.
-type missing struct {
-	gaps []gap
-	list []uint16
-}
-
-// came notes a packet that came after highest had: what is between is missing,
-// and a late one is missing no more.
-func (m *missing) came(at int64, highest, sequence uint16) {
-	ahead := int16(sequence - highest)
-	if ahead <= 0 {
-		m.gaps = slices.DeleteFunc(m.gaps, func(g gap) bool { return g.sequence == sequence })
-		return
-	}
-	if ahead > maxMissing { // the stream began anew
-		m.gaps = m.gaps[:0]
-		return
-	}
-	for n := highest + 1; n != sequence; n++ {
-		if len(m.gaps) >= maxMissing {
-			m.gaps = slices.Delete(m.gaps, 0, 1)
-		}
-		m.gaps = append(m.gaps, gap{sequence: n, next: at + askAfter})
-	}
-}
-
-// due gives the numbers to ask for now; what was asked for in vain is given up.
-func (m *missing) due(at int64) []uint16 {
-	if len(m.gaps) == 0 {
-		return nil
-	}
-	m.list = m.list[:0]
-	for i := range m.gaps {
-		if g := &m.gaps[i]; at >= g.next {
-			g.asked++
-			g.next = at + askAgain
-			m.list = append(m.list, g.sequence)
-		}
-	}
-	m.gaps = slices.DeleteFunc(m.gaps, func(g gap) bool { return g.asked >= askTimes })
-	return m.list
+// keyCame notes that a key frame begins at a number.
+func (s *stream) keyCame(sequence uint16) {
+	s.losses.Forget(sequence)
+	s.asking.Lock()
+	s.keys.Came()
+	s.asking.Unlock()
 }

@@ -5,6 +5,7 @@ import (
 
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/layer"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -21,11 +22,10 @@ type track struct {
 	leg       *leg
 	allowance bucket // guarded by the leg's receiving
 
-	subscribers atomic.Pointer[[]*slot] // replaced whole, so that packets take no lock
-	main        atomic.Pointer[stream]  // what is forwarded
-	wanted      atomic.Bool             // somebody waits for a key frame
-	announced   map[uint32]announcement // sources named in the offer
-	layers      [offer.MaxRids]*stream  // by rid; guarded by the leg's receiving
+	subscribers atomic.Pointer[[]*slot]               // replaced whole, so that packets take no lock
+	layers      [offer.MaxRids]atomic.Pointer[stream] // smallest first
+	wanted      atomic.Bool                           // somebody waits for a key frame
+	announced   map[uint32]announcement               // sources named in the offer
 }
 
 // announcement says what a source of the offer is.
@@ -52,9 +52,31 @@ func (t *track) setSubscribers(slots []*slot) {
 	t.subscribers.Store(&slots)
 }
 
-// requestKey asks the sender for a key frame of what is forwarded.
-func (t *track) requestKey(at int64, out *port.Batch) {
-	if s := t.main.Load(); s != nil && t.kind == offer.Video {
+// stream gives the stream of a layer, nil where none came yet.
+func (t *track) stream(layer int) *stream {
+	if layer < 0 || layer >= len(t.layers) {
+		return nil
+	}
+	return t.layers[layer].Load()
+}
+
+// isWatched says that somebody receives the track.
+func (t *track) isWatched() bool {
+	s := t.subscribers.Load()
+	return s != nil && len(*s) > 0
+}
+
+// requestKey asks the sender for a key frame of a layer, or of any where that
+// one never came: browsers then make one of each.
+func (t *track) requestKey(layer int, at int64, out *port.Batch) {
+	if t.kind != offer.Video {
+		return
+	}
+	s := t.stream(layer)
+	for i := 0; s == nil && i < len(t.layers); i++ {
+		s = t.stream(i)
+	}
+	if s != nil {
 		s.requestKey(at, out)
 	}
 }
@@ -62,7 +84,7 @@ func (t *track) requestKey(at int64, out *port.Batch) {
 // askKeys asks for the key frames that somebody without a batch waits for.
 func (t *track) askKeys(at int64, out *port.Batch) {
 	if t.wanted.Swap(false) {
-		t.requestKey(at, out)
+		t.requestKey(layer.Off, at, out)
 	}
 }
 

@@ -25,6 +25,9 @@ type Losses struct {
 	// Deadline is how long, in nanoseconds, a missing packet is of use: a second
 	// for a picture, what the receivers' jitter buffers hold for sound.
 	Deadline int64
+	// Patience is how long, in nanoseconds, a missing packet may yet come by itself
+	// before it is asked for.
+	Patience int64
 
 	started bool
 	highest uint16
@@ -84,12 +87,12 @@ func (l *Losses) skip(n int, at int64) {
 		l.count, l.gaveUp = 0, true
 		return
 	}
-	if l.count == 0 {
-		l.next = at
+	next := at + l.Patience
+	if l.count == 0 || next < l.next {
+		l.next = next
 	}
-	l.next = min(l.next, at)
 	for i := range n {
-		l.missing[l.count] = missing{sequence: l.highest + 1 + uint16(i), since: at, next: at}
+		l.missing[l.count] = missing{sequence: l.highest + 1 + uint16(i), since: at, next: next}
 		l.count++
 	}
 }
@@ -160,6 +163,16 @@ func (l *Losses) Forget(before uint16) {
 		kept++
 	}
 	l.count = kept
+}
+
+// Awaited says that a packet is missing and may still come.
+func (l *Losses) Awaited(sequence uint16) bool {
+	for i := range l.count {
+		if l.missing[i].sequence == sequence {
+			return true
+		}
+	}
+	return false
 }
 
 // Missing is how many packets are being waited for.

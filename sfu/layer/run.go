@@ -14,8 +14,9 @@ type run struct {
 	timestampOff uint32
 	frameOff     uint16
 
-	marks  []mark // by incoming number modulo their count
-	frames [frameWindow]frame
+	window int
+	marks  []mark // by incoming number modulo the window
+	frames []frame
 }
 
 // mark is what became of one incoming number.
@@ -39,13 +40,14 @@ type frame struct {
 	state  state
 }
 
-func newRun(window int) *run { return &run{marks: make([]mark, window)} }
-
 func (r *run) reset(layer int, first, sequenceOff, frameOff uint16) {
 	r.live, r.layer, r.first, r.highest = true, layer, first, first-1
 	r.sequenceOff, r.frameOff = sequenceOff, frameOff
+	if r.marks == nil {
+		r.marks, r.frames = make([]mark, r.window), make([]frame, frameWindow)
+	}
 	clear(r.marks)
-	clear(r.frames[:])
+	clear(r.frames)
 }
 
 // leaves decides whether a frame is left out: it is of a temporal layer above

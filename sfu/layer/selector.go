@@ -37,6 +37,9 @@ type Packet struct {
 	At        int64 // nanoseconds of a monotonic clock
 	// Descriptor is nil for audio and for video without one.
 	Descriptor *descriptor.Descriptor
+	// Empty is a packet without a payload: it takes a number at its sender and
+	// gets none here.
+	Empty bool
 }
 
 // Rewritten is a packet's place in the subscriber's stream.
@@ -89,14 +92,14 @@ type arriving struct {
 }
 
 // NewVideo makes a Selector for pictures: window is how many packets back a late
-// one still finds its number. It aims at the top.
+// one still finds its number. It aims at the top, and takes memory when it begins.
 func NewVideo(window int) *Selector {
-	return &Selector{video: true, clock: 90000, target: Target{Top, AllTemporal}, run: newRun(window), before: newRun(window)}
+	return &Selector{video: true, clock: 90000, target: Target{Top, AllTemporal}, run: &run{window: window}, before: &run{window: window}}
 }
 
 // NewAudio makes a Selector for sound, which has one layer and no key frames.
 func NewAudio(window int) *Selector {
-	return &Selector{clock: 48000, target: Target{Top, AllTemporal}, run: newRun(window), before: newRun(window)}
+	return &Selector{clock: 48000, target: Target{Top, AllTemporal}, run: &run{window: window}, before: &run{window: window}}
 }
 
 // Replace says that another source comes from now on: nothing of the one before
@@ -181,7 +184,7 @@ func (s *Selector) Take(p *Packet, out *Rewritten) Action {
 		return Drop
 	}
 	out.Switched = false
-	if ahead && s.begins(p) {
+	if ahead && !p.Empty && s.begins(p) {
 		s.begin(p)
 		out.Switched = true
 	}
@@ -253,7 +256,7 @@ func (s *Selector) pass(r *run, p *Packet, out *Rewritten) Action {
 	if int16(p.Sequence-r.highest) < 0 {
 		limit = AllTemporal // it has its number already: better sent than filled
 	}
-	leave := p.Descriptor != nil && r.leaves(p.Descriptor, limit)
+	leave := p.Empty || p.Descriptor != nil && r.leaves(p.Descriptor, limit)
 	sequence, action := r.place(p.Sequence, leave)
 	out.Sequence, out.Timestamp = sequence, p.Timestamp+r.timestampOff
 	if p.Descriptor != nil {

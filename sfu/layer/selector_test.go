@@ -465,6 +465,20 @@ func TestSoundChangesItsSourceAtOnce(t *testing.T) {
 	}
 }
 
+// A packet without a payload makes no hole, in time or late.
+func TestAnEmptyPacketMakesNoHole(t *testing.T) {
+	t.Parallel()
+	s := NewAudio(64)
+	var out Rewritten
+	take := func(n uint16, empty bool) Action { return s.Take(&Packet{Sequence: n, Empty: empty}, &out) }
+	if take(1, true) != Drop || take(2, false) != Send || take(3, true) != Drop || take(4, false) != Send || out.Sequence != 3 {
+		t.Errorf("%+v", out)
+	}
+	if take(6, false) != Send || take(5, true) != Fill || out.Sequence != 4 {
+		t.Errorf("%+v", out)
+	}
+}
+
 func TestTakingAllocatesNothing(t *testing.T) {
 	s := &still{Selector: NewVideo(256)}
 	s.take(0, true, 0)
