@@ -83,8 +83,9 @@ export function inPage({ tone, language, origin }) {
       }
       if (fresh) await new Promise((resolve) => setTimeout(resolve, 500))
       return sounds.map((a) => {
-        const spectrum = new Float32Array(4096)
-        analysers.get(a.srcObject.getAudioTracks()[0]).getFloatFrequencyData(spectrum)
+        const spectrum = new Float32Array(4096).fill(-200)
+        // A voice that came on a new connection in this very moment is heard at the next look.
+        analysers.get(a.srcObject?.getAudioTracks()[0])?.getFloatFrequencyData(spectrum)
         const levels = wanted.map((hz) => loudness(spectrum, hz))
         const best = levels.indexOf(Math.max(...levels))
         const rest = levels.filter((_, i) => i !== best)

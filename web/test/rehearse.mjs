@@ -343,7 +343,7 @@ try {
     await interviewer.page.getByRole('dialog').locator('input').fill('Hakija pyysi taukoa.')
     await interviewer.page.getByRole('dialog').getByRole('button', { name: /^Tauko/ }).click()
     await Promise.all(all.map((p) => signIs(p, 'off')))
-    await interviewer.page.locator('.people .tag', { hasText: 'Valmiina, ei tallenna' }).waitFor()
+    await interviewer.page.locator('.people .tag', { hasText: 'Valmiina, ei tallenna' }).first().waitFor()
     // Keys are new. Who did not get them hears nothing, although packets come.
     const silent = await until('counsel, without the new keys, hears nothing', 10_000, async () => {
       const now = await hears(counsel)
@@ -366,7 +366,8 @@ try {
     await interviewer.page.goto('about:blank')
     await interviewer.enter()
     await interviewer.signIn()
-    await interviewer.press(/^Avaa huone/)
+    // Who was in the room when the page went is led back to the seat.
+    await interviewer.page.locator('.phase-bar').waitFor()
     const code = await agree()
     const heard = await talk()
     assert.equal(await interviewer.page.locator('.line').count(), 3, 'the lines typed before')

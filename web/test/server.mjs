@@ -206,7 +206,17 @@ function room(ws, s) {
 
   const showMembers = () => {
     tell('members', { members: present })
-    tell('slots', { slots: present.filter((m) => m.kind === 'page' && m !== self).map((m, i) => ({ mid: String(i + 8), member: m.member, track: `trk_${uuid(i)}`, source: 'video', number: 1 })) })
+    const others = present.filter((m) => m.kind === 'page' && m !== self)
+    const track = (source, number, from) => (m, i) => ({ mid: String(from + i), member: m.member, track: `trk_${uuid(from + i)}`, source, number })
+    // The interpreter beside the applicant has a microphone of its own.
+    const interpreted = others.filter((m) => m.seats.some((x) => x.role === 'interpreter') && m.seats.length > 1)
+    tell('slots', {
+      slots: [
+        ...others.map(track('video', 1, 8)), ...others.map(track('audio', 0, 20)),
+        ...interpreted.map((m, i) => ({ ...track('audio', 3, 28)(m, i), seat: seats.interpreter.seat })),
+        ...(s.shows ? others.slice(0, 1).map(track('screen', 2, 16)) : []),
+      ],
+    })
   }
   const beat = setInterval(() => {
     if (!beating || s.silent) return
@@ -214,6 +224,10 @@ function room(ws, s) {
   }, 500)
   ws.on('close', () => clearInterval(beat))
   s.drop = () => ws.terminate()
+  s.show = (on) => {
+    s.shows = on
+    showMembers()
+  }
 
   ws.on('message', (data) => {
     const { type, id, body } = JSON.parse(String(data))

@@ -7,7 +7,7 @@ import { codes, type Document } from '../api/words'
 import { Home as ApplicantHome } from '../applicant/Home'
 import { Room as ApplicantRoom } from '../applicant/Room'
 import { ownMedia } from '../media/capture'
-import { endStay, lastStay } from '../media/stay'
+import { lastStay } from '../media/stay'
 import { languages, setLanguage, useTexts, type Language } from '../i18n'
 import { Review } from '../record/Review'
 import type { Answer } from '../room/Notice'
@@ -140,10 +140,7 @@ function Pages({ first, device, signIn, problem }: { first: Me; device: Device; 
     return first.hearings.find((h) => h.hearing === stay?.hearing && h.phase !== 'ended' && h.seats.length > 0) ?? null
   })
   useEffect(() => {
-    if (returning === null) {
-      endStay()
-      return
-    }
+    if (returning === null) return
     void ownMedia(returning.seats.map((s) => s.role)).then((media) => setPlace({ at: 'room', hearing: returning, media, answer: null, attempt: 0 }))
   }, [returning])
 

@@ -65,7 +65,7 @@ export function Home({ me, canSignIn, failed, onOpen, onRecord, onChanged }: { m
       {hearing !== undefined && (
         <>
           <RecordingNotice onAnswer={setAnswer} />
-          <SelfTest onMedia={setMedia} />
+          <SelfTest roles={[...hearing.seats.map((s) => s.role), ...hearing.awaited]} onMedia={setMedia} />
           <div className="card stack">
             <div>
               <h2>{t('applicant.hearing')}</h2>

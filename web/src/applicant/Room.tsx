@@ -4,7 +4,8 @@ import type { TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { Ends } from '../room/Ends'
 import type { Answer } from '../room/Notice'
-import { Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'
+import { Controls, OwnNotices } from '../room/Controls'
+import { Details, find, namesOf, People, PhaseNotice, RecordSign, Screens, Sounds, Tile } from '../room/parts'
 import { useRoom } from '../room/useRoom'
 import { Waiting } from '../room/Waiting'
 import { Button, Notice, Section } from '../ui/controls'
@@ -13,7 +14,7 @@ import { Icon } from '../ui/Icon'
 /** The room for the person who is heard: who asks, who is there, whether it is recorded, and one large button. */
 export function Room({ hearing, device, media, answer, onHome, onAgain }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; answer: Answer | null; onHome: () => void; onAgain: () => void }) {
   const { t } = useTexts()
-  const { room, state } = useRoom(hearing, device, media)
+  const { room, state } = useRoom(hearing, device, media, onAgain)
   const [asked, setAsked] = useState(false)
   const told = useRef(false)
   useEffect(() => {
@@ -22,7 +23,7 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
     void room.raise(`recording-${answer}`)
   }, [state.stage, answer, room])
 
-  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.phase.phase === 'ended') {
+  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.stage === 'again' || state.phase.phase === 'ended') {
     return <Ends state={state} applicant onAgain={onAgain} onHome={onHome} />
   }
   if (state.stage !== 'in') return <Waiting room={room} state={state} large />
@@ -34,13 +35,15 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
       <h1 className="hidden">{t('applicant.room')}</h1>
       <RecordSign state={state} large />
       <PhaseNotice state={state} />
+      <OwnNotices room={room} state={state} />
       <div className="desk applicant-desk">
         <div className="faces">
-          <Tile large person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
+          <Screens room={room} state={state} />
+          <Tile large room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
           {others.length > 0 && (
             <div className="tiles two">
               {others.map((p) => (
-                <Tile key={p.member} person={p} label={p.seats.map((s) => `${s.name}, ${t(`shared.role.${s.role}`)}`).join(' · ')} />
+                <Tile key={p.member} room={room} person={p} label={p.seats.map((s) => `${s.name}, ${t(`shared.role.${s.role}`)}`).join(' · ')} />
               ))}
             </div>
           )}
@@ -59,13 +62,14 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
           </Button>
           {asked && <Notice kind="success" title={t('applicant.breakSent')} live />}
           <p>{t('applicant.help')}</p>
+          <Controls large room={room} state={state} />
           <Section title={t('shared.members.title')} className="card stack tight">
             <People state={state} />
-            <Details state={state} />
+            <Details room={room} state={state} />
           </Section>
         </div>
       </div>
-      <Sounds people={state.people} />
+      <Sounds people={state.people} mix={state.mix} />
     </main>
   )
 }

@@ -27,7 +27,7 @@ export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: Today
               </HearingCard>
             ))}
           </ul>
-          <SelfTest onMedia={setMedia} />
+          <SelfTest roles={hearings[0].seats.map((s) => s.role)} onMedia={setMedia} />
         </>
       )}
       <Section title={t('staff.counsel.records')}>

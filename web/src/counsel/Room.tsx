@@ -3,7 +3,8 @@ import type { Device } from '../api/http'
 import type { TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { Ends } from '../room/Ends'
-import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'
+import { Controls, OwnNotices } from '../room/Controls'
+import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Screens, Sounds, Tile } from '../room/parts'
 import { useRoom } from '../room/useRoom'
 import { Waiting } from '../room/Waiting'
 import { Button, Notice, Section } from '../ui/controls'
@@ -13,9 +14,9 @@ import { ProblemNotice } from '../ui/Refusal'
 /** The room for counsel, interpreter and representative. */
 export function Room({ hearing, device, media, onHome, onAgain }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; onHome: () => void; onAgain: () => void }) {
   const { t } = useTexts()
-  const { room, state } = useRoom(hearing, device, media)
+  const { room, state } = useRoom(hearing, device, media, onAgain)
   const [asked, setAsked] = useState(false)
-  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.phase.phase === 'ended') {
+  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.stage === 'again' || state.phase.phase === 'ended') {
     return <Ends state={state} onAgain={onAgain} onHome={onHome} />
   }
   if (state.stage !== 'in') return <Waiting room={room} state={state} />
@@ -50,23 +51,26 @@ export function Room({ hearing, device, media, onHome, onAgain }: { hearing: Tod
       <div className="alerts stack tight">
         <ProblemNotice problem={state.problem} />
         <PhaseNotice state={state} />
+        <OwnNotices room={room} state={state} />
         {asked && <Notice kind="success" title={t('shared.raise.sent')} live />}
       </div>
       <div className="desk even">
         <div className="faces">
-          <Tile large person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
+          <Screens room={room} state={state} />
+          <Tile large room={room} person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
         </div>
         <div className="faces">
           <div className="tiles two">
-            <Tile person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
+            <Tile room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
             {others.map((p) => (
-              <Tile key={p.member} person={p} label={namesOf(p.seats)} />
+              <Tile key={p.member} room={room} person={p} label={namesOf(p.seats)} />
             ))}
             {self !== undefined && <Tile person={self} own={state.media} label={`${namesOf(self.seats)} (${t('shared.members.you')})`} />}
           </div>
+          <Controls room={room} state={state} />
           <Section title={t('shared.members.title')} className="card stack tight">
             <People state={state} />
-            <Details state={state} />
+            <Details room={room} state={state} />
           </Section>
           <div>
             <Button look="quiet" onPress={() => room.leave()}>
@@ -75,7 +79,7 @@ export function Room({ hearing, device, media, onHome, onAgain }: { hearing: Tod
           </div>
         </div>
       </div>
-      <Sounds people={state.people} />
+      <Sounds people={state.people} mix={state.mix} />
     </main>
   )
 }

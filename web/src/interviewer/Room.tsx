@@ -5,7 +5,8 @@ import { useTexts } from '../i18n'
 import type { Raised } from '../api/wire'
 import type { Request, RoomClient, RoomState } from '../media/room'
 import { Ends } from '../room/Ends'
-import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Sounds, Tile } from '../room/parts'
+import { Controls, OwnNotices } from '../room/Controls'
+import { Clock, Details, find, namesOf, People, PhaseNotice, RecordSign, Screens, Sounds, Tile } from '../room/parts'
 import { useRoom } from '../room/useRoom'
 import { Button, Dialog, Field, Notice, Section } from '../ui/controls'
 import { Icon } from '../ui/Icon'
@@ -16,7 +17,7 @@ import { KnockDialog } from './KnockDialog'
 /** The hearing as its interviewer sees it: the applicant's face always, the transcript beside it. */
 export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; onHome: () => void; onAgain: () => void; onEnded: () => void }) {
   const { t } = useTexts()
-  const { room, state } = useRoom(hearing, device, media)
+  const { room, state } = useRoom(hearing, device, media, onAgain)
   const [knocking, setKnocking] = useState(false)
   const [initial, setInitial] = useState<Utterance[] | null>(null)
   useEffect(() => {
@@ -30,7 +31,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
     if (ended) onEnded()
   }, [ended, onEnded])
 
-  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left') {
+  if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.stage === 'again') {
     return <Ends state={state} onAgain={onAgain} onHome={onHome} />
   }
   const applicant = find(state.people, 'applicant')
@@ -46,6 +47,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
       <div className="alerts stack tight">
         <ProblemNotice problem={state.problem} />
         <PhaseNotice state={state} />
+        <OwnNotices room={room} state={state} />
         {knock !== undefined && (
           <div className="knocking" role="status">
             <Icon name="door" />
@@ -62,27 +64,29 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
         <div className="faces">
           {/* E10: nothing on this page can cover, move or remove the applicant's tile. */}
           <div className="constant">
-            <Tile large person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
+            <Tile large room={room} person={applicant} label={applicant === undefined ? t('staff.room.applicantMissing') : namesOf(applicant.seats)} />
             <div className="tiles">
               {/* Who sits beside the applicant is in the same picture. */}
             {(interpreter === undefined || interpreter !== applicant) && (
-              <Tile person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
+              <Tile room={room} person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
             )}
-            {(counsel === undefined || counsel !== applicant) && <Tile person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
+            {(counsel === undefined || counsel !== applicant) && <Tile room={room} person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
             {others.map((p) => (
-              <Tile key={p.member} person={p} label={namesOf(p.seats)} />
+              <Tile key={p.member} room={room} person={p} label={namesOf(p.seats)} />
             ))}
             {self !== undefined && <Tile person={self} own={state.media} label={`${namesOf(self.seats)} (${t('shared.members.you')})`} />}
             </div>
           </div>
+          <Screens room={room} state={state} />
+          <Controls room={room} state={state} />
           <Section title={t('shared.members.title')} className="card stack tight">
             <People state={state} />
-            <Details state={state} />
+            <Details room={room} state={state} />
           </Section>
         </div>
         {initial === null ? <p>{t('shared.loading')}</p> : <Editor hearing={hearing} initial={initial} now={() => room.now()} />}
       </div>
-      <Sounds people={state.people} />
+      <Sounds people={state.people} mix={state.mix} />
     </main>
   )
 }

@@ -1,15 +1,21 @@
-/** Measures the own microphone: for the self-test's bar and for the level inside sealed frames. */
+/**
+ * Measures an own microphone: for the self-test's bar and for the level inside
+ * sealed frames. It listens to a twin of the track, which goes on when the track
+ * is muted: so a person who speaks into a muted microphone can be told.
+ */
 export class LevelMeter {
   private readonly context: AudioContext | null = null
   private readonly analyser: AnalyserNode | null = null
+  private readonly twin: MediaStreamTrack | null = null
   private readonly samples = new Float32Array(1024)
 
-  constructor(media: MediaStream | null) {
-    if (media === null || media.getAudioTracks().length === 0) return
+  constructor(track: MediaStreamTrack | null | undefined) {
+    if (track === null || track === undefined) return
     this.context = new AudioContext()
     this.analyser = this.context.createAnalyser()
     this.analyser.fftSize = this.samples.length
-    this.context.createMediaStreamSource(media).connect(this.analyser)
+    this.twin = track.clone()
+    this.context.createMediaStreamSource(new MediaStream([this.twin])).connect(this.analyser)
   }
 
   /** Root mean square, 0 to 1. */
@@ -25,20 +31,7 @@ export class LevelMeter {
   }
 
   close() {
+    this.twin?.stop()
     void this.context?.close()
   }
-}
-
-/** Camera and microphone as the room uses them; what is missing is left out, never asked for twice. */
-export async function ownMedia(): Promise<MediaStream | null> {
-  const audio: MediaTrackConstraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true }
-  const video: MediaTrackConstraints = { width: 640, height: 360, frameRate: 15 }
-  for (const wanted of [{ audio, video }, { audio }, { video }]) {
-    try {
-      return await navigator.mediaDevices.getUserMedia(wanted)
-    } catch {
-      // The next best.
-    }
-  }
-  return null
 }

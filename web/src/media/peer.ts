@@ -1,7 +1,10 @@
 import { newID } from '../api/ids'
 import type * as words from '../api/words'
-import type { Offer, OfferTrack, Slot } from '../api/wire'
+import type { Offer, OfferTrack, SendHint, Slot } from '../api/wire'
+import { advised, encodingsOf, publishingOf, mayShare, screen, voice, type Layer } from './publishing'
+import { constantRate, plainVoice, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
 import type { Sealing } from './sealing'
+import type { Report } from './stats'
 
 /** Slots that a page offers to receive on, as every member does (docs/protocol.md). */
 const audioSlots = 8
@@ -13,6 +16,8 @@ export const wantedCipher = 'AEAD_AES_256_GCM'
 const audioLevel = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level'
 /** By it the media server finds key frames without reading a payload (AV1 RTP specification, appendix A). */
 const descriptor = 'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension'
+/** Tells resolutions in clear, for which nobody has a use here. */
+const layersAllocation = 'http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00'
 
 /** Header extensions are not in TypeScript's DOM yet (W3C WebRTC Extensions, section 5.2). */
 interface Extension {
@@ -24,31 +29,56 @@ interface NegotiatesExtensions extends RTCRtpTransceiver {
   setHeaderExtensionsToNegotiate(extensions: Extension[]): void
 }
 
-/** A track of this page. Id and number stay its own for the page's life: keys are bound to them. */
+/**
+ * A track of this page. Id and number stay its own for the page's life: keys
+ * are bound to them. A screen has its place from the start and its media when
+ * somebody shows one.
+ */
 export interface OwnTrack {
   track: words.TrackID
   source: words.Source
   number: number
-  media: MediaStreamTrack
+  media: MediaStreamTrack | null
+  seat?: words.SeatID
+  layers: readonly Layer[]
 }
 
-export function ownTracks(media: MediaStream | null): OwnTrack[] {
-  const tracks = [...(media?.getAudioTracks() ?? []), ...(media?.getVideoTracks() ?? [])]
-  return tracks.map((track, number) => ({ track: newID('trk'), source: track.kind === 'audio' ? 'audio' : 'video', number, media: track }))
+/**
+ * The tracks of a page: the room's microphone and camera, a place for a screen
+ * where somebody may show one, and the interpreter's own microphone where the
+ * device has a second one (the second audio track of `media`).
+ */
+export function ownTracks(media: MediaStream | null, seats: readonly { seat: words.SeatID; role: words.Role }[]): OwnTrack[] {
+  const voices = media?.getAudioTracks() ?? []
+  const [microphone, second] = [voices.at(0), voices.at(1)]
+  const camera = media?.getVideoTracks().at(0)
+  const roles = seats.map((s) => s.role)
+  const interpreter = seats.find((s) => s.role === 'interpreter')
+  const own: Omit<OwnTrack, 'track'>[] = []
+  if (microphone !== undefined) own.push({ source: 'audio', number: 0, media: microphone, layers: [] })
+  if (camera !== undefined) own.push({ source: 'video', number: 1, media: camera, layers: publishingOf(roles).layers })
+  if (mayShare(roles)) own.push({ source: 'screen', number: 2, media: null, layers: [] })
+  if (second !== undefined && interpreter !== undefined) own.push({ source: 'audio', number: 3, media: second, seat: interpreter.seat, layers: [] })
+  return own.map((t) => ({ ...t, track: newID('trk') }))
 }
 
-/** One peer connection, offered by the page: own tracks out, slots for the others' in. */
+/** One connection that is offered by the page: own tracks out, slots for the others' in. */
 export class Peer {
+  /** The leg that the last answer was for. */
+  leg: words.LegID | null = null
   private readonly pc: RTCPeerConnection
   private readonly slots: RTCRtpTransceiver[] = []
   private readonly own: (OwnTrack & { transceiver: RTCRtpTransceiver })[] = []
   private readonly sealing: Sealing
   private assigned: Slot[] = []
+  private answered = ''
+  private form: VoiceForm = plainVoice
 
-  constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, onState: (state: RTCPeerConnectionState) => void) {
+  constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, iceServers: RTCIceServer[], onState: () => void) {
     this.sealing = sealing
-    this.pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' })
-    this.pc.onconnectionstatechange = () => onState(this.pc.connectionState)
+    this.pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers })
+    this.pc.onconnectionstatechange = onState
+    this.pc.oniceconnectionstatechange = onState
     for (const track of tracks) this.publish(track)
     for (let i = 0; i < audioSlots; i++) this.receive('audio')
     for (let i = 0; i < videoSlots; i++) this.receive('video')
@@ -57,9 +87,9 @@ export class Peer {
   // A transform is set before the local description, so that no frame leaves or
   // arrives beside it.
   private publish(own: OwnTrack) {
-    const { track, source, number, media } = own
-    const sendEncodings = source === 'video' ? [{ maxBitrate: 600_000, maxFramerate: 15 }] : [{ maxBitrate: 32_000 }]
-    const transceiver = this.pc.addTransceiver(media, { direction: 'sendonly', sendEncodings })
+    const { track, source, number, media, layers } = own
+    const sendEncodings = source === 'audio' ? [{ maxBitrate: voice }] : source === 'screen' ? [{ maxBitrate: screen.bitrate, maxFramerate: screen.framerate }] : encodingsOf(layers)
+    const transceiver = this.pc.addTransceiver(media ?? (source === 'audio' ? 'audio' : 'video'), { direction: 'sendonly', sendEncodings })
     prepare(transceiver, source)
     this.sealing.seal(transceiver.sender, track, source, number)
     this.own.push({ ...own, transceiver })
@@ -72,16 +102,62 @@ export class Peer {
     this.slots.push(transceiver)
   }
 
-  async offer(): Promise<Offer> {
-    const offer = await this.pc.createOffer()
-    await this.pc.setLocalDescription({ type: 'offer', sdp: constantRate(offer.sdp ?? '') })
-    await gathered(this.pc)
-    const tracks: OfferTrack[] = this.own.map(({ track, source, number, transceiver }) => ({ track, source, number, mid: transceiver.mid ?? '' }))
+  /** The first offer, or one for another path to the same media server: an ICE restart keeps keys, tracks and mids. */
+  async offer(iceServers?: RTCIceServer[]): Promise<Offer> {
+    const restart = this.answered !== ''
+    if (restart && iceServers !== undefined) this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers })
+    const offer = await this.pc.createOffer({ iceRestart: restart })
+    await this.pc.setLocalDescription({ type: 'offer', sdp: withVoiceRepair(constantRate(offer.sdp ?? '')) })
+    const tracks: OfferTrack[] = this.own.map(({ track, source, number, transceiver, seat }) => ({ track, source, number, mid: transceiver.mid ?? '', ...(seat === undefined ? {} : { seat }) }))
+    // The media server needs none of the page's own candidates: it waits to be called.
     return { sdp: this.pc.localDescription?.sdp ?? '', tracks }
   }
 
-  answer(sdp: string): Promise<void> {
-    return this.pc.setRemoteDescription({ type: 'answer', sdp: constantRate(sdp) })
+  async answer(sdp: string, leg: words.LegID): Promise<void> {
+    await this.apply(sdp)
+    this.answered = sdp
+    this.leg = leg
+  }
+
+  private apply(sdp: string): Promise<void> {
+    return this.pc.setRemoteDescription({ type: 'answer', sdp: withVoiceForm(constantRate(sdp), this.form) })
+  }
+
+  /** Sends a track as those who receive it need it now. */
+  async follow(hint: SendHint): Promise<void> {
+    const own = this.own.find((t) => t.track === hint.track)
+    if (own === undefined) return
+    const { sender } = own.transceiver
+    const parameters = sender.getParameters()
+    const bitrate = hint.bitrate ?? 0
+    if (own.source === 'audio') {
+      for (const e of parameters.encodings) e.maxBitrate = bitrate > 0 ? Math.min(voice, bitrate) : voice
+      await sender.setParameters(parameters)
+      await this.speak({ red: hint.red ?? false, packet: hint.packet_ms === 60 ? 60 : 20 })
+      return
+    }
+    const wanted = advised(own.layers, hint.unneeded ?? [], bitrate)
+    for (const e of parameters.encodings) {
+      const layer = wanted.get(e.rid ?? '')
+      if (layer !== undefined) Object.assign(e, layer)
+      else if (own.source === 'screen') e.maxBitrate = bitrate > 0 ? Math.min(screen.bitrate, bitrate) : screen.bitrate
+    }
+    await sender.setParameters(parameters)
+  }
+
+  private async speak(form: VoiceForm) {
+    if (form.red === this.form.red && form.packet === this.form.packet) return
+    this.form = form
+    if (this.answered === '' || this.pc.signalingState !== 'stable') return
+    const offer = await this.pc.createOffer()
+    await this.pc.setLocalDescription({ type: 'offer', sdp: withVoiceRepair(constantRate(offer.sdp ?? '')) })
+    await this.apply(this.answered)
+  }
+
+  /** Puts other media on an own track: a screen that is shown, a microphone that came back. */
+  async replace(track: words.TrackID, media: MediaStreamTrack | null): Promise<void> {
+    const own = this.own.find((t) => t.track === track)
+    await own?.transceiver.sender.replaceTrack(media)
   }
 
   /** Takes the door's word on whose track comes where; a frame that does not open under that member's key is dropped. */
@@ -93,71 +169,48 @@ export class Peer {
     })
   }
 
-  /** The tracks that come from each member now. */
-  streams(): Map<words.MemberID, { audio: MediaStreamTrack | null; video: MediaStreamTrack | null }> {
-    const out = new Map<words.MemberID, { audio: MediaStreamTrack | null; video: MediaStreamTrack | null }>()
-    for (const slot of this.assigned) {
+  /** What comes on each slot that is assigned. */
+  streams(): { slot: Slot; media: MediaStreamTrack }[] {
+    return this.assigned.flatMap((slot) => {
       const transceiver = this.slots.find((t) => t.mid === slot.mid)
-      if (transceiver === undefined) continue
-      const of = out.get(slot.member) ?? { audio: null, video: null }
-      if (slot.source === 'audio') of.audio = transceiver.receiver.track
-      else of.video = transceiver.receiver.track
-      out.set(slot.member, of)
-    }
-    return out
+      return transceiver === undefined ? [] : [{ slot, media: transceiver.receiver.track }]
+    })
   }
 
   get state(): RTCPeerConnectionState {
     return this.pc.connectionState
   }
 
-  /** The cipher in use between page and media server, or "" before there is one. */
-  async cipher(): Promise<string> {
-    for (const stat of (await this.pc.getStats()).values() as Iterable<{ type: string; srtpCipher?: string }>) {
-      if (stat.type === 'transport' && stat.srtpCipher !== undefined) return stat.srtpCipher.replace(/^SRTP_/, '')
-    }
-    return ''
+  get ice(): RTCIceConnectionState {
+    return this.pc.iceConnectionState
+  }
+
+  /** Whether the media server has something to report on. */
+  get sends(): boolean {
+    return this.own.some((t) => t.media !== null)
+  }
+
+  async report(): Promise<Report> {
+    return [...((await this.pc.getStats()) as unknown as ReadonlyMap<string, Report[number]>).values()]
   }
 
   close() {
+    this.pc.onconnectionstatechange = null
+    this.pc.oniceconnectionstatechange = null
     this.pc.close()
   }
 }
 
-/** Opus and VP8 alone, and no audio level in clear: it would tell when somebody speaks. */
+/** Opus, alone or with redundancy, and VP8; and no audio level in clear: it would tell when somebody speaks. */
 function prepare(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video' | 'screen') {
-  const wanted = kind === 'audio' ? ['audio/opus'] : ['video/VP8', 'video/rtx']
+  const wanted = kind === 'audio' ? ['audio/opus', 'audio/red'] : ['video/VP8', 'video/rtx']
   const capabilities = RTCRtpReceiver.getCapabilities(kind === 'audio' ? 'audio' : 'video')?.codecs ?? []
   transceiver.setCodecPreferences(capabilities.filter((c) => wanted.includes(c.mimeType)))
   const negotiates = transceiver as NegotiatesExtensions
   const extensions = negotiates.getHeaderExtensionsToNegotiate()
   for (const e of extensions) {
-    if (e.uri === audioLevel) e.direction = 'stopped'
+    if (e.uri === audioLevel || e.uri === layersAllocation) e.direction = 'stopped'
     if (e.uri === descriptor) e.direction = 'sendrecv'
   }
   negotiates.setHeaderExtensionsToNegotiate(extensions)
-}
-
-/** Asks for Opus in constant bit rate, since packet sizes leak speech, and with its own redundancy. */
-export function constantRate(sdp: string): string {
-  const payload = /a=rtpmap:(\d+) opus\/48000/i.exec(sdp)?.[1]
-  if (payload === undefined) return sdp
-  return sdp.replace(new RegExp(`a=fmtp:${payload} ([^\r\n]*)`, 'g'), (_, parameters: string) => {
-    const kept = parameters.split(';').filter((p) => !/^\s*(cbr|useinbandfec)=/.test(p))
-    return `a=fmtp:${payload} ${[...kept, 'useinbandfec=1', 'cbr=1'].join(';')}`
-  })
-}
-
-function gathered(pc: RTCPeerConnection): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      if (pc.iceGatheringState !== 'complete') return
-      pc.removeEventListener('icegatheringstatechange', done)
-      resolve()
-    }
-    pc.addEventListener('icegatheringstatechange', done)
-    // The media server needs none of the page's own candidates: it waits to be called.
-    setTimeout(resolve, 1500)
-    done()
-  })
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type * as signed from '../api/signed'
-import { constantRate } from './peer'
+import { constantRate } from './sdp'
 import { counts, heartbeatLife, recorderState, signOf, type Beat } from './record'
 
 const second = 1_000_000

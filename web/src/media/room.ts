@@ -2,15 +2,26 @@ import { gateway, type PersonProof, type Trust } from '../api/http'
 import { newID } from '../api/ids'
 import { Problem, problemOf, readDocument } from '../api/problem'
 import type * as words from '../api/words'
-import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView, Slot } from '../api/wire'
+import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView } from '../api/wire'
+import { Connection, unknownHealth, type Health } from './connection'
 import { LevelMeter } from './level'
-import { ownTracks, Peer, wantedCipher, type OwnTrack } from './peer'
+import { isInterpreter, type Mix, type Voice } from './mix'
+import { ownTracks, wantedCipher, type OwnTrack } from './peer'
+import { screen } from './publishing'
 import { counts, durable, recorderState, signOf, type Beat, type ShownRecorder, type Sign } from './record'
-import type { InForce, KnownMember, MakeSealing, RosterReason, Sealing } from './sealing'
+import { mutedLevel, type InForce, type KnownMember, type MakeSealing, type RosterReason, type Sealing } from './sealing'
 import { RoomSocket, type Incoming } from './socket'
+import type { Grade } from './stats'
+import { endStay, keepStay, lastStay } from './stay'
 
-/** Where this page stands with the room. */
-export type Stage = 'joining' | 'waiting' | 'in' | 'refused' | 'superseded' | 'left'
+/** Where this page stands with the room. `again`: it must begin anew, as another member, and does so by itself. */
+export type Stage = 'joining' | 'waiting' | 'in' | 'refused' | 'superseded' | 'left' | 'again'
+
+/** A picture as it comes, by its track. */
+export interface Picture {
+  track: words.TrackID
+  media: MediaStreamTrack
+}
 
 /** One member as this page has verified it, with what comes from it. */
 export interface Person {
@@ -23,9 +34,13 @@ export interface Person {
   connected: boolean
   self: boolean
   seats: SeatView[]
-  audio: MediaStreamTrack | null
-  video: MediaStreamTrack | null
+  voices: Voice[]
+  video: Picture | null
+  screen: Picture | null
   speaking: boolean
+  /** Has turned its microphone off itself, as it says inside the seal. */
+  muted: boolean
+  grade: Grade
   recorderState: ShownRecorder | null
 }
 
@@ -47,12 +62,19 @@ export interface RoomState {
   cipher: string
   frames: { sealed: number; opened: number; refused: number }
   media: MediaStream | null // own
+  muted: boolean
+  dark: boolean // the own camera is off
+  mutedTalk: boolean // speaks while muted
+  failed: 'microphone' | 'camera' | null // an own device that stopped by itself
+  screen: MediaStreamTrack | null // what this page shows
+  lost: boolean // no media comes
+  mix: Mix
   starting: boolean // waits for the recorder before going on record
 }
 
 export interface RoomSetup {
   hearing: words.HearingID
-  seats: words.SeatID[]
+  seats: { seat: words.SeatID; role: words.Role }[]
   tickets: words.TicketID[]
   trust: Trust
   media: MediaStream | null
@@ -72,14 +94,22 @@ type Act = { [T in 'admit' | 'decline' | 'remove' | 'raise' | 'phase']: [T, Bodi
 
 const curve: EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' }
 const tick = 250
+/** How often levels are asked for: ducking follows the interpreter's first syllable. */
+const listenEvery = 120
+/** So many looks at a loud microphone that is off, before its owner is told. */
+const talkLooks = 4
 const statementSeconds = 10 * 3600
 const startPatience = 8_000
+/** How long a recorder has for the first picture of a screen, as the door has it. */
+const screenGrace = 5_000
 /** From this level on somebody is shown as speaking, in -dBov. */
 const audible = 50
 
 const before: PhaseNow = { phase: 'waiting', cause: 'opened', since: 0, by: 'par_', reason: '' }
 
 const micros = () => Math.round((performance.timeOrigin + performance.now()) * 1000)
+
+const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>) => a.size === b.size && [...a].every((x) => b.has(x))
 
 /**
  * Whether a member is shown as it was signed: a recorder shown as a page would
@@ -109,29 +139,40 @@ export class RoomClient {
   private proof: PersonProof | undefined
   private admission = ''
   private group: words.GroupID | null = null
-  private peer: Peer | null = null
+  private connection: Connection | null = null
   private readonly tracks: OwnTrack[]
   private views: MemberView[] = []
-  private slots: Slot[] = []
   private inForce: InForce | null = null
   private verified: ReadonlySet<words.MemberID> = new Set()
-  private speaking: ReadonlySet<words.MemberID> = new Set()
+  private speaking: ReadonlySet<words.TrackID> = new Set()
+  private speakers: words.MemberID[] = []
+  private mutedTracks: ReadonlySet<words.TrackID> = new Set()
+  private talked = 0
+  private health: Health = unknownHealth
+  private readonly heights = new Map<words.TrackID, number>()
+  /** Rosters that the door has not confirmed, oldest first, and the newest that it has. */
+  private unposted: string[] = []
+  private posted = ''
+  private sharedSince = Infinity
   private readonly beats = new Map<words.MemberID, Beat>()
   private offset = 0
   private recorderWanted = false
   private queue: Promise<void> = Promise.resolve()
   private timers: ReturnType<typeof setInterval>[] = []
-  private readonly meter: LevelMeter
+  private readonly meters: { own: OwnTrack; meter: LevelMeter }[]
 
   constructor(setup: RoomSetup) {
     this.setup = setup
-    this.meter = new LevelMeter(setup.media)
-    this.tracks = ownTracks(setup.media)
+    this.tracks = ownTracks(setup.media, setup.seats)
+    this.meters = this.tracks.filter((t) => t.source === 'audio').map((own) => ({ own, meter: new LevelMeter(own.media) }))
+    const stay = lastStay()
+    const earlier = stay?.hearing === setup.hearing ? stay : { muted: false, dark: false }
     this.state = {
       stage: 'joining', online: false, problem: null, hearing: null, chair: false, seats: [], phase: before, sign: 'off',
       people: [], knocks: [], raised: [], sas: '', epoch: 0, cipher: '', frames: { sealed: 0, opened: 0, refused: 0 },
-      media: setup.media, starting: false,
+      media: setup.media, muted: earlier.muted, dark: earlier.dark, mutedTalk: false, failed: null, screen: null, lost: false, mix: 'both', starting: false,
     }
+    this.enable()
     this.socket = new RoomSocket('/ws/room', {
       open: () => this.inTurn(() => this.join()),
       lost: (attempt) => {
@@ -162,11 +203,21 @@ export class RoomClient {
       this.sealing = await makeSealing({ hearing, member: this.member, trust })
       const { hpke, sign } = this.sealing.keys
       const exp = Math.floor(Date.now() / 1000) + statementSeconds
-      const answer = await gateway.statement({ hearing, member: this.member, seats, hpke_key: hpke, sign_key: sign, dtls, exp })
+      const answer = await gateway.statement({ hearing, member: this.member, seats: seats.map((s) => s.seat), hpke_key: hpke, sign_key: sign, dtls, exp })
       this.statement = answer.statement
       this.proof = answer.proof
+      this.connection = new Connection({
+        certificate: this.certificate, tracks: this.tracks, sealing: this.sealing, socket: this.socket,
+        inTurn: (work) => this.inTurn(work),
+        opened: () => this.giveKeys(),
+        changed: (health) => this.takeHealth(health),
+      })
       this.socket.connect()
-      this.timers = [setInterval(() => this.tick(), tick), setInterval(() => this.inTurn(() => this.everySecond()), 1000)]
+      for (const t of this.tracks) if (t.media !== null) this.attend(t, t.media)
+      this.timers = [
+        setInterval(() => this.tick(), tick), setInterval(() => this.inTurn(() => this.everySecond()), 1000),
+        setInterval(() => void this.ignoring(() => this.listen()), listenEvery),
+      ]
     } catch (thrown) {
       this.refuse(Problem.of(thrown))
     }
@@ -175,6 +226,7 @@ export class RoomClient {
   /** Leaves for good: keys of this page instance are never used again. */
   leave() {
     void this.socket.ask('leave', { reason: 'left' }).catch(() => undefined)
+    endStay()
     this.end({ stage: 'left' })
   }
 
@@ -187,10 +239,119 @@ export class RoomClient {
     this.timers = []
     // A message that is on its way out leaves before the socket does.
     setTimeout(() => this.socket.close(), 50)
-    this.peer?.close()
+    this.connection?.close()
     this.sealing?.close()
-    this.meter.close()
-    this.set({ ...change, sign: 'off' })
+    for (const { meter } of this.meters) meter.close()
+    this.state.screen?.stop()
+    this.set({ ...change, sign: 'off', screen: null })
+  }
+
+  // What the person turns on and off.
+
+  /** The own microphones, on or off; the others see it, and a reload keeps it. */
+  mute(muted: boolean) {
+    this.set({ muted, mutedTalk: false })
+    this.enable()
+  }
+
+  darken(dark: boolean) {
+    this.set({ dark })
+    this.enable()
+  }
+
+  /** What of the room is heard: G2. */
+  listenTo(mix: Mix) {
+    this.set({ mix })
+    this.tellShown()
+  }
+
+  private enable() {
+    for (const t of this.tracks) {
+      if (t.media === null || t.source === 'screen') continue
+      t.media.enabled = t.source === 'audio' ? !this.state.muted : !this.state.dark
+    }
+    keepStay({ hearing: this.setup.hearing, muted: this.state.muted, dark: this.state.dark })
+  }
+
+  get mayShare(): boolean {
+    return this.tracks.some((t) => t.source === 'screen')
+  }
+
+  /** Shows a screen or window that the person chooses; it is sealed and kept like everything else. */
+  async share(): Promise<void> {
+    const own = this.tracks.find((t) => t.source === 'screen')
+    if (own === undefined || this.connection === null) return
+    let chosen: MediaStreamTrack
+    try {
+      const media = await navigator.mediaDevices.getDisplayMedia({ video: screen.capture, audio: false })
+      chosen = media.getVideoTracks()[0]
+    } catch {
+      return // The person changed their mind.
+    }
+    chosen.contentHint = 'detail'
+    chosen.onended = () => void this.unshare()
+    this.sharedSince = performance.now()
+    this.set({ screen: chosen })
+    const { connection } = this
+    await this.inTurn(() => connection.share(own, chosen))
+  }
+
+  async unshare(): Promise<void> {
+    const own = this.tracks.find((t) => t.source === 'screen')
+    const shown = this.state.screen
+    if (own === undefined || shown === null) return
+    shown.stop()
+    this.sharedSince = Infinity
+    this.set({ screen: null })
+    await this.inTurn(async () => this.connection?.share(own, null))
+  }
+
+  /** Tells when an own device stops, and takes the usual one in its place when devices change. */
+  private attend(own: OwnTrack, media: MediaStreamTrack) {
+    media.addEventListener('ended', () => {
+      if (own.media === media) this.set({ failed: own.source === 'audio' ? 'microphone' : 'camera' })
+    })
+  }
+
+  /** After a device failed: the one that the system has now. */
+  async mend(): Promise<void> {
+    const { failed } = this.state
+    const kind = failed === 'microphone' ? 'audio' : 'video'
+    const own = this.tracks.find((t) => t.source === kind && t.media?.readyState === 'ended')
+    if (failed === null || own === undefined) return
+    try {
+      const media = await navigator.mediaDevices.getUserMedia({ [kind]: true })
+      const track = kind === 'audio' ? media.getAudioTracks()[0] : media.getVideoTracks()[0]
+      await this.connection?.replace(own, track)
+      const at = this.meters.findIndex((m) => m.own === own)
+      if (at >= 0) {
+        this.meters[at].meter.close()
+        this.meters[at] = { own, meter: new LevelMeter(track) }
+      }
+      this.attend(own, track)
+      this.enable()
+      this.set({ failed: null, media: new MediaStream(this.tracks.flatMap((t) => (t.media === null || t.source === 'screen' ? [] : [t.media]))) })
+    } catch {
+      // It stays said that the device failed.
+    }
+  }
+
+  /** A tile's height in pixels of the screen; 0 when it is gone. */
+  showAt(track: words.TrackID, height: number) {
+    if (height > 0) this.heights.set(track, height)
+    else this.heights.delete(track)
+    this.tellShown()
+  }
+
+  private tellShown() {
+    const voices = this.state.people.flatMap((p) => p.voices)
+    const followed = this.state.mix === 'both' ? [] : voices.filter((v) => v.interpreter === (this.state.mix === 'interpreter')).map((v) => v.track)
+    this.connection?.show({ heights: this.heights, speakers: this.speakers, followed })
+  }
+
+  /** For support: numbers without names. */
+  numbers() {
+    return this.connection?.numbers() ?? Promise.resolve(null)
   }
 
   // The chair's acts.
@@ -304,6 +465,7 @@ export class RoomClient {
   }
 
   private refuse(problem: Problem) {
+    endStay()
     this.end({ stage: 'refused', problem: problem.document })
   }
 
@@ -314,7 +476,9 @@ export class RoomClient {
       case 'admitted':
         this.admission = message.body.admission
         this.set({ stage: 'in' })
-        return this.openLeg()
+        keepStay({ hearing: this.setup.hearing, muted: this.state.muted, dark: this.state.dark })
+        await this.postAgain()
+        return this.connection?.admitted(message.body.leg)
       case 'refused':
         return this.refuse(new Problem(readDocument(message.body)))
       case 'superseded':
@@ -331,9 +495,10 @@ export class RoomClient {
         for (const wrap of message.body.wraps ?? []) await this.ignoring(() => this.sealing?.acceptWrap(wrap))
         return
       case 'slots':
-        this.slots = message.body.slots ?? []
-        this.peer?.assign(this.slots)
+        this.connection?.assign(message.body.slots ?? [])
         return this.show()
+      case 'send-hint':
+        return this.connection?.follow(message.body)
       case 'heartbeat':
         return this.takeHeartbeat(message.body.heartbeat)
       case 'phase-now':
@@ -387,19 +552,52 @@ export class RoomClient {
     if (this.sealing === null || !members.includes(this.member)) return
     const signed = await this.sealing.signRoster(members, this.inForce !== null && this.inForce.chair !== this.member ? 'chair' : reason, this.now())
     this.inForce = signed.inForce
-    await this.socket.ask('roster', { roster: signed.roster })
+    this.unposted.push(signed.roster)
+    await this.post()
     await this.giveKeys()
     this.show()
   }
 
+  /** Hands the door what it has not confirmed, in order: a later roster holds only after the one before. */
+  private async post() {
+    while (this.unposted.length > 0) {
+      try {
+        await this.socket.ask('roster', { roster: this.unposted[0] })
+      } catch (thrown) {
+        // The door has a chain that this page is not part of: nothing signed here can follow it.
+        if (Problem.of(thrown).document.code === 'roster-invalid') return this.beginAgain()
+        throw thrown
+      }
+      this.posted = this.unposted.shift() ?? ''
+    }
+  }
+
+  /** After a broken connection, or a door that began anew and knows no roster. */
+  private async postAgain() {
+    if (!this.state.chair || (this.posted === '' && this.unposted.length === 0)) return
+    if (this.posted !== '' && this.inForce?.chair === this.member) {
+      await this.socket.ask('roster', { roster: this.posted }).catch(() => undefined)
+    }
+    await this.post()
+    await this.giveKeys()
+  }
+
+  private beginAgain() {
+    this.end({ stage: 'again' })
+  }
+
   private async takeRoster(roster: string) {
-    await this.ignoring(async () => {
+    try {
       if (this.sealing === null) return
       const inForce = await this.sealing.applyRoster(roster)
       const renewed = inForce.epoch !== this.inForce?.epoch
       this.inForce = inForce
       if (renewed) await this.giveKeys()
-    })
+    } catch (thrown) {
+      // A roster that does not hold is dropped. One that does not follow what this
+      // page has would be dropped for ever: only another instance can go on from it.
+      if (thrown instanceof Error && thrown.message.startsWith('fork')) return this.beginAgain()
+    }
     this.show()
   }
 
@@ -411,6 +609,7 @@ export class RoomClient {
 
   private async takePhase(phase: PhaseNow) {
     this.set({ phase })
+    if (phase.phase === 'ended') endStay()
     if (!this.state.chair) return this.tick()
     // In a pause, for whatever cause, the recorder is outside the group.
     if (phase.phase === 'on-record') this.recorderWanted = true
@@ -436,7 +635,9 @@ export class RoomClient {
   }
 
   private keeping(): Beat[] {
-    const own = this.tracks.map((t) => t.track)
+    // A screen that was just opened is not waited for (the door gives it as long).
+    const screenCounts = performance.now() - this.sharedSince > screenGrace
+    const own = this.tracks.filter((t) => t.source !== 'screen' || screenCounts).map((t) => t.track)
     return [...this.beats.values()].filter((b) => counts(b.heartbeat, this.inForce?.members ?? [], own))
   }
 
@@ -446,22 +647,15 @@ export class RoomClient {
 
   // Media.
 
-  private async openLeg() {
-    if (this.certificate === null || this.sealing === null) return
-    if (this.peer?.state === 'connected') return
-    this.peer?.close()
-    const peer = new Peer(this.certificate, this.tracks, this.sealing, (state) => {
-      if (state === 'failed' && this.peer === peer && this.state.stage === 'in') void this.inTurn(() => this.openLeg())
-    })
-    this.peer = peer
-    const offer = await peer.offer()
-    const answer = await this.socket.ask('offer', offer)
-    if (answer.type !== 'answer') throw new Problem(problemOf('media-refused'))
-    await peer.answer(answer.body.sdp)
-    peer.assign(this.slots)
-    // Our tracks have a place now: everybody gets their keys.
-    await this.giveKeys()
-    this.show()
+  private takeHealth(health: Health) {
+    const earlier = this.health
+    this.health = health
+    const lost = health.lostAt !== null
+    const bad = health.cipher !== '' && health.cipher !== wantedCipher
+    if (health.cipher !== this.state.cipher || lost !== this.state.lost || bad) {
+      this.set({ cipher: health.cipher, lost, ...(bad ? { problem: problemOf('media-refused') } : {}) })
+    }
+    if (health.grades !== earlier.grades || health.own !== earlier.own) this.show()
   }
 
   private async everySecond() {
@@ -470,12 +664,7 @@ export class RoomClient {
       const lists = await this.sealing.origins()
       if (lists.length > 0) await this.socket.ask('origin', { lists })
     }
-    const cipher = (await this.peer?.cipher()) ?? ''
-    if (cipher !== '' && cipher !== wantedCipher) {
-      this.peer?.close()
-      this.set({ problem: problemOf('media-refused') })
-    }
-    this.set({ cipher, frames: await this.sealing.counts() })
+    this.set({ frames: await this.sealing.counts() })
     if (Math.floor(performance.now() / 1000) % 10 === 0) {
       const asked = micros()
       const answer = await this.socket.ask('sync', { sent: asked })
@@ -485,9 +674,6 @@ export class RoomClient {
   }
 
   private tick() {
-    const level = this.meter.dBov()
-    this.sealing?.setLevel(level)
-    if (this.state.stage === 'in') void this.ignoring(() => this.listen(level))
     const now = { performance: micros(), hearing: this.now() }
     const sign = signOf(this.state.phase.phase, this.keeping(), now)
     const moved = this.state.people.some((p) => p.recorder && p.recorderState !== this.shownRecorder(p, now))
@@ -498,31 +684,57 @@ export class RoomClient {
   }
 
   /** Who speaks, by the levels inside the sealed frames; the media server never learns them. */
-  private async listen(own: number) {
-    const levels = (await this.sealing?.levels()) ?? []
-    const speaking = new Set([...levels, [this.member, own] as const].filter(([, l]) => l < audible).map(([m]) => m))
-    if (speaking.size === this.speaking.size && [...speaking].every((m) => this.speaking.has(m))) return
+  private async listen() {
+    const own = this.meters.map(({ own: { track }, meter }) => ({ member: this.member, track, level: meter.dBov() }))
+    for (const { track, level } of own) this.sealing?.setLevel(track, this.state.muted ? mutedLevel : level)
+    this.talked = this.state.muted && own.some((o) => o.level < audible) ? Math.min(this.talked + 1, talkLooks * 6) : Math.max(0, this.talked - 1)
+    const mutedTalk = this.talked > (this.state.mutedTalk ? 0 : talkLooks)
+    if (mutedTalk !== this.state.mutedTalk) this.set({ mutedTalk })
+    if (this.state.stage !== 'in') return
+    const heard = [...((await this.sealing?.levels()) ?? []), ...(this.state.muted ? [] : own)]
+    const loud = heard.filter((h) => h.level < audible)
+    const speaking = new Set(loud.map((h) => h.track))
+    const quiet = heard.filter((h) => h.level !== mutedLevel).map((h) => h.track)
+    const muted = new Set([...this.mutedTracks].filter((t) => !quiet.includes(t)).concat(heard.filter((h) => h.level === mutedLevel).map((h) => h.track)))
+    if (same(speaking, this.speaking) && same(muted, this.mutedTracks)) return
     this.speaking = speaking
+    this.mutedTracks = muted
+    this.speakers = [...new Set([...loud.map((h) => h.member), ...this.speakers])].slice(0, 16)
     this.show()
+    this.tellShown()
   }
 
   // State.
 
   private show() {
-    const streams = this.peer?.streams() ?? new Map<words.MemberID, { audio: MediaStreamTrack | null; video: MediaStreamTrack | null }>()
+    const streams = this.connection?.streams() ?? []
     const now = { performance: micros() }
     // Who has left is listed without names.
     const here = this.views.filter((v) => v.connected || (v.seats ?? []).length > 0 || v.kind === 'recorder')
     const people = here.map((v): Person => {
       const recorder = v.kind === 'recorder'
       const verified = this.verified.has(v.member)
-      const from = streams.get(v.member)
+      const self = v.member === this.member
+      const from = verified ? streams.filter((s) => s.slot.member === v.member) : []
+      const seats = v.seats ?? []
+      const voices = from
+        .filter((s) => s.slot.source === 'audio')
+        .map(({ slot, media }) => ({ track: slot.track, member: v.member, interpreter: isInterpreter(slot, seats), media, speaking: this.speaking.has(slot.track) }))
+      const picture = (source: words.Source) => {
+        const found = from.find((s) => s.slot.source === source)
+        return found === undefined ? null : { track: found.slot.track, media: found.media }
+      }
+      const own = this.tracks.map((t) => t.track)
+      const tracks = self ? own : voices.map((t) => t.track)
       return {
-        member: v.member, recorder, verified, connected: v.connected, self: v.member === this.member, seats: v.seats ?? [],
+        member: v.member, recorder, verified, connected: v.connected, self, seats,
         keyed: this.isKeyed(v.member),
-        speaking: verified && this.speaking.has(v.member),
-        audio: verified ? (from?.audio ?? null) : null,
-        video: verified ? (from?.video ?? null) : null,
+        speaking: verified && tracks.some((t) => this.speaking.has(t)),
+        muted: self ? this.state.muted : tracks.length > 0 && tracks.every((t) => this.mutedTracks.has(t)),
+        voices,
+        video: picture('video'),
+        screen: picture('screen'),
+        grade: self ? this.health.own : (this.health.grades.get(v.member) ?? 'none'),
         recorderState: recorder ? this.shownRecorder(v, now) : null,
       }
     })

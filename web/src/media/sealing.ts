@@ -34,12 +34,21 @@ export interface Sealing {
 
   /** The hearing clock: hearing time = performance time + offset, in microseconds. */
   setClock(offset: words.Micros): void
-  /** Own microphone's level for frame headers, in -dBov. */
-  setLevel(level: number): void
-  /** The loudest level of each member's sound since the last call, in -dBov, as it came inside the seal. */
-  levels(): Promise<[words.MemberID, number][]>
+  /** Level of an own microphone for its frame headers, in -dBov, or `mutedLevel`. */
+  setLevel(track: words.TrackID, level: number): void
+  /** The loudest level of each voice since the last call, in -dBov or `mutedLevel`, as it came inside the seal. */
+  levels(): Promise<Heard[]>
   counts(): Promise<FrameCounts>
   close(): void
+}
+
+/** In place of a level: whose microphone it is has turned it off. */
+export const mutedLevel = 254
+
+export interface Heard {
+  member: words.MemberID
+  track: words.TrackID
+  level: number
 }
 
 export type RosterReason = 'join' | 'leave' | 'pause' | 'resume' | 'chair' | 'revoked'

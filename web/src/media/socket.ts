@@ -8,6 +8,8 @@ type Message = { [T in MessageType]: { type: T; id?: number; re?: number; body: 
 export type Incoming = Message
 
 const answerTime = 10_000
+/** A door that says nothing at all for so long after a question is not there. */
+const silentTime = 5_000
 const delays = [300, 600, 1200, 2500, 5000]
 
 /** How long to wait before the n-th attempt, with a spread so that a room does not come back in one instant. */
@@ -31,6 +33,7 @@ export class RoomSocket {
   private attempt = 0
   private closed = false
   private timer: ReturnType<typeof setTimeout> | undefined
+  private heard = 0
   private readonly waiting = new Map<number, Waiting>()
   private readonly path: string
   private readonly on: { open: () => void; lost: (attempt: number) => void; message: (message: Incoming) => void }
@@ -56,6 +59,14 @@ export class RoomSocket {
     }
   }
 
+  /** A close that is not answered either would keep the next attempt waiting. */
+  private giveUp(ws: WebSocket) {
+    ws.onclose = null
+    ws.onmessage = null
+    ws.close()
+    this.lose()
+  }
+
   private lose() {
     this.ws = null
     for (const w of this.waiting.values()) {
@@ -70,6 +81,7 @@ export class RoomSocket {
   }
 
   private receive(text: string) {
+    this.heard = performance.now()
     let message: Incoming
     try {
       message = JSON.parse(text) as Incoming
@@ -93,11 +105,20 @@ export class RoomSocket {
     if (ws?.readyState !== WebSocket.OPEN) return Promise.reject(new Problem(problemOf('unavailable')))
     const id = this.next++
     return new Promise((resolve, reject) => {
+      const asked = performance.now()
+      const doubt = setTimeout(() => {
+        // Not a word since then: the way to the door is cut, and a new one may not be.
+        if (this.ws === ws && this.heard < asked) this.giveUp(ws)
+      }, silentTime)
       const timer = setTimeout(() => {
         this.waiting.delete(id)
         reject(new Problem(problemOf('unavailable')))
       }, answerTime)
-      this.waiting.set(id, { resolve, reject, timer })
+      const done = <A extends unknown[]>(settle: (...args: A) => void) => (...args: A) => {
+        clearTimeout(doubt)
+        settle(...args)
+      }
+      this.waiting.set(id, { resolve: done(resolve), reject: done(reject), timer })
       ws.send(JSON.stringify({ type, id, body }))
     })
   }

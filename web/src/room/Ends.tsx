@@ -23,6 +23,8 @@ export function Ends({ state, applicant = false, onAgain, onHome, endedBody }: {
       ? { title: t('shared.superseded.title'), body: t('shared.superseded.body') }
       : state.stage === 'left'
         ? { title: t('shared.left.title'), body: t('shared.left.body') }
+        : state.stage === 'again'
+          ? { title: t('shared.again.title'), body: t('shared.again.body') }
         : state.phase.phase === 'ended'
           ? { title: t('shared.ended.title'), body: endedBody ?? t('shared.ended.body') }
           : null
@@ -33,7 +35,7 @@ export function Ends({ state, applicant = false, onAgain, onHome, endedBody }: {
       <div className="card stack">
         <p>{words.body}</p>
         <div className="row">
-          {state.stage === 'left' && <Button onPress={onAgain}>{t('shared.left.again')}</Button>}
+          {(state.stage === 'left' || state.stage === 'again') && <Button onPress={onAgain}>{t('shared.left.again')}</Button>}
           <Button look="secondary" onPress={onHome}>
             {t('shared.back')}
           </Button>

@@ -4,13 +4,24 @@ import type { TodaysHearing } from '../api/model'
 import { makeSealing } from '../media/seal'
 import { RoomClient, type RoomState } from '../media/room'
 
-/** A stay in a room, from the moment when the person asks for it until the page leaves it. */
-export function useRoom(hearing: TodaysHearing, device: Device, media: MediaStream | null): { room: RoomClient; state: RoomState } {
+/** When this page began anew by itself; a room that forces it to again and again is left to the person. */
+const begun: number[] = []
+const mayBeginAgain = (now: number) => {
+  while (begun.length > 0 && now - begun[0] > 60_000) begun.shift()
+  return begun.push(now) <= 3
+}
+
+/**
+ * A stay in a room, from the moment when the person asks for it until the page
+ * leaves it. `onAgain` begins another with the same media: by itself when this
+ * page's chain of rosters has come apart from the room's.
+ */
+export function useRoom(hearing: TodaysHearing, device: Device, media: MediaStream | null, onAgain: () => void): { room: RoomClient; state: RoomState } {
   const [room] = useState(
     () =>
       new RoomClient({
         hearing: hearing.hearing,
-        seats: hearing.seats.map((s) => s.seat),
+        seats: hearing.seats.map(({ seat, role }) => ({ seat, role })),
         tickets: hearing.tickets,
         trust: device.trust,
         media,
@@ -22,6 +33,10 @@ export function useRoom(hearing: TodaysHearing, device: Device, media: MediaStre
     return () => room.close()
   }, [room])
   const state = useSyncExternalStore(room.subscribe, room.snapshot)
+  const again = state.stage === 'again'
+  useEffect(() => {
+    if (again && mayBeginAgain(performance.now())) onAgain()
+  }, [again, onAgain])
   return { room, state }
 }
 

@@ -15,7 +15,6 @@ const paths = {
   camera: 'M3 7h11v10H3ZM14 10.500l7-3.500v10l-7-3.500',
   cameraOff: 'M4 4l16 16M3 7h2M9.500 7H14v4.500M14 16v1H3V7M14 10.500l7-3.500v10l-4-2',
   screen: 'M3 5h18v11H3ZM9 20h6M12 16v4',
-  sound: 'M4 10v4h3l5 4V6L7 10ZM16 9a4 4 0 0 1 0 6M18.500 6.500a8 8 0 0 1 0 11',
   chart: 'M4 20V4M4 20h16M8 16v-4M12 16V8M16 16v-6',
 } as const
 

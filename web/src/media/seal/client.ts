@@ -1,6 +1,6 @@
 import type * as signed from '../../api/signed'
 import type * as words from '../../api/words'
-import type { FrameCounts, InForce, KnownMember, RosterReason, Sealing } from '../sealing'
+import type { FrameCounts, Heard, InForce, KnownMember, RosterReason, Sealing } from '../sealing'
 import type { Calls, Part } from './engine'
 import { nameIs, type Pinned } from './members'
 
@@ -120,11 +120,11 @@ export class SealClient implements Sealing {
     this.line.tell('setClock', offset)
   }
 
-  setLevel(level: number) {
-    this.line.tell('setLevel', Math.round(level))
+  setLevel(track: words.TrackID, level: number) {
+    this.line.tell('setLevel', track, Math.round(level))
   }
 
-  levels(): Promise<[words.MemberID, number][]> {
+  levels(): Promise<Heard[]> {
     return this.line.ask('levels')
   }
 

@@ -1,4 +1,5 @@
 import type * as words from '../../api/words'
+import { mutedLevel, type Heard } from '../sealing'
 import { SealError } from './errors'
 import { noLevel, type FrameHeader } from './frames'
 import { Group, hearingRules, type RosterReason } from './group'
@@ -19,8 +20,8 @@ export interface Calls {
   origins(): string[]
   assign(slot: number, from: { member: words.MemberID; track: words.TrackID } | null): undefined
   setClock(offset: number): undefined
-  setLevel(level: number): undefined
-  levels(): [words.MemberID, number][]
+  setLevel(track: words.TrackID, level: number): undefined
+  levels(): Heard[]
   counts(): Counts
 }
 
@@ -68,8 +69,8 @@ export class Engine {
   private readonly declared: { track: words.TrackID; source: words.Source; number: number }[] = []
   private readonly slots = new Map<number, { member: words.MemberID; track: words.TrackID }>()
   private offset = 0
-  private level = noLevel
-  private heard = new Map<words.MemberID, number>()
+  private readonly level = new Map<words.TrackID, number>()
+  private heard = new Map<words.TrackID, Heard>()
   private readonly count: Counts = { sealed: 0, opened: 0, refused: 0, held: 0 }
 
   readonly calls: { [C in keyof Calls]: (...args: Parameters<Calls[C]>) => Promise<ReturnType<Calls[C]>> } = {
@@ -117,12 +118,13 @@ export class Engine {
       this.offset = offset
       return none
     },
-    setLevel: (level) => {
-      this.level = Number.isInteger(level) && level >= 0 && level <= 127 ? level : noLevel
+    setLevel: (track, level) => {
+      const known = Number.isInteger(level) && ((level >= 0 && level <= 127) || level === mutedLevel)
+      this.level.set(track, known ? level : noLevel)
       return none
     },
     levels: () => {
-      const heard = [...this.heard]
+      const heard = [...this.heard.values()]
       this.heard = new Map()
       return Promise.resolve(heard)
     },
@@ -142,7 +144,7 @@ export class Engine {
     let last = 0
     return async (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => {
       try {
-        const { sealed, epoch } = await this.inGroup().seal(track, this.header(source), new Uint8Array(frame.data))
+        const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source), new Uint8Array(frame.data))
         frame.data = sealed.buffer
         this.count.sealed++
         forward(frame)
@@ -165,7 +167,7 @@ export class Engine {
         const opened = await this.inGroup().open(from.member, from.track, new Uint8Array(frame.data))
         frame.data = opened.frame.slice().buffer
         this.count.opened++
-        if (opened.header.level <= 127) this.heard.set(from.member, Math.min(opened.header.level, this.heard.get(from.member) ?? 127))
+        this.hear(from, opened.header.level)
         forward(frame)
         if (broken && opened.header.source !== 'audio') ask()
         broken = false
@@ -176,9 +178,16 @@ export class Engine {
     }
   }
 
-  private header(source: words.Source): FrameHeader {
+  private hear({ member, track }: { member: words.MemberID; track: words.TrackID }, level: number) {
+    if (level > 127 && level !== mutedLevel) return
+    // Of muting only the newest word counts; of sound the loudest.
+    const last = this.heard.get(track)?.level ?? mutedLevel
+    this.heard.set(track, { member, track, level: level === mutedLevel ? level : Math.min(level, last) })
+  }
+
+  private header(track: words.TrackID, source: words.Source): FrameHeader {
     const now = (performance.timeOrigin + performance.now()) * 1000 + this.offset
-    return { source, capture: Math.max(0, Math.round(now)), level: source === 'audio' ? this.level : noLevel }
+    return { source, capture: Math.max(0, Math.round(now)), level: source === 'audio' ? (this.level.get(track) ?? noLevel) : noLevel }
   }
 
   private inGroup(): Group {
