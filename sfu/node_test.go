@@ -50,6 +50,12 @@ type person struct {
 
 func enter(t *testing.T, n *sfu.Node, room interview.GroupID, sources ...interview.Source) *person {
 	t.Helper()
+	return enterBy(t, n, room, func(sdp string) string { return sdp }, sources...)
+}
+
+// enterBy lets somebody change the answer on its way.
+func enterBy(t *testing.T, n *sfu.Node, room interview.GroupID, way func(string) string, sources ...interview.Source) *person {
+	t.Helper()
 	p := &person{t: t, node: n, room: room, leg: interview.NewLegID(), frames: make(chan member.Frame, 1000), keys: make(chan interview.TrackID, 100)}
 	for i, s := range sources {
 		p.publish = append(p.publish, member.Publish{Track: interview.NewTrackID(), Source: s, Number: i})
@@ -76,7 +82,7 @@ func enter(t *testing.T, n *sfu.Node, room interview.GroupID, sources ...intervi
 		t.Fatal(err)
 	}
 	p.slots = opened.Slots
-	if err := peer.Answer(opened.Answer); err != nil {
+	if err := peer.Answer(way(opened.Answer)); err != nil {
 		t.Fatal(err)
 	}
 	select {

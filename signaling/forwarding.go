@@ -46,27 +46,32 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 		return wire.Message{}, err
 	}
 	old := s.leg
-	s.leg = nil
+	if old != nil {
+		req.Before = old.id
+	}
 	r.mu.Unlock()
-	r.closeLeg(old)
 	opened, err := r.hub.cfg.Media.OpenLeg(ctx, req)
 	l := &leg{id: req.Leg, tracks: b.Tracks, slots: opened.Slots, assigned: map[string]wire.Slot{}}
+	if err == nil && old != nil && opened.Leg == old.id {
+		l = old // the same connection on another path
+	}
+	r.mu.Lock()
+	s.leg = nil
 	if err == nil {
-		r.mu.Lock()
 		// Who was taken out, or published the same track, while the node worked?
 		if err = r.mayPublish(s, ids); err == nil {
 			s.leg = l
 		}
-		r.mu.Unlock()
 	}
+	r.mu.Unlock()
 	// Slots may reach the member before its answer does: it offered the mids
 	// itself, so it can place them already.
 	r.forward()
 	if err != nil {
-		r.closeLeg(l)
+		r.closeLegs([]*leg{l, old})
 		return wire.Message{}, err
 	}
-	return wire.New(wire.TypeAnswer, wire.Answer{SDP: opened.Answer, Leg: req.Leg})
+	return wire.New(wire.TypeAnswer, wire.Answer{SDP: opened.Answer, Leg: l.id})
 }
 
 var sources = []interview.Source{interview.SourceAudio, interview.SourceVideo, interview.SourceScreen}

@@ -145,8 +145,14 @@ func (h *Hub) Connect(peer Peer, conn Conn) *Session {
 func (h *Hub) LegEvent(ev media.Event) {
 	h.mu.Lock()
 	r := h.groups[ev.Room]
+	all := mapValues(h.rooms)
 	h.mu.Unlock()
-	if r != nil {
+	switch {
+	case ev.State == media.NodeStarted:
+		for _, r := range all {
+			r.legEvent(ev)
+		}
+	case r != nil:
 		r.legEvent(ev)
 	}
 }

@@ -238,17 +238,29 @@ func (r *room) raise(s *Session, b wire.Raise) error {
 	return nil
 }
 
+// legEvent notes how a leg fares. Whose leg is gone, with or without the node, is
+// told so and offers anew: an admission that names no leg says it.
 func (r *room) legEvent(ev media.Event) {
 	r.mu.Lock()
-	changed := false
+	changed, gone := false, false
 	for _, s := range r.members {
-		if s.leg != nil && s.leg.id == ev.Leg {
+		switch {
+		case s.leg == nil:
+		case ev.State == media.NodeStarted, ev.State == media.LegClosed && s.leg.id == ev.Leg:
+			s.leg, gone = nil, true
+			if s.here() {
+				s.send(wire.TypeAdmitted, wire.Admitted{Admission: s.admission})
+			}
+		case s.leg.id == ev.Leg:
 			changed = s.leg.connected != (ev.State == media.LegConnected)
 			s.leg.connected = ev.State == media.LegConnected
 		}
 	}
 	r.mu.Unlock()
-	if changed {
+	if changed || gone {
 		r.log.Info("leg", "leg", ev.Leg, "state", ev.State)
+	}
+	if gone {
+		r.forward()
 	}
 }

@@ -227,8 +227,8 @@ func (r *room) noteEmpty() {
 	}
 }
 
-func mapValues(m map[interview.MemberID]*Session) []*Session {
-	out := make([]*Session, 0, len(m))
+func mapValues[K comparable, V any](m map[K]V) []V {
+	out := make([]V, 0, len(m))
 	for _, s := range m {
 		out = append(out, s)
 	}

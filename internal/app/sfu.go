@@ -48,6 +48,8 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 	}); err != nil {
 		return err
 	}
+	// Rooms may still count on legs of the process before this one.
+	cfg.OnEvent(media.Event{State: media.NodeStarted})
 	if err := ready(); err != nil {
 		return err
 	}

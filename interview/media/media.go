@@ -6,10 +6,14 @@ import "kuule/interview"
 // frame numbers in clear (AV1 RTP specification, appendix A).
 const DependencyDescriptorURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
-// OpenLeg opens or replaces one member's media connection.
+// OpenLeg opens one member's media connection, or moves the one it had to
+// another path: an offer that comes from the very connection that Before names
+// (an ICE restart, RFC 8445 section 9) keeps that leg with its keys, numbers and
+// slots. Otherwise Before is closed and Leg is opened in its place.
 type OpenLeg struct {
 	Room        interview.GroupID `json:"room"`
 	Leg         interview.LegID   `json:"leg"`
+	Before      interview.LegID   `json:"before,omitzero"`
 	Offer       string            `json:"offer"`       // SDP
 	Fingerprint string            `json:"fingerprint"` // of the statement: the offer must carry no other
 	Tracks      []Publish         `json:"tracks"`
@@ -22,11 +26,12 @@ type Publish struct {
 	Source interview.Source  `json:"source"`
 }
 
-// LegOpened is the node's answer: the SDP answer and the mids on which the leg
-// can receive.
+// LegOpened is the node's answer: which leg it is now, the SDP answer and the
+// mids on which the leg can receive.
 type LegOpened struct {
-	Answer string `json:"answer"`
-	Slots  []Slot `json:"slots"`
+	Leg    interview.LegID `json:"leg,omitzero"`
+	Answer string          `json:"answer"`
+	Slots  []Slot          `json:"slots"`
 }
 
 // Slot is one receiving mid of a leg. Kind is audio or video.
@@ -86,4 +91,5 @@ const (
 	LegConnected    LegState = "connected"
 	LegDisconnected LegState = "disconnected" // no packet for a while; may return by itself
 	LegClosed       LegState = "closed"       // gone: a new offer is needed
+	NodeStarted     LegState = "started"      // of no leg: the node knows none, all of before are gone
 )

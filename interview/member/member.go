@@ -85,7 +85,9 @@ type Member struct {
 	welcome  wire.Welcome
 
 	admitted chan struct{}
-	open     bool // the media connection was asked for
+	open     bool          // the media connection was asked for
+	broken   chan struct{} // the media connection wants to be looked at
+	renew    bool          // and is not known to the media node any more
 	tasks    sync.WaitGroup
 	ctx      context.Context
 	stop     context.CancelCauseFunc
@@ -98,7 +100,7 @@ const originEvery = time.Second
 // or is in. The error of a refusal is a *problem.Error. Close the member to
 // leave.
 func Join(ctx context.Context, conn Conn, cfg Config) (*Member, error) {
-	m := &Member{cfg: cfg, conn: conn, log: cfg.Log, pending: map[int64]chan wire.Message{}, admitted: make(chan struct{})}
+	m := &Member{cfg: cfg, conn: conn, log: cfg.Log, pending: map[int64]chan wire.Message{}, admitted: make(chan struct{}), broken: make(chan struct{}, 1)}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -114,6 +116,7 @@ func Join(ctx context.Context, conn Conn, cfg Config) (*Member, error) {
 		return nil, err
 	}
 	m.peer.OnState(func(s webrtc.PeerConnectionState) {
+		m.look()
 		if cfg.On.Connected != nil && (s == webrtc.PeerConnectionStateConnected || s == webrtc.PeerConnectionStateDisconnected || s == webrtc.PeerConnectionStateFailed) {
 			cfg.On.Connected(s == webrtc.PeerConnectionStateConnected)
 		}
@@ -212,8 +215,9 @@ func asProblem(in wire.Message) error {
 func (m *Member) Close() {
 	m.stop(context.Canceled)
 	m.conn.Close()
-	m.peer.Close()
+	m.link().Close()
 	m.tasks.Wait()
+	m.link().Close() // one that was begun meanwhile
 }
 
 // Done is closed when the member's connection has ended.
@@ -327,7 +331,7 @@ func (m *Member) take(in wire.Message) {
 	case wire.TypeWraps:
 		err = read(in, m.takeWraps)
 	case wire.TypeSlots:
-		err = read(in, func(b wire.Slots) error { m.peer.SetSlots(b.Slots); return nil })
+		err = read(in, func(b wire.Slots) error { m.link().SetSlots(b.Slots); return nil })
 	case wire.TypePhaseNow:
 		err = read(in, m.takePhase)
 	case wire.TypeHeartbeat:
@@ -373,30 +377,20 @@ func (m *Member) takeAdmitted(b wire.Admitted) error {
 		m.stop(err)
 		return err
 	}
-	if m.open {
-		return nil // said again
+	if m.open { // said again: it names the leg that the room still knows
+		m.forgotten(b.Leg)
+		return nil
 	}
 	m.admission, m.open = b.Admission, true
 	m.tasks.Go(func() {
-		if err := m.openMedia(); err != nil {
+		if err := m.call(m.link()); err != nil {
 			m.stop(err)
 			return
 		}
 		close(m.admitted)
+		m.keepLink()
 	})
 	return nil
-}
-
-func (m *Member) openMedia() error {
-	offer, err := m.peer.Offer()
-	if err != nil {
-		return err
-	}
-	var answer wire.Answer
-	if err := m.Request(m.ctx, wire.TypeOffer, offer, &answer); err != nil {
-		return err
-	}
-	return m.peer.Answer(answer.SDP)
 }
 
 // takeMembers checks everyone. Who does not hold is nobody to this member,
@@ -612,7 +606,7 @@ func (m *Member) Send(i int, h sealing.FrameHeader, payload []byte, rtpTime uint
 	if err != nil {
 		return err
 	}
-	return m.peer.Send(t.Track, sealed, rtpTime, key)
+	return m.link().Send(t.Track, sealed, rtpTime, key)
 }
 
 // post sends a message that wants no answer but may get a problem.

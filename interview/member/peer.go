@@ -39,6 +39,7 @@ const (
 	audioClock    = 48000
 	videoClock    = 90000
 	gatherWithin  = 5 * time.Second
+	lostAfter     = 1500 * time.Millisecond
 )
 
 // Publish names a track that a peer sends.
@@ -60,14 +61,19 @@ type Frame struct {
 // Peer is one member's media connection.
 type Peer struct {
 	pc          *webrtc.PeerConnection
+	certificate webrtc.Certificate
 	fingerprint string
+	publish     []Publish
 	onFrame     func(Frame)
 	onKey       func(interview.TrackID)
 	tracks      []*outgoing
 	readers     sync.WaitGroup
 
-	mu    sync.Mutex
-	slots map[string]wire.Slot
+	mu       sync.Mutex
+	slots    map[string]wire.Slot
+	onState  func(webrtc.PeerConnectionState)
+	answered bool
+	leg      interview.LegID // as the door calls it; zero before the first answer
 }
 
 type outgoing struct {
@@ -94,6 +100,26 @@ func NewPeer(publish []Publish, onFrame func(Frame), onKey func(interview.TrackI
 	if err != nil {
 		return nil, fmt.Errorf("media connection: %w", err)
 	}
+	return newPeer(*cert, publish, onFrame, onKey)
+}
+
+// Anew prepares another connection of the same member: the same certificate,
+// tracks and slots, for when the media node does not know this one any more.
+func (p *Peer) Anew() (*Peer, error) {
+	n, err := newPeer(p.certificate, p.publish, p.onFrame, p.onKey)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n.slots = p.slots
+	if p.onState != nil {
+		n.OnState(p.onState)
+	}
+	return n, nil
+}
+
+func newPeer(cert webrtc.Certificate, publish []Publish, onFrame func(Frame), onKey func(interview.TrackID)) (*Peer, error) {
 	prints, err := cert.GetFingerprints()
 	if err != nil || len(prints) == 0 {
 		return nil, fmt.Errorf("media connection: fingerprint: %w", err)
@@ -102,11 +128,14 @@ func NewPeer(publish []Publish, onFrame func(Frame), onKey func(interview.TrackI
 	if err != nil {
 		return nil, err
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{*cert}})
+	pc, err := api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{cert}})
 	if err != nil {
 		return nil, fmt.Errorf("media connection: %w", err)
 	}
-	p := &Peer{pc: pc, fingerprint: strings.ToUpper(prints[0].Value), onFrame: onFrame, onKey: onKey, slots: map[string]wire.Slot{}}
+	p := &Peer{
+		pc: pc, certificate: cert, fingerprint: strings.ToUpper(prints[0].Value), publish: publish,
+		onFrame: onFrame, onKey: onKey, slots: map[string]wire.Slot{},
+	}
 	if err := p.addMedia(publish); err != nil {
 		_ = pc.Close()
 		return nil, err
@@ -148,8 +177,9 @@ func clientAPI() (*webrtc.API, error) {
 	s := webrtc.SettingEngine{}
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
 	s.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_256_GCM)
-	s.SetICETimeouts(2*time.Second, 15*time.Second, 500*time.Millisecond)
+	s.SetICETimeouts(lostAfter, 15*time.Second, 500*time.Millisecond)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(s)), nil
 }
 
@@ -183,9 +213,13 @@ func (p *Peer) addMedia(publish []Publish) error {
 // the statement.
 func (p *Peer) Fingerprint() string { return p.fingerprint }
 
-// Offer gives what the door wants to hear.
+// Offer gives what the door wants to hear. Once answered, it is the offer of the
+// same connection on another path (an ICE restart).
 func (p *Peer) Offer() (wire.Offer, error) {
-	offer, err := p.pc.CreateOffer(nil)
+	p.mu.Lock()
+	again := p.answered
+	p.mu.Unlock()
+	offer, err := p.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: again})
 	if err != nil {
 		return wire.Offer{}, fmt.Errorf("offer: %w", err)
 	}
@@ -210,6 +244,9 @@ func (p *Peer) Answer(sdp string) error {
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
+	p.mu.Lock()
+	p.answered = true
+	p.mu.Unlock()
 	for _, t := range p.tracks {
 		for _, e := range t.transceiver.Sender().GetParameters().HeaderExtensions {
 			if e.URI == media.DependencyDescriptorURI {
@@ -221,7 +258,12 @@ func (p *Peer) Answer(sdp string) error {
 }
 
 // OnState reports changes of the connection.
-func (p *Peer) OnState(f func(webrtc.PeerConnectionState)) { p.pc.OnConnectionStateChange(f) }
+func (p *Peer) OnState(f func(webrtc.PeerConnectionState)) {
+	p.mu.Lock()
+	p.onState = f
+	p.mu.Unlock()
+	p.pc.OnConnectionStateChange(f)
+}
 
 // SetSlots takes the door's word on whose track comes on which mid.
 func (p *Peer) SetSlots(slots []wire.Slot) {

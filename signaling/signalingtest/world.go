@@ -239,15 +239,23 @@ type NoMedia struct {
 	legs  map[interview.LegID]bool
 }
 
-// OpenLeg implements signaling.Media: the offer's mids come back as slots.
+// Restart is an offer that comes from the very connection of the leg before.
+const Restart = "restart"
+
+// OpenLeg implements signaling.Media: the offer's mids come back as slots. Restart
+// keeps the leg before.
 func (n *NoMedia) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.legs == nil {
 		n.legs = map[interview.LegID]bool{}
 	}
+	if req.Offer == Restart && n.legs[req.Before] {
+		req.Leg = req.Before
+	}
+	delete(n.legs, req.Before)
 	n.legs[req.Leg] = true
-	return media.LegOpened{Answer: "v=0", Slots: []media.Slot{{Mid: "a", Kind: "audio"}, {Mid: "b", Kind: "audio"}, {Mid: "v", Kind: "video"}}}, nil
+	return media.LegOpened{Leg: req.Leg, Answer: "v=0", Slots: []media.Slot{{Mid: "a", Kind: "audio"}, {Mid: "b", Kind: "audio"}, {Mid: "v", Kind: "video"}}}, nil
 }
 
 // CloseLeg implements signaling.Media.
