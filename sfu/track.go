@@ -25,7 +25,8 @@ type track struct {
 	subscribers atomic.Pointer[[]*slot]               // replaced whole, so that packets take no lock
 	layers      [offer.MaxRids]atomic.Pointer[stream] // smallest first
 	wanted      atomic.Bool                           // somebody waits for a key frame
-	announced   map[uint32]announcement               // sources named in the offer
+	advice      advisor
+	announced   map[uint32]announcement // sources named in the offer
 }
 
 // announcement says what a source of the offer is.
@@ -38,6 +39,9 @@ func newTrack(l *leg, p media.Publish, line *offer.Line) *track {
 	}
 	if t.kind == offer.Video {
 		t.allowance = pictureAllowance
+	}
+	if len(t.rids) > 0 {
+		return t // its sources name themselves by their rids
 	}
 	for _, s := range line.Sources {
 		t.announced[s.Media] = announcement{}
