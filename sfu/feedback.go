@@ -119,7 +119,7 @@ func (l *leg) takeNack(out *port.Batch, at int64, b []byte) {
 }
 
 // takeFeedback takes the receiver's word on when packets came.
-func (l *leg) takeFeedback(int64, []byte) {}
+func (l *leg) takeFeedback(at int64, b []byte) { l.way.feedback(b, at) }
 
 func (l *leg) takeKeyRequest(out *port.Batch, at int64, source uint32) {
 	if s := l.slotOf(source); s != nil {

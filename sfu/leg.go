@@ -7,12 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pion/interceptor/pkg/twcc"
-
 	"kuule/internal/descriptor"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/bandwidth"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -40,8 +39,10 @@ type leg struct {
 	uses   offer.Extensions
 
 	connected atomic.Bool
-	roundTrip atomic.Int64  // nanoseconds; 0: not measured yet
-	transport atomic.Uint32 // the last transport-wide number that was sent
+	roundTrip atomic.Int64 // nanoseconds; 0: not measured yet
+	way       way
+	frugal    atomic.Bool // voices take too much of the way
+	allocated int64       // when; belongs to the node's tick
 
 	answering sync.Mutex // one offer at a time
 	offered   offer.Offer
@@ -54,9 +55,8 @@ type leg struct {
 	in         incoming
 	frame      descriptor.Descriptor // of the packet that is being received
 	missing    [maxAsked]uint16
-	arrivals   *twcc.Recorder // nil: the offerer takes no feedback
+	arrivals   *bandwidth.Recorder // nil: the offerer takes no feedback
 	reportedAt int64
-	fedBackAt  int64
 	report     report
 }
 
@@ -81,6 +81,9 @@ func (n *Node) newLeg(req media.OpenLeg, o offer.Offer) (*leg, media.LegOpened, 
 		line := &o.Lines[i]
 		if !line.Sends {
 			l.slots = append(l.slots, newSlot(l, line))
+			if line.TransportCC && line.Uses.Transport != 0 && l.way.sender == nil {
+				l.way.sender = bandwidth.NewSender()
+			}
 			continue
 		}
 		for _, p := range req.Tracks {
@@ -89,7 +92,7 @@ func (n *Node) newLeg(req media.OpenLeg, o offer.Offer) (*leg, media.LegOpened, 
 			}
 		}
 		if line.TransportCC && line.Uses.Transport != 0 && l.arrivals == nil {
-			l.arrivals = twcc.NewRecorder(l.local)
+			l.arrivals = new(bandwidth.Recorder)
 		}
 	}
 	conn, err := n.port.Open(req.Fingerprint, l)
@@ -276,6 +279,7 @@ func (l *leg) Packet(out *port.Batch, p *port.Packet) {
 		in.descriptor = p.Header.GetExtension(id)
 	}
 	if s.arrive(in) {
+		in.stream.flow.add(in)
 		in.stream.track.forward(out, in)
 	}
 	in.stream.ask(p.At, out)
@@ -291,11 +295,8 @@ func (l *leg) trip() int64 {
 
 // arrived notes when a packet came, for the sender's congestion control.
 func (l *leg) arrived(at int64, sequence uint16, _ int) {
-	l.arrivals.Record(0, sequence, at/1000)
+	l.arrivals.Arrived(sequence, at)
 }
-
-// feedbackEvery is how often arrivals are told.
-const feedbackEvery = 50e6
 
 // tick does what is due.
 func (l *leg) tick(at int64, out *port.Batch) {
@@ -310,12 +311,13 @@ func (l *leg) tick(at int64, out *port.Batch) {
 	for _, s := range l.order {
 		s.tick(at, out)
 	}
-	if l.arrivals != nil && at-l.fedBackAt >= feedbackEvery {
-		l.fedBackAt = at
-		for _, p := range l.arrivals.BuildFeedbackPacket() {
-			if b, err := p.Marshal(); err == nil {
-				l.conn.SendControl(out, b)
+	if l.arrivals != nil && len(l.order) > 0 {
+		for {
+			b := l.arrivals.Feedback(l.report.b[:0], l.local, l.order[0].ssrc, at)
+			if len(b) == 0 {
+				break
 			}
+			l.conn.SendControl(out, b)
 		}
 	}
 	if at-l.reportedAt >= reportEvery {
@@ -338,4 +340,5 @@ func (l *leg) close() {
 	for _, s := range l.slots {
 		s.drop()
 	}
+	l.way.drop()
 }

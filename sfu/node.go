@@ -24,6 +24,7 @@ const (
 	MaxTracks     = 8    // published per leg
 	MaxOfferBytes = offer.MaxBytes
 	tickEvery     = 20 * time.Millisecond
+	paceEvery     = 5 * time.Millisecond // while somebody's packets wait, or a probe is under way
 )
 
 // Config says where a node listens.
@@ -35,6 +36,8 @@ type Config struct {
 	// OnEvent is called when a leg's state changes, from the node's own
 	// goroutines, never with a lock held.
 	OnEvent func(media.Event)
+	// OnHint is called with advice to the sender of a track, likewise.
+	OnHint func(media.Hint)
 }
 
 // Node is one media node. Its methods are safe for concurrent use.
@@ -42,6 +45,7 @@ type Node struct {
 	port    *port.Port
 	log     *slog.Logger
 	onEvent func(media.Event)
+	onHint  func(media.Hint)
 	done    chan struct{}
 	ticker  sync.WaitGroup
 
@@ -58,12 +62,15 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
-	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
+	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, onHint: cfg.OnHint, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	if n.onEvent == nil {
 		n.onEvent = func(media.Event) {}
+	}
+	if n.onHint == nil {
+		n.onHint = func(media.Hint) {}
 	}
 	n.ticker.Go(n.tick)
 	return n, nil
@@ -118,6 +125,8 @@ func (n *Node) tick() {
 	defer ticker.Stop()
 	out := n.port.NewBatch()
 	var legs []*leg
+	work := new(allocation)
+	every, ticked := time.Duration(tickEvery), int64(0)
 	for {
 		select {
 		case <-n.done:
@@ -128,16 +137,32 @@ func (n *Node) tick() {
 		legs = n.all(legs[:0])
 		n.mu.Unlock()
 		at := port.Now()
+		full, busy := at-ticked >= int64(tickEvery-paceEvery/2), false
+		if full {
+			ticked = at
+		}
 		for _, l := range legs {
-			l.tick(at, out)
+			if full {
+				l.tick(at, out)
+				l.allocate(work, at)
+			}
+			busy = l.pace(at, out) || busy
 		}
 		out.Flush()
+		next := time.Duration(tickEvery)
+		if busy {
+			next = paceEvery
+		}
+		if next != every {
+			every = next
+			ticker.Reset(every)
+		}
 	}
 }
 
-// OpenLeg answers a member's offer. An offer for an open leg that comes from the
-// same connection is an ICE restart: keys, numbers and slots stay. Any other
-// replaces the leg.
+// OpenLeg answers a member's offer. One that comes from the very connection of
+// the leg before is an ICE restart of that leg: keys, numbers and slots stay. Any
+// other opens a leg in its place.
 func (n *Node) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, error) {
 	if err := checkOpen(req); err != nil {
 		return media.LegOpened{}, err
@@ -146,10 +171,12 @@ func (n *Node) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, e
 	if err != nil {
 		return media.LegOpened{}, err
 	}
-	if l := n.leg(req.Room, req.Leg); l != nil && l.continues(req, o) {
-		return l.renew(o)
+	for _, id := range []interview.LegID{req.Before, req.Leg} {
+		if l := n.leg(req.Room, id); l != nil && l.continues(req, o) {
+			return l.renew(o)
+		}
+		n.CloseLeg(media.CloseLeg{Room: req.Room, Leg: id})
 	}
-	n.CloseLeg(media.CloseLeg{Room: req.Room, Leg: req.Leg})
 	// The place is taken before the work is done, so that a flood of offers does
 	// no more work than there are places.
 	if err := n.reserve(req.Room); err != nil {

@@ -30,16 +30,19 @@ type slot struct {
 	repairs uint32 // source of what is sent again; 0: sent again as it was, or not at all
 	clock   uint32
 
-	mu       sync.Mutex
-	source   *track // what the table says
-	selector *layer.Selector
-	arriving layer.Packet
-	repair   uint16
-	packets  uint32
-	bytes    uint32
-	kept     []kept
-	header   [maxHeader]byte
-	original [2]byte
+	mu        sync.Mutex
+	source    *track // what the table says
+	route     media.Route
+	shed      bool // smaller than it is to be, for want of room on the way
+	selector  *layer.Selector
+	arriving  layer.Packet
+	timestamp uint32 // of the newest packet
+	repair    uint16
+	packets   uint32
+	bytes     uint32
+	kept      []kept
+	header    [maxHeader]byte
+	original  [2]byte
 
 	reportNTP uint32 // of the newest sender report
 	reportAt  int64
@@ -113,7 +116,7 @@ func (s *slot) assign(t *track, route media.Route) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := s.source != t
-	s.source = t
+	s.source, s.route = t, route
 	if changed {
 		s.selector.Replace()
 	}
@@ -122,7 +125,8 @@ func (s *slot) assign(t *track, route media.Route) bool {
 		s.forget()
 	case route.Off:
 		s.selector.Aim(layer.Target{Layer: layer.Off})
-	case route.Height > 0 && route.Height <= smallTile:
+	case !changed: // the next allocation heeds the rest
+	case s.leg.way.narrow() && s.kind == offer.Video, route.Height > 0 && route.Height <= smallTile:
 		s.selector.Aim(layer.Target{Layer: 0, Temporal: layer.AllTemporal})
 	default:
 		s.selector.Aim(layer.Target{Layer: layer.Top, Temporal: layer.AllTemporal})
@@ -130,11 +134,15 @@ func (s *slot) assign(t *track, route media.Route) bool {
 	return changed
 }
 
-// aim sets which of the source's layers is to be sent.
-func (s *slot) aim(t layer.Target) {
+// aim sets which of the source's layers is to be sent, and whether that is less
+// than was wanted.
+func (s *slot) aim(t layer.Target, shed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.selector.Aim(t)
+	s.shed = shed
+	if s.selector.Target() != t {
+		s.selector.Aim(t)
+	}
 }
 
 // write sends one packet of its source on, if it is to be sent.
@@ -148,15 +156,12 @@ func (s *slot) write(out *port.Batch, p *incoming) {
 	if action == layer.Drop {
 		return
 	}
-	if s.uses.Transport != 0 {
-		w.transport = uint16(s.leg.transport.Add(1))
-	}
 	if action == layer.Fill {
+		s.number(&w, 0, p.At)
 		s.emit(out, &w, nil)
 		return
 	}
-	s.keep(&w, p)
-	s.emit(out, &w, p.payload)
+	s.leave(out, &w, p)
 }
 
 // choose decides whether a packet is sent and renumbers it, so that the receiver
@@ -211,6 +216,7 @@ func (s *slot) forget() {
 // emit sends one packet. Everything that leaves a slot leaves here or as a repair.
 func (s *slot) emit(out *port.Batch, w *rewritten, payload []byte) {
 	s.packets++
+	s.timestamp = w.timestamp
 	s.bytes += uint32(len(payload))
 	s.leg.conn.Send(out, s.headerOf(w, s.ssrc, w.sequence, w.payload), nil, payload)
 }
@@ -235,9 +241,7 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 		return
 	}
 	w := k.rewritten
-	if s.uses.Transport != 0 {
-		w.transport = uint16(s.leg.transport.Add(1))
-	}
+	s.number(&w, len(k.bytes), at)
 	s.repair++
 	binary.BigEndian.PutUint16(s.original[:], sequence)
 	s.leg.conn.Send(out, s.headerOf(&w, s.repairs, s.repair, s.types[offer.RTX]), s.original[:], k.bytes)

@@ -39,6 +39,7 @@ type stream struct {
 	losses repair.Losses
 	reader descriptor.Reader
 	counts reception
+	flow   flow
 	size   atomic.Uint32 // of the picture: width and height in 16 bits each; 0: not known
 
 	asking sync.Mutex
@@ -200,6 +201,7 @@ func (s *stream) ask(at int64, out *port.Batch) {
 // for, or that nothing else mends any more.
 func (s *stream) tick(at int64, out *port.Batch) {
 	s.ask(at, out)
+	s.flow.measure(at)
 	if s.of != nil || s.track.kind != offer.Video {
 		return
 	}

@@ -55,7 +55,7 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	voices, voiceCost := 0, 0
 	for i := range streams {
 		targets[i] = Off
-		top := streams[i].top()
+		top := streams[i].Top()
 		if top < 0 {
 			continue
 		}
@@ -67,7 +67,7 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	}
 	if budget <= 0 {
 		for i := range streams {
-			targets[i] = streams[i].top()
+			targets[i] = streams[i].Top()
 		}
 		o.Spent = o.Wanted
 		return o
@@ -77,7 +77,7 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	// there is nothing to hold a hearing with.
 	first := true
 	a.inOrder(true, func(i int) {
-		if top := streams[i].top(); first && top >= 0 {
+		if top := streams[i].Top(); first && top >= 0 {
 			a.take(i, top)
 			first = false
 		} else {
@@ -86,16 +86,16 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	})
 	first = true
 	a.inOrder(false, func(i int) {
-		if first && streams[i].top() >= 0 {
+		if first && streams[i].Top() >= 0 {
 			a.grow(i, streams[i].usable())
 			first = false
 		}
 	})
-	a.inOrder(false, func(i int) { a.grow(i, min(0, streams[i].top())) })
-	a.inOrder(false, func(i int) { a.grow(i, streams[i].top()) })
+	a.inOrder(false, func(i int) { a.grow(i, min(0, streams[i].Top())) })
+	a.inOrder(false, func(i int) { a.grow(i, streams[i].Top()) })
 	o.Spent = a.spent
 	for i := range streams {
-		if targets[i] < streams[i].top() {
+		if targets[i] < streams[i].Top() {
 			o.Shed++
 		}
 	}
@@ -160,9 +160,9 @@ func (a *round) take(i, layer int) {
 	a.targets[i] = layer
 }
 
-// top is the largest layer that the tile shows: the smallest that fills it, or
+// Top is the largest layer that the tile shows: the smallest that fills it, or
 // the largest there is. Off where nothing comes.
-func (s *Stream) top() int {
+func (s *Stream) Top() int {
 	for l, layer := range s.Layers {
 		// A layer that is a little smaller than the tile fills it well enough.
 		if s.Height > 0 && layer.Height > 0 && layer.Height*10 >= s.Height*9 && s.last(l) {
@@ -180,7 +180,7 @@ func (s *Stream) last(l int) bool {
 
 // usable is the smallest layer on which a face can be read, within top.
 func (s *Stream) usable() int {
-	top := s.top()
+	top := s.Top()
 	for l := 0; l < top; l++ {
 		layer := s.Layers[l]
 		if layer.Height >= UsableHeight && s.last(l) || layer.Height == 0 && layer.Bitrate >= UsableRate {
