@@ -20,6 +20,7 @@ type (
 	utteranceKind   struct{}
 	amendmentKind   struct{}
 	recordKind      struct{}
+	noteKind        struct{}
 	eventKind       struct{}
 )
 
@@ -40,6 +41,7 @@ func (recordingKind) Prefix() string   { return "rec" }
 func (utteranceKind) Prefix() string   { return "utt" }
 func (amendmentKind) Prefix() string   { return "amd" }
 func (recordKind) Prefix() string      { return "rcd" }
+func (noteKind) Prefix() string        { return "nte" }
 func (eventKind) Prefix() string       { return "evt" }
 
 // Typed identifiers of everything that more than one room names.
@@ -61,6 +63,7 @@ type (
 	UtteranceID   = id.ID[utteranceKind]   // one line of the transcript
 	AmendmentID   = id.ID[amendmentKind]   // one correction
 	RecordID      = id.ID[recordKind]      // a sealed version of the transcript
+	NoteID        = id.ID[noteKind]        // a note that may have to go alone
 	EventID       = id.ID[eventKind]       // an audit event
 )
 
@@ -83,6 +86,7 @@ var (
 	NewUtteranceID   = id.New[utteranceKind]
 	NewAmendmentID   = id.New[amendmentKind]
 	NewRecordID      = id.New[recordKind]
+	NewNoteID        = id.New[noteKind]
 	NewEventID       = id.New[eventKind]
 )
 
@@ -105,4 +109,5 @@ var (
 	ParseUtteranceID   = id.Parse[utteranceKind]
 	ParseAmendmentID   = id.Parse[amendmentKind]
 	ParseRecordID      = id.Parse[recordKind]
+	ParseNoteID        = id.Parse[noteKind]
 )

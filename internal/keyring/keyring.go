@@ -36,13 +36,15 @@ var (
 // Kind says what a key seals.
 type Kind string
 
-// The two keys of a case.
+// The two keys of a case, and the key of a note that may have to go alone.
 const (
 	Records   Kind = "records"   // personal content in SQL, transcripts
 	Recording Kind = "recording" // data keys of recordings
+	Special   Kind = "special"   // one note of special categories, or one observation
 )
 
-// Key names a key: the case it belongs to (its id as text) and what it seals.
+// Key names a key: the case or note that it belongs to (its id as text) and
+// what it seals.
 type Key struct {
 	Case string `json:"case"`
 	Kind Kind   `json:"kind"`
@@ -58,7 +60,7 @@ func (k Key) Check() error {
 	if !casePattern.MatchString(k.Case) {
 		return fmt.Errorf("%q is no case to keep a key for", k.Case)
 	}
-	if k.Kind != Records && k.Kind != Recording {
+	if k.Kind != Records && k.Kind != Recording && k.Kind != Special {
 		return fmt.Errorf("%q is no kind of key", k.Kind)
 	}
 	return nil

@@ -153,7 +153,7 @@ func TestFilesAreClosedToOthers(t *testing.T) {
 func TestRolesHaveTheirRightsAndNoOther(t *testing.T) {
 	t.Parallel()
 	given := map[string]map[keyring.Kind]string{
-		"door":      {keyring.Records: "create wrap datakey unwrap rotate rewrap retire destroy"},
+		"door":      {keyring.Records: "create wrap datakey unwrap", keyring.Special: "create wrap datakey unwrap"},
 		"recorder":  {keyring.Recording: "create wrap datakey"},
 		"playback":  {keyring.Recording: "unwrap"},
 		"sfu":       {},
@@ -161,7 +161,7 @@ func TestRolesHaveTheirRightsAndNoOther(t *testing.T) {
 		"":          {},
 	}
 	for role, kinds := range given {
-		for _, kind := range []keyring.Kind{keyring.Records, keyring.Recording} {
+		for _, kind := range []keyring.Kind{keyring.Records, keyring.Recording, keyring.Special} {
 			t.Run(role+"/"+string(kind), func(t *testing.T) {
 				t.Parallel()
 				local := keyringtest.Local(t)

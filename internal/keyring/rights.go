@@ -22,9 +22,11 @@ const (
 // refused.
 type Rights map[Kind]Right
 
-// rights is the whole policy (DESIGN section 3).
+// rights is the whole policy (DESIGN section 3) of what others may do with the
+// ring that authority holds. Rotating and destroying is authority's alone: it
+// destroys only what is due, or what two persons ordered.
 var rights = map[string]Rights{
-	"door":     {Records: RightCreate | RightWrap | RightUnwrap | RightRotate | RightDestroy},
+	"door":     {Records: RightCreate | RightWrap | RightUnwrap, Special: RightCreate | RightWrap | RightUnwrap},
 	"recorder": {Recording: RightCreate | RightWrap},
 	"playback": {Recording: RightUnwrap},
 }

@@ -74,6 +74,8 @@ const (
 	CodeRecordingState Code = "recording-state"
 	CodeEvidence       Code = "evidence"       // bundle does not verify
 	CodePurposeNeeded  Code = "purpose-needed" // viewing without purpose (H6)
+	CodeErased         Code = "erased"         // its keys were destroyed (L4)
+	CodeKept           Code = "kept"           // a hold or its period keeps it (L1, L2)
 
 	// Kiosk.
 	CodeKioskVisit Code = "kiosk-visit" // the visit is over or out of order
@@ -143,6 +145,8 @@ var registry = map[Code]Entry{
 	CodeRecordingState: {http.StatusConflict, "the recording is not in a state that allows this", WayRetry},
 	CodeEvidence:       {http.StatusUnprocessableEntity, "the evidence does not verify", WayAdministrator},
 	CodePurposeNeeded:  {http.StatusUnprocessableEntity, "a viewing needs a written purpose", WayCorrect},
+	CodeErased:         {http.StatusGone, "it was erased for good: its keys were destroyed", WayAdministrator},
+	CodeKept:           {http.StatusConflict, "it is kept: a hold lies on it, or its time has not come", WayInterviewer},
 
 	CodeKioskVisit: {http.StatusConflict, "the visit is over or the step came out of order", WayKiosk},
 	CodeChip:       {http.StatusUnprocessableEntity, "the document's chip did not answer as it should", WayAskStaff},

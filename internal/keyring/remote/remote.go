@@ -43,8 +43,11 @@ func subject(kind keyring.Kind, op string) string { return "keyring." + string(k
 
 // Serve answers for the ring on authority's connection.
 func Serve(conn *bus.Conn, ring keyring.Keyring, approve Approve) error {
+	// What the table of subjects lets anybody ask is answered, if only by a
+	// refusal.
+	all := []string{opCreate, opWrap, opUnwrap, opDataKey, opRotate, opRewrap, opRetire, opDestroy}
 	served := map[keyring.Kind][]string{
-		keyring.Records:   {opCreate, opWrap, opUnwrap, opDataKey, opRotate, opRewrap, opRetire, opDestroy},
+		keyring.Records: all, keyring.Special: all,
 		keyring.Recording: {opCreate, opWrap, opUnwrap, opDataKey},
 	}
 	for kind, ops := range served {

@@ -419,6 +419,8 @@ export const en: Catalogue = {
     'recording-state': 'The recording is not in a state that allows this.',
     evidence: 'The evidence does not verify.',
     'purpose-needed': 'A viewing needs a written purpose.',
+    erased: 'It was erased for good: its keys were destroyed.',
+    kept: 'It is kept: a hold lies on it, or its time has not come.',
     'kiosk-visit': 'The visit is over, or the step came out of order.',
     chip: 'The document’s chip did not answer as it should.',
   },

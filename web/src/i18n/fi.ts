@@ -420,6 +420,8 @@ export const fi = {
     'recording-state': 'Tallenne ei ole tilassa, joka sallii tämän.',
     evidence: 'Todistusaineisto ei täsmää.',
     'purpose-needed': 'Katselu tarvitsee kirjallisen syyn.',
+    erased: 'Tämä on hävitetty lopullisesti: sen avaimet on tuhottu.',
+    kept: 'Tämä säilytetään: sen hävittäminen on kielletty, tai sen aika ei ole kulunut.',
     'kiosk-visit': 'Käynti on päättynyt tai vaihe tuli väärässä järjestyksessä.',
     chip: 'Asiakirjan siru ei vastannut oikein.',
   } satisfies Record<Code, string>,
