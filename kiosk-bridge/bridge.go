@@ -39,15 +39,20 @@ type Inspector interface {
 	Inspect(ctx context.Context, card emrtd.Card, optical emrtd.MRZ) (*emrtd.Document, error)
 }
 
+// Judge is who judges documents now, by which list of issuers.
+type Judge struct {
+	Inspector
+	TrustList string // the list's version, for the evidence
+}
+
 // Config is what a bridge needs.
 type Config struct {
-	Kiosks    Kiosks
-	Bookings  Bookings
-	Inspector Inspector
-	TrustList string // version of the list of issuers, for the evidence
-	Store     Store
-	Sealer    interview.Sealer
-	Key       crypto.Signer // the bridge key: P-256
+	Kiosks   Kiosks
+	Bookings Bookings
+	Judge    func() Judge // asked once a visit: lists change while the bridge runs
+	Store    Store
+	Sealer   interview.Sealer
+	Key      crypto.Signer // the bridge key: P-256
 
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // nil: time.Now
@@ -81,8 +86,8 @@ const (
 
 // New makes a bridge, or says what it lacks.
 func New(c Config) (*Bridge, error) {
-	if c.Kiosks == nil || c.Bookings == nil || c.Inspector == nil || c.Store == nil || c.Sealer == nil || c.Key == nil {
-		return nil, errors.New("kiosk bridge: kiosks, bookings, inspector, store, sealer and key are all needed")
+	if c.Kiosks == nil || c.Bookings == nil || c.Judge == nil || c.Store == nil || c.Sealer == nil || c.Key == nil {
+		return nil, errors.New("kiosk bridge: kiosks, bookings, judge, store, sealer and key are all needed")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -46,6 +46,7 @@ type visit struct {
 	step       step
 	result     tunnel.Result
 	transcript *tunnel.Transcript
+	trustList  string // that judged the document
 	commands   int
 	broken     error // why the tunnel, not the chip, ended the reading
 }
@@ -64,7 +65,9 @@ func (v *visit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	doc, err := v.bridge.Inspector.Inspect(ctx, v, zone)
+	judge := v.bridge.Judge()
+	v.trustList = judge.TrustList
+	doc, err := judge.Inspect(ctx, v, zone)
 	if v.broken != nil {
 		return v.broken
 	}
@@ -219,7 +222,7 @@ func (v *visit) vouch(record *Record, checks []interview.Check) error {
 	ended := v.bridge.Now()
 	evidence, err := canon.Marshal(ticket.Evidence{
 		V: 1, Visit: v.id, Nonce: v.nonce, Kiosk: v.kiosk.Device, Hearing: record.Hearing, Participant: record.Participant,
-		APDUSHA256: v.transcript.Sum(), ChecksSHA256: ticket.Hash(verdicts), TrustList: v.bridge.TrustList,
+		APDUSHA256: v.transcript.Sum(), ChecksSHA256: ticket.Hash(verdicts), TrustList: v.trustList,
 		Assurance: record.Assurance, Started: v.started.Unix(), Ended: ended.Unix(),
 	})
 	if err != nil {

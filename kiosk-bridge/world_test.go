@@ -164,7 +164,9 @@ func newWorld(t testing.TB, adjust ...func(*kioskbridge.Config)) *world {
 		t.Fatal(err)
 	}
 	config := kioskbridge.Config{
-		Kiosks: w, Bookings: w, Inspector: &emrtd.Inspector{Trust: list}, TrustList: list.Version(), Store: w.store,
+		Kiosks: w, Bookings: w, Judge: func() kioskbridge.Judge {
+			return kioskbridge.Judge{Inspector: &emrtd.Inspector{Trust: list}, TrustList: list.Version()}
+		}, Store: w.store,
 		Sealer: &interviewtest.Sealer{}, Key: w.bridgeK, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Patience: 5 * time.Second,
 	}
 	for _, a := range adjust {

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"kuule/internal/config"
 	"kuule/internal/trust"
 	"kuule/interview"
-	"kuule/kiosk-bridge/emrtd"
 	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
 )
@@ -114,41 +111,6 @@ func (c verifyCommand) Run(out io.Writer) error {
 
 // span prints a time of the hearing.
 func span(m interview.Micros) string { return (time.Duration(m) * time.Microsecond).String() }
-
-type trustlistCommand struct {
-	Inspect inspectCommand `cmd:"" help:"Count the certificates of a list by country."`
-}
-
-type inspectCommand struct {
-	File string `arg:"" help:"Master list (CMS), or certificates in PEM or DER." type:"existingfile"`
-}
-
-// Run prints the counts.
-func (c inspectCommand) Run(out io.Writer) error {
-	text, err := os.ReadFile(c.File)
-	if err != nil {
-		return err
-	}
-	signer := "no signer: a plain list of certificates"
-	var certs []*emrtd.Certificate
-	list, err := emrtd.ParseMasterList(text)
-	if err == nil {
-		certs, signer = list.Certificates, "signer verified"
-	} else if certs, err = emrtd.ParseCertificates(text); err != nil {
-		return fmt.Errorf("%s is neither a master list nor certificates: %w", c.File, err)
-	}
-	countries := map[string]int{}
-	for _, cert := range certs {
-		countries[cert.Country]++
-	}
-	for _, country := range slices.Sorted(maps.Keys(countries)) {
-		if _, err := fmt.Fprintf(out, "%-4s %d\n", country, countries[country]); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(out, "%d certificates, %d countries, %s\n", len(certs), len(countries), signer)
-	return err
-}
 
 type auditCommand struct {
 	Check checkCommand `cmd:"" help:"Compute the whole log anew and compare."`

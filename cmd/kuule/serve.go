@@ -23,14 +23,15 @@ type data struct {
 
 type initCommand struct {
 	data
-	Config        string `help:"Configuration file; without one the defaults hold." type:"existingfile"`
-	OfficeKey     string `help:"Public key of the security office, as 'kuule key make' printed it." required:""`
-	BundleKey     string `help:"Public key of the release, as 'kuule key make' printed it." required:""`
-	Manufacturers string `help:"PEM file: roots of TPM makers that are believed." required:"" type:"existingfile"`
-	Intermediates string `help:"PEM file: issuing certificates of TPM makers." type:"existingfile"`
-	Csca          string `help:"PEM file: roots of those who issue travel documents." type:"existingfile"`
-	Passphrase    string `help:"File with the keyring's passphrase; asked for at the terminal without one." type:"existingfile"`
-	Demonstration bool   `help:"Mark the keys as made for a demonstration."`
+	Config        string   `help:"Configuration file; without one the defaults hold." type:"existingfile"`
+	OfficeKey     string   `help:"Public key of the security office, as 'kuule key make' printed it." required:""`
+	BundleKey     string   `help:"Public key of the release, as 'kuule key make' printed it." required:""`
+	Manufacturers string   `help:"PEM file: roots of TPM makers that are believed." required:"" type:"existingfile"`
+	Intermediates string   `help:"PEM file: issuing certificates of TPM makers." type:"existingfile"`
+	Csca          string   `help:"PEM file: roots of those who issue travel documents." type:"existingfile"`
+	Approver      []string `help:"Public key of a person who may approve later lists of such roots; two approve each, so name two at least."`
+	Passphrase    string   `help:"File with the keyring's passphrase; asked for at the terminal without one." type:"existingfile"`
+	Demonstration bool     `help:"Mark the keys as made for a demonstration."`
 }
 
 // Run makes the installation and says what comes next.
@@ -49,6 +50,13 @@ func (c initCommand) Run(out io.Writer) error {
 	}
 	if o.BundleKey, err = trust.Key(c.BundleKey); err != nil {
 		return fmt.Errorf("bundle key: %w", err)
+	}
+	for _, text := range c.Approver {
+		key, err := trust.Key(text)
+		if err != nil {
+			return fmt.Errorf("approver's key: %w", err)
+		}
+		o.Approvers = append(o.Approvers, key)
 	}
 	for _, f := range []struct {
 		path string

@@ -16,6 +16,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/agreement"
+	"kuule/kiosk-bridge/trustlist"
 )
 
 // The administrator's commands reach the door through a unix socket in the
@@ -61,6 +62,16 @@ func (d *door) serveAdmin() (io.Closer, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /agreements", answer(d.prepareAgreement))
 	mux.HandleFunc("POST /agreements/import", answer(d.importAgreement))
+	mux.HandleFunc("POST /trust-lists", answerWithin(2*trustlist.MaxFile, d.issuers.importList))
+	mux.HandleFunc("GET /trust-lists", func(w http.ResponseWriter, r *http.Request) {
+		status, err := d.issuers.status(r.Context(), struct{}{})
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(status)
+	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
@@ -73,8 +84,13 @@ func (d *door) serveAdmin() (io.Closer, error) {
 
 // answer makes a handler of a function from one JSON value to another.
 func answer[In, Out any](f func(context.Context, In) (Out, error)) http.HandlerFunc {
+	return answerWithin(1<<20, f)
+}
+
+// answerWithin is answer for requests of at most limit bytes.
+func answerWithin[In, Out any](limit int64, f func(context.Context, In) (Out, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			problem.Write(w, problem.New(problem.CodeTooLarge, "%w", err))
 			return

@@ -42,6 +42,26 @@ func (c Console) ImportAgreement(ctx context.Context, signed string) (out Prepar
 	return out, err
 }
 
+// ImportTrustList brings a list of issuers into force.
+func (c Console) ImportTrustList(ctx context.Context, in TrustListImport) (out TrustListStatus, err error) {
+	err = c.post(ctx, "/trust-lists", in, &out)
+	return out, err
+}
+
+// TrustList tells which list of issuers is in force.
+func (c Console) TrustList(ctx context.Context) (out TrustListStatus, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/trust-lists", nil)
+	if err != nil {
+		return out, err
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	return out, json.NewDecoder(resp.Body).Decode(&out)
+}
+
 // Evidence writes the bundle of a hearing and returns its size in bytes.
 func (c Console) Evidence(ctx context.Context, id interview.HearingID, out io.Writer) (int64, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/evidence/"+id.String(), nil)

@@ -39,7 +39,6 @@ import (
 	"kuule/interview/media"
 	"kuule/interview/quality"
 	kioskbridge "kuule/kiosk-bridge"
-	"kuule/kiosk-bridge/emrtd"
 	"kuule/recorder"
 	"kuule/signaling"
 	"kuule/transcript"
@@ -67,6 +66,7 @@ type door struct {
 	hearings *interview.Store
 	register *agreements.Store
 	tickets  *kioskbridge.SQL
+	issuers  *issuers
 	records  *transcript.Store
 	keeper   *signaling.Keeper
 	hub      *signaling.Hub
@@ -175,6 +175,9 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 		return nil, err
 	}
 	d.sealer = newCaseSealer(db, keyringremote.New(conn))
+	if d.issuers, err = newIssuers(in, db); err != nil {
+		return nil, err
+	}
 	outbox := ledger.Outbox{}
 	d.register = agreements.NewStore(db, office, outbox, time.Now)
 	d.hearings = interview.NewStore(db, interview.Config{Sealer: d.sealer, Register: d.register, Outbox: outbox})
@@ -194,49 +197,12 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(d.in.path(trustListFile))
-	if err != nil {
-		return nil, err
-	}
-	var certs []*emrtd.Certificate // without any, no document's issuer is known
-	if len(text) > 0 {
-		if certs, err = emrtd.ParseCertificates(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", trustListFile, err)
-		}
-	}
-	list, err := emrtd.NewTrustList(certs...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", trustListFile, err)
-	}
-	revoked, err := d.revocationLists(list)
-	if err != nil {
+	if err := d.issuers.load(); err != nil {
 		return nil, err
 	}
 	return kioskbridge.New(kioskbridge.Config{
-		Kiosks: d, Bookings: d, Inspector: &emrtd.Inspector{Trust: list, Revoked: revoked}, TrustList: list.Version(), Store: d.tickets,
-		Sealer: d.sealer, Key: key, Log: slog.Default(),
+		Kiosks: d, Bookings: d, Judge: d.issuers.judge, Store: d.tickets, Sealer: d.sealer, Key: key, Log: slog.Default(),
 	})
-}
-
-// revocationLists reads the lists of withdrawn document signers that the
-// administrator has laid into the door's folder; none is no error: the check
-// then says so.
-func (d *door) revocationLists(list *emrtd.TrustList) (*emrtd.RevocationLists, error) {
-	names, err := filepath.Glob(d.in.path(revocationFiles))
-	if err != nil || len(names) == 0 {
-		return nil, err
-	}
-	files := make([][]byte, len(names))
-	for i, name := range names {
-		if files[i], err = os.ReadFile(name); err != nil {
-			return nil, err
-		}
-	}
-	lists, err := emrtd.ImportRevocationLists(list, files...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", revocationFiles, err)
-	}
-	return lists, nil
 }
 
 // handler is everything that the door answers under mutual TLS. Each path is in

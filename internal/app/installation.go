@@ -29,13 +29,14 @@ import (
 // InitOptions are what an installation is made from.
 type InitOptions struct {
 	Config        config.Config
-	Demonstration bool             // keys made for a demonstration
-	OfficeKey     crypto.PublicKey // signs agreements; its private half stays at the security office
-	BundleKey     crypto.PublicKey // signs the pages
-	Manufacturers []byte           // PEM: roots of TPM makers that are believed
-	Intermediates []byte           // PEM: issuing certificates of TPM makers, where devices do not carry them
-	TrustList     []byte           // PEM: document-issuing roots (CSCA)
-	Passphrase    keyring.Secret   // seals the local keyring
+	Demonstration bool               // keys made for a demonstration
+	OfficeKey     crypto.PublicKey   // signs agreements; its private half stays at the security office
+	BundleKey     crypto.PublicKey   // signs the pages
+	Manufacturers []byte             // PEM: roots of TPM makers that are believed
+	Intermediates []byte             // PEM: issuing certificates of TPM makers, where devices do not carry them
+	TrustList     []byte             // PEM: document-issuing roots (CSCA)
+	Approvers     []crypto.PublicKey // of later trust lists; two approve each
+	Passphrase    keyring.Secret     // seals the local keyring
 }
 
 // Files of an installation beside those of config.Layout, by their owner.
@@ -47,8 +48,9 @@ const (
 	agreementsDir     = "authority/agreements"
 	bridgePublicFile  = "authority/bridge.pub"
 	bridgeKeyFile     = "door/bridge.key"
-	trustListFile     = "door/csca.pem"
-	revocationFiles   = "door/crl/*.crl" // laid there by the administrator
+	trustListFile     = "door/csca.pem"    // given when the installation was made
+	trustListFolder   = "door/trust-lists" // approved since by two persons
+	revocationFiles   = "door/crl/*.crl"   // laid there by the administrator
 	adminSocketFile   = "door/admin.sock"
 
 	turnCertificate = "turn.pem" // in the sfu's folder: of turn.HOST, replaced by the agency's own where it has one
@@ -84,6 +86,9 @@ func Init(o InitOptions) (err error) {
 	}
 	if f.BundleKey, err = trust.EncodeKey(o.BundleKey); err != nil {
 		return fmt.Errorf("bundle key: %w", err)
+	}
+	if f.TrustListKeys, err = approverKeys(o.Approvers); err != nil {
+		return err
 	}
 	for name, into := range map[string]*string{"statement": &f.StatementKey, "sealing": &f.SealingKey} {
 		key, err := makeKey(filepath.Join(layout.Authority(), name+".key"))

@@ -34,6 +34,10 @@ type File struct {
 	OfficeKey     string   `json:"office_key"`     // security office: agreements
 	BundleKey     string   `json:"bundle_key"`     // release: web bundle
 	LogKey        string   `json:"log_key"`        // audit log, note verifier key
+
+	// TrustListKeys are those of the persons of whom two approve each list of
+	// issuers of travel documents; none: no list is taken after the first.
+	TrustListKeys []string `json:"trust_list_keys,omitempty"`
 }
 
 // Read reads and checks a trust file from disk.
@@ -72,6 +76,11 @@ func Parse(text []byte) (*File, error) {
 	for name, roots := range map[string][]string{"server_roots": f.ServerRoots, "device_roots": f.DeviceRoots, "recorder_roots": f.RecorderRoots} {
 		if _, err := Pool(roots); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		}
+	}
+	for i, key := range f.TrustListKeys {
+		if _, err := Key(key); err != nil {
+			return nil, fmt.Errorf("%w: trust_list_keys: entry %d: %w", ErrMalformed, i+1, err)
 		}
 	}
 	if f.LogKey == "" {

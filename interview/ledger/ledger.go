@@ -28,6 +28,7 @@ var types = define(
 	audit.Define("agreement.device-revoked", 1, "agreement", "device", "generation"),
 
 	audit.Define("kiosk.visit", 1, "visit", "participant", "kiosk", "result", "assurance", "evidence", "ticket"),
+	audit.Define("kiosk.trust-list", 1, "sequence", "version"),
 	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
 
 	audit.Define("transcript.sealed", 1, "record", "version", "previous", "hash"),
