@@ -25,6 +25,8 @@ import (
 // {"ok":false,"error":…}.
 //
 //	{"ask":"link","device":"interviewer"}  a fresh start link    {"ok":true,"url":…}
+//	{"ask":"resume","device":"counsel"}    a link into its session {"ok":true,"url":…}
+//	{"ask":"kill-media"}, {"ask":"kill-door"}  SIGKILL           {"ok":true}
 //	{"ask":"kiosk"}                        a visit at the kiosk  {"ok":true}
 //	{"ask":"kill-recorder"}                SIGKILL               {"ok":true}
 //
@@ -128,6 +130,12 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 	switch a.Ask {
 	case "link":
 		out["url"], err = r.stage.StartLink(ctx, a.Device)
+	case "resume":
+		out["url"], err = r.stage.ResumeLink(ctx, a.Device)
+	case "kill-media":
+		_, err = r.stage.KillMedia()
+	case "kill-door":
+		_, err = r.stage.KillDoor()
 	case "kiosk":
 		_, err = r.stage.Visit(ctx, r.participant(interview.RoleApplicant).ID)
 	case "kill-recorder":

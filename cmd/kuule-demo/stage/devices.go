@@ -220,6 +220,17 @@ func (s *Stage) StartLink(ctx context.Context, name string) (string, error) {
 	return link.URL, err
 }
 
+// ResumeLink asks for a link into the session that the device has already, as
+// its launcher does for a page that was reloaded.
+func (s *Stage) ResumeLink(ctx context.Context, name string) (string, error) {
+	d := s.Device(name)
+	if d == nil || d.Port == 0 {
+		return "", errors.New("no such device with a browser")
+	}
+	link, err := gateway.AskStartURL(ctx, d.Socket(), true)
+	return link.URL, err
+}
+
 // Page opens a page at a device as a browser of this user would.
 func (s *Stage) Page(ctx context.Context, name string) (*gatewaytest.Page, error) {
 	link, err := s.StartLink(ctx, name)

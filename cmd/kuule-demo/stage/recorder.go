@@ -12,7 +12,24 @@ import (
 )
 
 // recorderPIDs finds the recorders among the children of the server.
-func (s *Stage) recorderPIDs() ([]int, error) {
+func (s *Stage) recorderPIDs() ([]int, error) { return s.pids("recorder") }
+
+// KillMedia ends the media node's process as a power cut would.
+func (s *Stage) KillMedia() (pid int, err error) { return s.killOne("sfu") }
+
+// KillDoor ends the door's process as a power cut would.
+func (s *Stage) KillDoor() (pid int, err error) { return s.killOne("door") }
+
+func (s *Stage) killOne(role string) (int, error) {
+	all, err := s.pids(role)
+	if err != nil {
+		return 0, err
+	}
+	return all[0], syscall.Kill(all[0], syscall.SIGKILL)
+}
+
+// pids finds those of a role among the children of the server.
+func (s *Stage) pids(role string) ([]int, error) {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return nil, err
@@ -20,7 +37,7 @@ func (s *Stage) recorderPIDs() ([]int, error) {
 	var out []int
 	for _, path := range lines {
 		text, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(text, []byte("process\x00recorder\x00")) {
+		if err != nil || !bytes.Contains(text, []byte("process\x00"+role+"\x00")) {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
@@ -29,7 +46,7 @@ func (s *Stage) recorderPIDs() ([]int, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("no recorder runs under this server")
+		return nil, fmt.Errorf("no %s runs under this server", role)
 	}
 	return out, nil
 }
