@@ -213,7 +213,12 @@ func (l *life) retry() {
 
 func (l *life) take(room Room, f Frame, again bool) {
 	arrival := max(0, room.Now()-interview.Micros(time.Since(f.Arrival).Microseconds()))
-	head, codec, err := room.Open(f)
+	buffer := opened.Get().(*[]byte)
+	defer opened.Put(buffer)
+	head, codec, err := room.Open((*buffer)[:0], f)
+	if n := len(codec) + sealing.FrameHeaderBytes; n > cap(*buffer) {
+		*buffer = make([]byte, 0, 2*n) // what was opened went elsewhere; the next one fits
+	}
 	if errors.Is(err, sealing.ErrNoKey) {
 		// Outside the key group, as in every pause, there is no key and nothing
 		// is kept; otherwise the wrap is on its way.
@@ -252,6 +257,10 @@ func (l *life) take(room Room, f Frame, again bool) {
 		Lost: lost, Sealed: f.Sealed,
 	})
 }
+
+// opened holds what frames are opened into: nothing of it is kept, and it is
+// many bytes a second for every track.
+var opened = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // onRecord reports whether every frame is meant to be kept.
 func (l *life) onRecord() bool {

@@ -64,8 +64,8 @@ func (r inRoom) Now() interview.Micros      { return r.m.Now() }
 func (r inRoom) Done() <-chan struct{}      { return r.m.Done() }
 func (r inRoom) Close()                     { r.m.Close() }
 
-func (r inRoom) Open(f Frame) (sealing.FrameHeader, []byte, error) {
-	return r.m.Open(nil, member.Frame{Slot: wire.Slot{Member: f.Member, Track: f.Track}, Sealed: f.Sealed})
+func (r inRoom) Open(dst []byte, f Frame) (sealing.FrameHeader, []byte, error) {
+	return r.m.Open(dst, member.Frame{Slot: wire.Slot{Member: f.Member, Track: f.Track}, Sealed: f.Sealed})
 }
 
 func (r inRoom) AcceptOrigin(list string) error {

@@ -106,14 +106,14 @@ func (r *room) AcceptOrigin(list string) error {
 	return nil
 }
 
-func (r *room) Open(f recorder.Frame) (sealing.FrameHeader, []byte, error) {
+func (r *room) Open(dst []byte, f recorder.Frame) (sealing.FrameHeader, []byte, error) {
 	r.mu.Lock()
 	k := r.keys[f.Track]
 	r.mu.Unlock()
 	if k == nil {
 		return sealing.FrameHeader{}, nil, sealing.ErrNoKey
 	}
-	return k.Open(nil, f.Sealed)
+	return k.Open(dst, f.Sealed)
 }
 
 func (r *room) Heartbeat(h sealing.Heartbeat) error {

@@ -54,8 +54,9 @@ type Room interface {
 	Statement() string
 	Signer() crypto.Signer // of the statement's sign_key
 	Now() interview.Micros
-	// Open authenticates a frame as coming from its member and track.
-	Open(f Frame) (sealing.FrameHeader, []byte, error)
+	// Open authenticates a frame as coming from its member and track. What was
+	// inside is appended to dst.
+	Open(dst []byte, f Frame) (sealing.FrameHeader, []byte, error)
 	// AcceptOrigin verifies an origin list.
 	AcceptOrigin(list string) error
 	// Heartbeat signs and sends; V, Hearing, Group and Member are filled in.

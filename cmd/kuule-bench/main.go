@@ -14,8 +14,9 @@ import (
 )
 
 type program struct {
-	SFU    sfuCommand    `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
-	Server serverCommand `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
+	SFU      sfuCommand      `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
+	Recorder recorderCommand `cmd:"" help:"Record rooms of talking members, below the network."`
+	Server   serverCommand   `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
 }
 
 type sfuCommand struct {

@@ -2,12 +2,12 @@ package journal
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-
-	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
 	"kuule/interview"
 )
@@ -38,7 +38,7 @@ func WrapContext(h interview.HearingID, r interview.RecordingID) string {
 // DataKey seals the frames of one recording. It cannot be printed.
 type DataKey struct {
 	raw  []byte
-	aead *subtle.AESGCM
+	aead cipher.AEAD
 }
 
 // NewDataKey makes a fresh key.
@@ -56,7 +56,11 @@ func ParseDataKey(raw []byte) (DataKey, error) {
 		return DataKey{}, fmt.Errorf("data key has %d bytes, want %d", len(raw), DataKeyBytes)
 	}
 	own := append([]byte(nil), raw...)
-	aead, err := subtle.NewAESGCM(own)
+	block, err := aes.NewCipher(own)
+	if err != nil {
+		return DataKey{}, fmt.Errorf("data key: %w", err)
+	}
+	aead, err := cipher.NewGCM(block)
 	if err != nil {
 		return DataKey{}, fmt.Errorf("data key: %w", err)
 	}
@@ -92,18 +96,34 @@ func associated(r interview.RecordingID, seq int64) []byte {
 	return fmt.Appendf(nil, "%s|%d", r, seq)
 }
 
-func (k DataKey) seal(plain []byte, r interview.RecordingID, seq int64) ([]byte, error) {
+// nonceSize and tagSize are what a sealed section has beside its records.
+const (
+	nonceSize = 12
+	tagSize   = 16
+)
+
+// seal seals a section in place: b is nonceSize bytes, whatever they are, and
+// then the records. The result is laid out as Tink's AESGCM does, with a random
+// nonce: a key seals at most two blocks a second for one hearing.
+func (k DataKey) seal(b []byte, r interview.RecordingID, seq int64) ([]byte, error) {
 	if k.IsZero() {
 		return nil, errors.New("no data key to seal with")
 	}
-	return k.aead.Encrypt(plain, associated(r, seq))
+	nonce, plain := b[:nonceSize], b[nonceSize:]
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, fmt.Errorf("nonce: %w", err)
+	}
+	return k.aead.Seal(b[:nonceSize], nonce, plain, associated(r, seq)), nil
 }
 
 func (k DataKey) open(sealed []byte, r interview.RecordingID, seq int64) ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: no key", ErrDataKey)
 	}
-	plain, err := k.aead.Decrypt(sealed, associated(r, seq))
+	if len(sealed) < nonceSize+tagSize {
+		return nil, fmt.Errorf("%w %d of %s", ErrDataKey, seq, r)
+	}
+	plain, err := k.aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], associated(r, seq))
 	if err != nil {
 		return nil, fmt.Errorf("%w %d of %s", ErrDataKey, seq, r)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"kuule/interview"
 )
@@ -100,10 +101,11 @@ func appendEntry(b []byte, e Entry) []byte {
 }
 
 // appendFrames adds the frames in their order; a track's record stands before
-// its first frame.
-func appendFrames(b []byte, from interview.Micros, frames []Frame) []byte {
-	slots := map[slot]uint64{}
-	for _, f := range frames {
+// its first frame. slots is room to work in.
+func appendFrames(b []byte, from interview.Micros, frames []Frame, slots map[slot]uint64) []byte {
+	clear(slots)
+	for i := range frames {
+		f := &frames[i]
 		s := slot{f.Member, f.Track, f.Source, f.Rid}
 		n, known := slots[s]
 		if !known {
@@ -271,12 +273,12 @@ func decodeSealed(b []byte, from interview.Micros) ([]Frame, []Entry, error) {
 	return frames, entries, d.err
 }
 
-// assemble puts a block together: prefix, signed head, clear and sealed section.
-func assemble(head string, clear, sealed []byte) ([]byte, error) {
+// assemble appends a block to b: prefix, signed head, clear and sealed section.
+func assemble(b []byte, head string, clear, sealed []byte) ([]byte, error) {
 	if len(head) > MaxHead || len(clear) > MaxClear || len(sealed) > MaxSealed {
 		return nil, fmt.Errorf("block of %d+%d+%d bytes is larger than a block may be", len(head), len(clear), len(sealed))
 	}
-	b := make([]byte, 0, prefixSize+len(head)+len(clear)+len(sealed))
+	b = slices.Grow(b, prefixSize+len(head)+len(clear)+len(sealed))
 	b = append(b, blockMagic...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(head)))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(clear)))

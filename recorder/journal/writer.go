@@ -110,8 +110,11 @@ type Writer struct {
 	prev    string
 	from    interview.Micros
 	written int64
-	plain   []byte
+	sealed  []byte
 	clear   []byte
+	out     []byte
+	slots   map[slot]uint64
+	spare   []Frame // emptied, for the next block but one
 }
 
 // drop counts what a full queue cost one track.
@@ -147,7 +150,7 @@ func Create(cfg Config) (*Writer, error) {
 		cfg: cfg, kick: make(chan struct{}, 1), stop: make(chan string, 1), done: make(chan struct{}), end: make(chan struct{}),
 		dropped: map[slot]*drop{}, tracks: map[interview.TrackID]interview.Micros{},
 		state: interview.RecorderRecording, seq: -1, from: o.Anchor.Hearing, durable: o.Anchor.Hearing, moved: time.Now(),
-		entries: []Entry{opened},
+		entries: []Entry{opened}, slots: map[slot]uint64{},
 	}
 	if o.After != nil {
 		gap, err := NewEntry(EntryGap, o.Anchor.Hearing, Gap{Cause: o.After.Cause, From: o.After.To, To: o.Anchor.Hearing})
@@ -389,7 +392,7 @@ func (w *Writer) take(closing *string) batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	b := batch{frames: w.frames, entries: w.entries, bytes: w.pending, to: max(w.cfg.Clock(), w.from)}
-	w.frames, w.entries, w.clearing = nil, nil, 0
+	w.frames, w.entries, w.clearing, w.spare = w.spare, nil, 0, nil
 	for s, d := range w.dropped {
 		if e, err := NewEntry(EntryGap, b.to, Gap{Cause: CauseQueueFull, From: d.from, To: d.to, Member: s.member, Track: s.track, Frames: d.frames}); err == nil {
 			b.entries = append(b.entries, e)
@@ -406,17 +409,17 @@ func (w *Writer) take(closing *string) batch {
 
 // block writes one block: seal, sign, one append, one fsync.
 func (w *Writer) block(b batch) error {
-	w.plain, w.clear = w.plain[:0], w.clear[:0]
+	w.sealed, w.clear = append(w.sealed[:0], make([]byte, nonceSize)...), w.clear[:0]
 	for _, e := range b.entries {
 		if sections[e.Type].sealed {
-			w.plain = appendEntry(w.plain, e)
+			w.sealed = appendEntry(w.sealed, e)
 		} else {
 			w.clear = appendEntry(w.clear, e)
 		}
 	}
-	w.plain = appendFrames(w.plain, w.from, b.frames)
+	w.sealed = slices.Grow(appendFrames(w.sealed, w.from, b.frames, w.slots), tagSize)
 	o := &w.cfg.Opened
-	sealed, err := w.cfg.Key.seal(w.plain, o.Recording, w.next)
+	sealed, err := w.cfg.Key.seal(w.sealed, o.Recording, w.next)
 	if err != nil {
 		return err
 	}
@@ -439,21 +442,47 @@ func (w *Writer) block(b batch) error {
 	if err != nil {
 		return err
 	}
-	block, err := assemble(head, w.clear, sealed)
-	if err != nil {
+	out := w.out[:0]
+	if w.file == nil {
+		out = append(out, fileMagic...)
+	}
+	magic := len(out)
+	if out, err = assemble(out, head, w.clear, sealed); err != nil {
 		return err
 	}
-	if err := w.append(block); err != nil {
+	if err := w.append(out); err != nil {
 		return err
 	}
-	w.settle(b, hash(block))
+	w.settle(b, hash(out[magic:]))
+	w.recycle(b, sealed, out)
 	return nil
 }
 
+// keepBuffer is the most that a buffer keeps from block to block: what a stall
+// made grow is given back.
+const keepBuffer = 4 << 20
+
+// recycle keeps what the next block can be built in.
+func (w *Writer) recycle(b batch, sealed, out []byte) {
+	keep := func(x []byte) []byte {
+		if cap(x) > keepBuffer {
+			return nil
+		}
+		return x[:0]
+	}
+	w.sealed, w.clear, w.out = keep(sealed), keep(w.clear), keep(out)
+	if cap(b.frames) > 16<<10 {
+		return
+	}
+	clear(b.frames) // the frames' own bytes are let go
+	w.mu.Lock()
+	w.spare = b.frames[:0]
+	w.mu.Unlock()
+}
+
 // append is the one place that touches the disk.
-func (w *Writer) append(block []byte) error {
+func (w *Writer) append(out []byte) error {
 	name := FileName(w.fileNo)
-	out := block
 	if w.file == nil {
 		if w.fileNo > MaxFiles {
 			return fmt.Errorf("the journal has reached %d files", MaxFiles)
@@ -463,7 +492,6 @@ func (w *Writer) append(block []byte) error {
 			return fmt.Errorf("create %s: %w", name, err)
 		}
 		w.file, w.size = f, 0
-		out = append([]byte(fileMagic), block...)
 	}
 	n, err := w.file.Write(out)
 	if err != nil {
