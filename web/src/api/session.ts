@@ -56,7 +56,7 @@ export async function blob(path: string, body: unknown): Promise<Blob | null> {
   return response.status === 204 ? null : response.blob()
 }
 
-async function request(method: string, path: string, body?: unknown): Promise<Response> {
+async function request(method: string, path: string, body?: unknown, signal: AbortSignal | null = null): Promise<Response> {
   let response: Response
   try {
     response = await fetch(path, {
@@ -65,8 +65,10 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
       body: body === undefined ? null : JSON.stringify(body),
       credentials: 'omit',
       redirect: 'error',
+      signal,
     })
-  } catch {
+  } catch (thrown) {
+    if (signal?.aborted === true) throw thrown
     throw new Problem(problemOf('unavailable'))
   }
   if (!response.ok) throw await Problem.from(response)
@@ -78,4 +80,10 @@ export function socket(path: string, speaks: string = protocol): WebSocket {
   const address = new URL(path, location.href)
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
   return new WebSocket(address, [speaks, `bearer.${bearer}`])
+}
+
+/** Reads bytes, as send reads JSON. */
+export async function bytes(path: string, signal: AbortSignal): Promise<ArrayBuffer> {
+  const response = await request('GET', path, undefined, signal)
+  return response.arrayBuffer()
 }

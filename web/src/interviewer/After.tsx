@@ -4,11 +4,13 @@ import type { Amendment, Record as Sealed, TodaysHearing, Utterance } from '../a
 import { Problem } from '../api/problem'
 import type { Document } from '../api/words'
 import { useTexts } from '../i18n'
+import { OwnRecording } from '../player/Viewing'
 import { AmendmentText, LineList, SealedFacts } from '../record/parts'
 import { Button, Field, Notice, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
 
 const refreshEvery = 4000
+const noLines: Utterance[] = []
 
 /** After the hearing: seal, hand over, answer corrections, seal again. Nothing sealed is ever changed (J4). */
 export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () => void }) {
@@ -77,6 +79,7 @@ export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () 
           </Section>
         </>
       )}
+      <OwnRecording hearing={hearing.hearing} lines={record?.utterances ?? draft ?? noLines} />
     </main>
   )
 }

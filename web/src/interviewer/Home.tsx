@@ -4,6 +4,7 @@ import { useTexts } from '../i18n'
 import { Button, Dialog, Notice } from '../ui/controls'
 
 const Booking = lazy(() => import('./Booking'))
+const Requests = lazy(() => import('../player/Viewing').then((m) => ({ default: m.Requests })))
 
 /** The interviewer's day. */
 export function Home({ me, onOpen, onTranscript, onChanged }: { me: Me; onOpen: (hearing: TodaysHearing) => void; onTranscript: (hearing: TodaysHearing) => void; onChanged: () => void }) {
@@ -48,6 +49,9 @@ export function Home({ me, onOpen, onTranscript, onChanged }: { me: Me; onOpen: 
           ))}
         </ul>
       )}
+      <Suspense fallback={null}>
+        <Requests />
+      </Suspense>
       <Dialog title={t('staff.book.title')} open={booking} onClose={() => setBooking(false)}>
         <Suspense fallback={<p>{t('shared.loading')}</p>}>
           <Booking

@@ -1,0 +1,280 @@
+import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from 'react'
+import type { Utterance } from '../api/model'
+import { clockText, useTexts } from '../i18n'
+import { Button, Check, Choice, Notice } from '../ui/controls'
+import { viewings, type Outline } from './api'
+import type { Seconds } from './clock'
+import { Engine, type State } from './engine'
+import { Tracks } from './Tracks'
+
+const growEvery = 1000 // milliseconds between looks at a recording that is still surveyed
+const tellEvery = 5000 // between reports of what was heard
+const speeds = ['0.5', '0.75', '1', '1.25', '1.5', '2'] as const
+
+/** A recording with everybody in it: pictures, sound, time line and transcript. */
+export function Player({ viewing, first, lines, onClose }: { viewing: string; first: Outline; lines: Utterance[]; onClose: () => void }) {
+  const { t } = useTexts()
+  const [outline, setOutline] = useState(first)
+  const [state, setState] = useState<State>({ at: 0, playing: false, waiting: false, failed: false })
+  const [engine, setEngine] = useState<Engine | null>(null)
+  const [only, setOnly] = useState('')
+  const [speed, setSpeed] = useState<(typeof speeds)[number]>('1')
+  const [even, setEven] = useState(true)
+  const [muted, setMuted] = useState<ReadonlySet<number>>(new Set())
+
+  useEffect(() => {
+    const made = new Engine(first, (lane, from, to, begin, signal) => viewings.media(viewing, lane, first.from + Math.round(from * 1e6), first.from + Math.round(to * 1e6), begin, signal), setState)
+    queueMicrotask(() => setEngine(made))
+    if (import.meta.env.MODE === 'journey') Object.assign(globalThis, { kuulePlayer: made })
+    const tell = () => {
+      const spans = made.heard.take().map((s) => ({ from: first.from + Math.round(s.from * 1e6), to: first.from + Math.round(s.to * 1e6) }))
+      viewings.heard(viewing, spans).catch(() => undefined) // what was given out is logged in any case
+    }
+    const timer = setInterval(tell, tellEvery)
+    return () => {
+      clearInterval(timer)
+      tell()
+      made.close()
+      viewings.close(viewing).catch(() => undefined) // it ends by itself too
+    }
+  }, [viewing, first])
+
+  useEffect(() => {
+    if (outline.done) return undefined
+    const timer = setTimeout(() => {
+      viewings
+        .outline(viewing)
+        .then((o) => {
+          engine?.update(o)
+          setOutline(o)
+        })
+        .catch(() => setOutline((o) => ({ ...o })))
+    }, growEvery)
+    return () => clearTimeout(timer)
+  }, [outline, viewing, engine])
+
+  const length = (outline.to - outline.from) / 1e6
+  const seek = useCallback((to: Seconds) => engine?.seek(to), [engine])
+  const people = [...new Set(outline.lanes.map((l) => (l.roles ?? []).join(' ')))].filter((p) => p !== '')
+  const nameOf = useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as 'applicant'}`)).join(', ')), [t])
+  // Who interprets alone at a device has a track of the own, which can be taken out or heard by itself.
+  const interpreters = outline.lanes.flatMap((l, i) => (l.source === 'audio' && (l.roles ?? []).length === 1 && l.roles?.[0] === 'interpreter' ? [i] : []))
+
+  const hear = (lanes: (lane: number) => boolean) => {
+    const silent = new Set(outline.lanes.flatMap((l, i) => (l.source === 'audio' && !lanes(i) ? [i] : [])))
+    setMuted(silent)
+    outline.lanes.forEach((_, i) => engine?.mute(i, silent.has(i)))
+  }
+  const choose = (who: string) => {
+    setOnly(who)
+    hear((i) => who === '' || (outline.lanes[i]?.roles ?? []).join(' ') === who)
+  }
+  const faster = (by: number) => {
+    const next = speeds[Math.max(0, Math.min(speeds.length - 1, speeds.indexOf(speed) + by))] ?? '1'
+    setSpeed(next)
+    engine?.setRate(Number(next))
+  }
+  const toggle = () => engine?.play(!state.playing)
+
+  const onKey = (event: KeyboardEvent<HTMLElement>) => {
+    const target = event.target as HTMLElement
+    if (event.ctrlKey || event.altKey || event.metaKey || target.closest('textarea, [role="listbox"], input:not([type="range"])') !== null) return
+    const slider = target.matches('input[type="range"]')
+    if (event.key === ' ' && target.closest('button, [role="checkbox"], label') !== null) return
+    const act = keys(event.key, slider)
+    if (act === null) return
+    event.preventDefault()
+    if (act === 'toggle') toggle()
+    else if (act === 'faster') faster(1)
+    else if (act === 'slower') faster(-1)
+    else if ('by' in act) seek(state.at + act.by)
+    else seek(length * act.part)
+  }
+
+  const current = lines.findLast((l) => l.at <= outline.from + state.at * 1e6)
+  return (
+    // The keys are short cuts: everything they do has a control that can be reached.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
+    <section className="player stack" aria-label={t('shared.player.title')} onKeyDown={onKey}>
+      {(outline.faults ?? []).length > 0 && (
+        <Notice kind="alert" title={t('shared.player.damaged')}>
+          {(outline.faults ?? []).map((f) => (
+            <p key={f} className="small" dir="ltr">
+              {f}
+            </p>
+          ))}
+        </Notice>
+      )}
+      {state.failed && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
+      {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed - outline.from) })}</p>}
+      <Pictures engine={engine} outline={outline} at={state.at} only={only} nameOf={nameOf} />
+      <div className="row">
+        <Button onPress={toggle}>{state.playing ? t('shared.player.pause') : t('shared.player.play')}</Button>
+        <Button look="secondary" onPress={() => seek(state.at - 10)}>
+          {t('shared.player.back')}
+        </Button>
+        <Button look="secondary" onPress={() => seek(state.at + 10)}>
+          {t('shared.player.forward')}
+        </Button>
+        <span className="clock" dir="ltr">
+          {clockText(state.at * 1e6)} / {clockText(length * 1e6)}
+        </span>
+        <span role="status" className="quiet">
+          {state.waiting ? t('shared.player.waiting') : ''}
+        </span>
+      </div>
+      <input
+        className="position"
+        type="range"
+        dir="ltr"
+        min={0}
+        max={Math.max(1, Math.floor(length))}
+        step={1}
+        value={Math.floor(state.at)}
+        aria-label={t('shared.player.position')}
+        aria-valuetext={clockText(state.at * 1e6)}
+        onChange={(e) => seek(Number(e.target.value))}
+      />
+      <Tracks outline={outline} at={state.at} muted={muted} nameOf={nameOf} onSeek={seek} onMute={(lane, off) => {
+        setMuted((before) => new Set(off ? [...before, lane] : [...before].filter((l) => l !== lane)))
+        engine?.mute(lane, off)
+      }} />
+      <div className="row">
+        <Choice label={t('shared.player.speed')} value={speed} onChange={(s) => {
+          setSpeed(s)
+          engine?.setRate(Number(s))
+        }} options={speeds.map((s) => ({ id: s, text: `${s}×` }))} />
+        <Choice label={t('shared.player.show')} value={only === '' ? 'all' : only} onChange={(w) => choose(w === 'all' ? '' : w)} options={[{ id: 'all', text: t('shared.player.everyone') }, ...people.map((p) => ({ id: p, text: nameOf(p.split(' ')) }))]} />
+        <Check selected={even} onChange={(on) => {
+          setEven(on)
+          engine?.evenOut(on)
+        }}>
+          {t('shared.player.even')}
+        </Check>
+      </div>
+      {interpreters.length > 0 && (
+        <div className="row">
+          <Button look="secondary" onPress={() => hear(() => true)}>{t('shared.player.both')}</Button>
+          <Button look="secondary" onPress={() => hear((i) => !interpreters.includes(i))}>{t('shared.player.original')}</Button>
+          <Button look="secondary" onPress={() => hear((i) => interpreters.includes(i))}>{t('shared.player.interpreter')}</Button>
+        </div>
+      )}
+      <p className="quiet small">{t('shared.player.keys')}</p>
+      <Gaps outline={outline} nameOf={nameOf} onSeek={seek} />
+      {lines.length > 0 && (
+        <div>
+          <h3>{t('shared.player.lines')}</h3>
+          <ol className="seek-lines">
+            {lines.map((l) => (
+              <li key={l.utterance} aria-current={l === current ? 'true' : undefined}>
+                <Button look="quiet" onPress={() => seek((l.at - outline.from) / 1e6)}>
+                  <span dir="ltr">{clockText(l.at)}</span> <span className="kind">{t(`shared.record.kind.${l.kind}`)}</span> <span dir="auto">{l.text}</span>
+                </Button>
+              </li>
+            ))}
+          </ol>
+        </div>
+      )}
+      <div>
+        <Button look="quiet" onPress={onClose}>
+          {t('shared.player.close')}
+        </Button>
+      </div>
+    </section>
+  )
+}
+
+type Act = 'toggle' | 'faster' | 'slower' | { by: Seconds } | { part: number }
+
+/** What a key does; the slider keeps its own arrows. */
+function keys(key: string, slider: boolean): Act | null {
+  switch (key) {
+    case ' ':
+    case 'k':
+    case 'K':
+      return 'toggle'
+    case 'j':
+    case 'J':
+      return { by: -10 }
+    case 'l':
+    case 'L':
+      return { by: 10 }
+    case 'ArrowLeft':
+      return slider ? null : { by: -5 }
+    case 'ArrowRight':
+      return slider ? null : { by: 5 }
+    case '>':
+      return 'faster'
+    case '<':
+      return 'slower'
+  }
+  return /^[0-9]$/.test(key) ? { part: Number(key) / 10 } : null
+}
+
+function Pictures({ engine, outline, at, only, nameOf }: { engine: Engine | null; outline: Outline; at: Seconds; only: string; nameOf: (roles: readonly string[] | null) => string }) {
+  const { t } = useTexts()
+  const shown = engine?.tracks.filter((x) => x.kind === 'video' && (only === '' || (outline.lanes[x.lane]?.roles ?? []).join(' ') === only)) ?? []
+  if (shown.length === 0) return null
+  return (
+    <div className="pictures">
+      {shown.map((x) => {
+        const lane = outline.lanes[x.lane]
+        const hole = engine?.hole(x.lane, at) ?? null
+        return (
+          <figure key={x.lane} className={hole === null ? '' : 'hole'}>
+            <Element element={x.element} />
+            {hole !== null && <p className="why">{t(`shared.player.cause.${causeKey(hole)}`)}</p>}
+            <figcaption>
+              {nameOf(lane.roles)}
+              {lane.source === 'screen' && ` · ${t('shared.player.screen')}`}
+            </figcaption>
+          </figure>
+        )
+      })}
+    </div>
+  )
+}
+
+/** Puts an element that the engine owns onto the page. */
+function Element({ element }: { element: HTMLMediaElement }) {
+  const place = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    place.current?.append(element)
+    return () => element.remove()
+  }, [element])
+  return <div ref={place} className="screen" />
+}
+
+const causes = ['absent', 'paused', 'consultation', 'recorder-restarted', 'disconnected', 'disk-failed', 'queue-full', 'unauthentic', 'not-received'] as const
+
+/** A cause that there are words for. */
+export function causeKey(cause: string): (typeof causes)[number] {
+  return causes.find((c) => c === cause) ?? 'absent'
+}
+
+const longGap = 1e6 // microseconds; shorter ones are on the time line alone
+const listed = 200
+
+/** All gaps in words, since the time line is a picture. */
+function Gaps({ outline, nameOf, onSeek }: { outline: Outline; nameOf: (roles: readonly string[] | null) => string; onSeek: (to: Seconds) => void }) {
+  const { t } = useTexts()
+  const gaps = outline.lanes.flatMap((l) => (l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap).map((h) => ({ ...h, who: nameOf(l.roles) })) : []))
+  if (gaps.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
+  return (
+    <details>
+      <summary>{t('shared.player.gaps', { count: gaps.length })}</summary>
+      <ul className="gaps">
+        {gaps.slice(0, listed).map((g) => (
+          <li key={`${g.who}${String(g.from)}`}>
+            <Button look="quiet" onPress={() => onSeek((g.from - outline.from) / 1e6)}>
+              <span dir="ltr">
+                {clockText(g.from)}–{clockText(g.to)}
+              </span>{' '}
+              {g.who}: {t(`shared.player.cause.${causeKey(g.cause)}`)}
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}

@@ -1,0 +1,88 @@
+import { useEffect, useRef } from 'react'
+import { useTexts } from '../i18n'
+import { Check } from '../ui/controls'
+import type { Lane, Outline } from './api'
+import type { Seconds } from './clock'
+import { levels } from './engine'
+
+/** The time line: a waveform for each sound from the sealed loudness, with gaps and phases. */
+export function Tracks({ outline, at, muted, nameOf, onSeek, onMute }: { outline: Outline; at: Seconds; muted: ReadonlySet<number>; nameOf: (roles: readonly string[] | null) => string; onSeek: (to: Seconds) => void; onMute: (lane: number, muted: boolean) => void }) {
+  const { t } = useTexts()
+  return (
+    <ul className="tracks">
+      {outline.lanes.map((lane, i) =>
+        lane.source === 'audio' ? (
+          <li key={lane.name + String(i)}>
+            <Check selected={!muted.has(i)} onChange={(on) => onMute(i, !on)}>
+              <span className="hidden">{t('shared.player.hear')} </span>
+              {nameOf(lane.roles)}
+            </Check>
+            <Wave outline={outline} lane={lane} level={levels(outline, i)} at={at} onSeek={onSeek} />
+          </li>
+        ) : null,
+      )}
+    </ul>
+  )
+}
+
+const tall = 44
+const wide = 1000
+
+/** One sound as a picture; a press seeks. The slider above does the same for who does not see it. */
+function Wave({ outline, lane, level, at, onSeek }: { outline: Outline; lane: Lane; level: Uint8Array; at: Seconds; onSeek: (to: Seconds) => void }) {
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const length = Math.max(1, outline.to - outline.from)
+  const x = (micros: number) => ((micros - outline.from) / length) * wide
+  useEffect(() => {
+    const to = canvas.current?.getContext('2d')
+    if (to == null || canvas.current === null) return
+    const color = (name: string) => getComputedStyle(to.canvas).getPropertyValue(name)
+    to.clearRect(0, 0, wide, tall)
+    for (const [i, p] of outline.phases.entries()) {
+      if (p.phase !== 'paused' && p.phase !== 'consultation') continue
+      const end = outline.phases[i + 1]?.since ?? outline.to
+      to.fillStyle = color(p.phase === 'consultation' ? '--fi-color-accent-tertiary-light1' : '--fi-color-warning-light1')
+      to.fillRect(x(p.since), 0, x(end) - x(p.since), tall)
+    }
+    to.strokeStyle = color('--fi-color-alert-base')
+    to.lineWidth = 1
+    for (const h of lane.holes) {
+      // Hatched: a gap is told by its pattern, not by its colour alone.
+      for (let at = x(h.from); at < x(h.to); at += 6) {
+        to.beginPath()
+        to.moveTo(at, tall)
+        to.lineTo(Math.min(at + 6, x(h.to)), tall - 8)
+        to.stroke()
+      }
+    }
+    to.fillStyle = color('--action')
+    const points = Math.max(1, Math.ceil(length / outline.step))
+    for (let column = 0; column < wide; column++) {
+      const from = Math.floor((column / wide) * points)
+      const until = Math.max(from + 1, Math.floor(((column + 1) / wide) * points))
+      let loud = 0
+      for (let i = from; i < until; i++) {
+        const l = level[i] ?? 0
+        if (l > 0 && l < 128) loud = Math.max(loud, 1 - (l - 1) / 70)
+      }
+      const high = Math.max(0, loud) * (tall - 4)
+      if (high > 0) to.fillRect(column, (tall - high) / 2, 1, high)
+    }
+  })
+  const head = Math.min(100, ((at * 1e6) / length) * 100)
+  return (
+    <div className="wave" dir="ltr">
+      <canvas
+        ref={canvas}
+        width={wide}
+        height={tall}
+        aria-hidden="true"
+        onClick={(e) => {
+          const box = e.currentTarget.getBoundingClientRect()
+          onSeek((((e.clientX - box.left) / box.width) * length) / 1e6)
+        }}
+      />
+      <span className="head" style={{ insetInlineStart: `${String(head)}%` }} aria-hidden="true" />
+    </div>
+  )
+}

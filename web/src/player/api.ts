@@ -1,0 +1,88 @@
+import { bytes, send } from '../api/session'
+import type * as words from '../api/words'
+
+/** A viewing as its asker, its approver and the hearing's own interviewer see it. */
+export interface Viewing {
+  viewing: string
+  hearing: words.HearingID
+  state: 'asked' | 'allowed' | 'declined' | 'expired'
+  own: boolean // needs no second person
+  mine: boolean
+  decide: boolean // waits for the caller's decision
+  open: boolean
+  purpose: string
+  asker: string
+  approver: string
+  reason: string
+  created: number // Unix seconds
+  decided: number
+  expires: number
+  spans: { kind: 'served' | 'heard'; from: words.Micros; to: words.Micros; first: number; last: number }[]
+}
+
+export interface Hole {
+  from: words.Micros
+  to: words.Micros
+  cause: string
+}
+
+export interface Lane {
+  name: string
+  roles: words.Role[] | null
+  source: 'audio' | 'video' | 'screen'
+  frames: number
+  width: number
+  height: number
+  holes: Hole[]
+  level: string | null // base64: loudness in −dBov plus one by step; 0: nothing there
+}
+
+/** What the recordings of a hearing hold; grows until it is done. */
+export interface Outline {
+  from: words.Micros
+  to: words.Micros
+  surveyed: words.Micros
+  done: boolean
+  step: words.Micros
+  lanes: Lane[]
+  phases: { phase: words.Phase; cause: words.Cause; since: words.Micros }[]
+  faults: string[] | null
+  unopened: number
+}
+
+export interface Span {
+  from: words.Micros
+  to: words.Micros
+}
+
+const hashOf = async (text: string) => base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+
+function base64url(raw: Uint8Array): string {
+  return btoa(String.fromCharCode(...raw)).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
+}
+
+/** Has the device sign that its person opens this recording, or allows another to, for this purpose, now. */
+async function consent(act: 'view' | 'approve', v: Viewing): Promise<string> {
+  const nonce = [...crypto.getRandomValues(new Uint8Array(8))].map((b) => b.toString(16).padStart(2, '0')).join('')
+  const made = await send<{ consent: string }>('POST', '/gw/consent', { act, viewing: v.viewing, hearing: v.hearing, purpose: await hashOf(v.purpose), nonce })
+  return made.consent
+}
+
+const of = (v: string, what: string) => `/api/viewings/${encodeURIComponent(v)}/${what}`
+
+export const viewings = {
+  ask: (hearing: string, purpose: string, approver = '') => send<Viewing>('POST', `/api/hearings/${encodeURIComponent(hearing)}/viewings`, { purpose, approver }),
+  mine: async () => (await send<{ viewings: Viewing[] }>('GET', '/api/viewings')).viewings,
+  ofHearing: async (hearing: words.HearingID) => (await send<{ viewings: Viewing[] }>('GET', `/api/hearings/${encodeURIComponent(hearing)}/viewings`)).viewings,
+  async decide(v: Viewing, allow: boolean, reason: string) {
+    return send<Viewing>('POST', of(v.viewing, 'decision'), { allow, reason, consent: allow ? await consent('approve', v) : '' })
+  },
+  async open(v: Viewing) {
+    return send<{ opening: string; until: number; idle: number }>('POST', of(v.viewing, 'open'), { consent: await consent('view', v) })
+  },
+  outline: (v: string) => send<Outline>('GET', of(v, 'outline')),
+  media: (v: string, lane: number, from: number, to: number, begin: boolean, signal: AbortSignal) =>
+    bytes(`${of(v, 'media')}?lane=${String(lane)}&from=${String(from)}&to=${String(to)}${begin ? '&begin=1' : ''}`, signal),
+  heard: (v: string, spans: Span[]) => send<unknown>('POST', of(v, 'heard'), { spans }),
+  close: (v: string) => send<unknown>('POST', of(v, 'close')),
+}
