@@ -50,16 +50,26 @@ type person struct {
 
 func enter(t *testing.T, n *sfu.Node, room interview.GroupID, sources ...interview.Source) *person {
 	t.Helper()
-	return enterBy(t, n, room, func(sdp string) string { return sdp }, sources...)
+	return enterBy(t, n, room, as, sources...)
 }
 
 // enterBy lets somebody change the answer on its way.
 func enterBy(t *testing.T, n *sfu.Node, room interview.GroupID, way func(string) string, sources ...interview.Source) *person {
 	t.Helper()
-	p := &person{t: t, node: n, room: room, leg: interview.NewLegID(), frames: make(chan member.Frame, 1000), keys: make(chan interview.TrackID, 100)}
+	var publish []member.Publish
 	for i, s := range sources {
-		p.publish = append(p.publish, member.Publish{Track: interview.NewTrackID(), Source: s, Number: i})
+		publish = append(publish, member.Publish{Track: interview.NewTrackID(), Source: s, Number: i})
 	}
+	return enterOver(t, n, room, as, way, publish)
+}
+
+// as leaves a description as it is.
+func as(sdp string) string { return sdp }
+
+// enterOver enters with an offer and an answer that were changed on their way.
+func enterOver(t *testing.T, n *sfu.Node, room interview.GroupID, offer, answer func(sdp string) string, publish []member.Publish) *person {
+	t.Helper()
+	p := &person{t: t, node: n, room: room, leg: interview.NewLegID(), publish: publish, frames: make(chan member.Frame, 10_000), keys: make(chan interview.TrackID, 100)}
 	peer, err := member.NewPeer(p.publish, func(f member.Frame) { p.frames <- f }, func(id interview.TrackID) {
 		select {
 		case p.keys <- id:
@@ -77,12 +87,14 @@ func enterBy(t *testing.T, n *sfu.Node, room interview.GroupID, way func(string)
 			connected <- struct{}{}
 		}
 	})
-	opened, err := n.OpenLeg(t.Context(), p.openLeg())
+	req := p.openLeg()
+	req.Offer = offer(req.Offer)
+	opened, err := n.OpenLeg(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.slots = opened.Slots
-	if err := peer.Answer(way(opened.Answer)); err != nil {
+	if err := peer.Answer(answer(opened.Answer)); err != nil {
 		t.Fatal(err)
 	}
 	select {

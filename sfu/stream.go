@@ -65,9 +65,9 @@ func (l *leg) streamOf(p *port.Packet) *stream {
 	l.streams[s.ssrc] = s
 	l.order = append(l.order, s)
 	if s.of == nil {
-		s.losses.Deadline, s.losses.Patience = soundDeadline, soundPatience
+		s.losses.Deadline, s.losses.Patience, s.losses.Eager = soundDeadline, soundPatience, true
 		if s.track.kind == offer.Video {
-			s.losses.Deadline, s.losses.Patience = pictureDeadline, picturePatience
+			s.losses.Deadline, s.losses.Patience, s.losses.Eager = pictureDeadline, picturePatience, false
 		}
 		s.track.layers[s.layer].Store(s)
 		s.track.wanted.Store(true)

@@ -28,6 +28,9 @@ type Losses struct {
 	// Patience is how long, in nanoseconds, a missing packet may yet come by itself
 	// before it is asked for.
 	Patience int64
+	// Eager asks again without waiting for an answer, which is cheaper than a lost
+	// sound and dearer than a late picture.
+	Eager bool
 
 	started bool
 	highest uint16
@@ -133,6 +136,9 @@ func (l *Losses) Due(at, rtt int64, dst []uint16) []uint16 {
 			m.asks++
 			// A question or its answer may be lost too; each further one waits longer.
 			m.next = at + max(rtt+rtt/4, shortestWait)*int64(1+m.asks/4)
+			if l.Eager {
+				m.next = at + shortestWait
+			}
 		}
 		l.next = min(l.next, m.next)
 		l.missing[kept] = m

@@ -99,6 +99,22 @@ func TestSoundIsAskedForOnlyInTime(t *testing.T) {
 	}
 }
 
+// N5: there is time for few round trips, so sound is asked for again before an
+// answer can have come.
+func TestSoundIsAskedForEagerly(t *testing.T) {
+	t.Parallel()
+	l := &Losses{Deadline: 120 * ms, Eager: true}
+	l.Arrive(1, 0)
+	l.Arrive(3, 0)
+	asked := 0
+	for at := int64(0); at < 200*ms; at += ms {
+		asked += len(l.Due(at, 40*ms, make([]uint16, 0, 8)))
+	}
+	if asked != 5 { // at 0, 20, 40, 60 and 80 ms: later no answer comes in time
+		t.Errorf("asked %d times", asked)
+	}
+}
+
 // What can be missed is bounded: after an outage nothing is asked for.
 func TestAnOutageIsGivenUpAtOnce(t *testing.T) {
 	t.Parallel()

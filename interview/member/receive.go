@@ -108,9 +108,10 @@ func (p *Peer) receive(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver)
 		}
 	})
 	in := &incoming{peer: p, ssrc: uint32(remote.SSRC()), count: &p.sound}
-	in.losses.Deadline, in.losses.Patience = soundDeadline, patience
+	in.losses.Deadline, in.losses.Patience, in.losses.Eager = soundDeadline, patience, true
 	if remote.Kind() == webrtc.RTPCodecTypeVideo {
-		in.picture, in.count, in.losses.Deadline = true, &p.pictures, pictureDeadline
+		in.picture, in.count = true, &p.pictures
+		in.losses.Deadline, in.losses.Eager = pictureDeadline, false
 	}
 	for _, t := range p.pc.GetTransceivers() {
 		if t.Receiver() == receiver {
