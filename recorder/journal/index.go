@@ -20,8 +20,9 @@ type Position struct {
 	To     interview.Micros
 }
 
-// Index finds blocks by time. It is made from the journal itself by reading
-// the heads alone, so it can be neither lost nor wrong on its own.
+// Index finds blocks by time. It can be made from the journal itself by reading
+// the heads alone, so that losing one loses nothing; and each block that it
+// gives out is verified by itself, so that a wrong one misleads nobody.
 type Index struct {
 	files  []io.ReaderAt
 	blocks []Position
@@ -32,29 +33,36 @@ type Index struct {
 func NewIndex(files ...io.ReaderAt) (*Index, error) {
 	x := &Index{files: files}
 	for i, f := range files {
-		off := int64(len(fileMagic))
-		for {
-			prefix := make([]byte, prefixSize)
-			n, err := f.ReadAt(prefix, off)
-			if n == 0 && errors.Is(err, io.EOF) {
-				break
-			}
-			if n < prefixSize {
-				return nil, &PlaceError{FileName(int64(i) + 1), off, int64(len(x.blocks)), ErrTruncated}
-			}
-			p, err := skim(f, off, prefix)
-			if err == nil && p.Seq != int64(len(x.blocks)) {
-				err = ErrChain
-			}
-			if err != nil {
-				return nil, &PlaceError{FileName(int64(i) + 1), off, int64(len(x.blocks)), err}
-			}
-			p.File = i
-			x.blocks = append(x.blocks, p)
-			off += p.Size
+		if err := x.skim(i, f); err != nil {
+			return nil, err
 		}
 	}
 	return x, nil
+}
+
+// skim reads the heads of one file.
+func (x *Index) skim(i int, f io.ReaderAt) error {
+	off := int64(len(fileMagic))
+	for {
+		prefix := make([]byte, prefixSize)
+		n, err := f.ReadAt(prefix, off)
+		if n == 0 && errors.Is(err, io.EOF) {
+			return nil
+		}
+		if n < prefixSize {
+			return &PlaceError{FileName(int64(i) + 1), off, int64(len(x.blocks)), ErrTruncated}
+		}
+		p, err := skim(f, off, prefix)
+		if err == nil && p.Seq != int64(len(x.blocks)) {
+			err = ErrChain
+		}
+		if err != nil {
+			return &PlaceError{FileName(int64(i) + 1), off, int64(len(x.blocks)), err}
+		}
+		p.File = i
+		x.blocks = append(x.blocks, p)
+		off += p.Size
+	}
 }
 
 func skim(f io.ReaderAt, off int64, prefix []byte) (Position, error) {

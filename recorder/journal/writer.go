@@ -114,7 +114,8 @@ type Writer struct {
 	clear   []byte
 	out     []byte
 	slots   map[slot]uint64
-	spare   []Frame // emptied, for the next block but one
+	places  []Position // of the blocks of this file
+	spare   []Frame    // emptied, for the next block but one
 }
 
 // drop counts what a full queue cost one track.
@@ -319,6 +320,7 @@ func (w *Writer) run() {
 				w.state = interview.RecorderStopped
 			}
 			w.mu.Unlock()
+			w.writeIndex()
 		}
 		w.report()
 		if reason != nil || w.failed() {
@@ -429,6 +431,7 @@ func (w *Writer) block(b batch) error {
 		if err := w.file.Close(); err != nil {
 			return fmt.Errorf("close %s: %w", FileName(w.fileNo), err)
 		}
+		w.writeIndex()
 		if w.cfg.OnRotated != nil {
 			w.cfg.OnRotated(FileName(w.fileNo))
 		}
@@ -453,9 +456,23 @@ func (w *Writer) block(b batch) error {
 	if err := w.append(out); err != nil {
 		return err
 	}
+	w.places = append(w.places, Position{Offset: w.size - int64(len(out)-magic), Size: int64(len(out) - magic), Seq: w.next, From: w.from, To: b.to})
 	w.settle(b, hash(out[magic:]))
 	w.recycle(b, sealed, out)
 	return nil
+}
+
+// writeIndex lays the index of a complete file beside it. One that cannot be
+// written is made by who needs it.
+func (w *Writer) writeIndex() {
+	f, err := w.cfg.Disk.Create(IndexName(w.fileNo))
+	if err == nil {
+		if _, err = f.Write(appendIndex(nil, w.places)); err == nil {
+			err = f.Sync()
+		}
+		_ = errors.Join(err, f.Close())
+	}
+	w.places = w.places[:0]
 }
 
 // keepBuffer is the most that a buffer keeps from block to block: what a stall
