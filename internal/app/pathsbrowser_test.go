@@ -1,0 +1,323 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"kuule/interview"
+	"kuule/interview/media"
+	"kuule/sfu"
+	"kuule/sfu/relay"
+)
+
+// behind is a media server with every path to it, and a network namespace in
+// which whoever wants to reach it lives.
+type behind struct {
+	space  string
+	near   netip.Addr // the server's, on the link between the two
+	origin string     // of the page
+	page   int        // its port
+	media  int
+	turn   int
+	https  int
+	root   string // PEM file: what the browser has to trust
+}
+
+const behindHost = "kuule.test"
+
+// run runs a command that has to work.
+func run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// network makes a namespace that is linked to this machine alone.
+func (b *behind) network(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for a network namespace")
+	}
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s (.ci/packages)", tool)
+		}
+	}
+	n := os.Getpid()%200 + 20
+	b.space = "kuule" + strconv.Itoa(os.Getpid())
+	outer, inner := fmt.Sprintf("kuo%d", os.Getpid()), fmt.Sprintf("kui%d", os.Getpid())
+	b.near = netip.AddrFrom4([4]byte{10, 213, byte(n), 1})
+	far := netip.AddrFrom4([4]byte{10, 213, byte(n), 2})
+	if out, err := exec.Command("ip", "netns", "add", b.space).CombinedOutput(); err != nil {
+		t.Skipf("no network namespaces here: %v %s", err, out)
+	}
+	t.Cleanup(func() { run(t, "ip", "netns", "del", b.space) })
+	run(t, "ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", b.space)
+	run(t, "ip", "addr", "add", b.near.String()+"/24", "dev", outer)
+	run(t, "ip", "link", "set", outer, "up")
+	run(t, "ip", "-n", b.space, "addr", "add", far.String()+"/24", "dev", inner)
+	run(t, "ip", "-n", b.space, "link", "set", inner, "up")
+	run(t, "ip", "-n", b.space, "link", "set", "lo", "up")
+	run(t, "ip", "-n", b.space, "route", "add", "default", "via", b.near.String())
+	if out, err := exec.Command("ip", "netns", "exec", b.space, "nft", "add", "table", "inet", "kuule").CombinedOutput(); err != nil {
+		t.Skipf("no firewall here: %v %s", err, out)
+	}
+}
+
+// firewall lets only these out of the namespace, in nft's words.
+func (b *behind) firewall(t *testing.T, allow ...string) {
+	t.Helper()
+	rules := "flush ruleset\ntable inet kuule { chain out { type filter hook output priority 0; policy drop;\noifname \"lo\" accept\n" +
+		fmt.Sprintf("tcp dport %d accept\n%s\n}\n}\n", b.page, strings.Join(allow, "\n"))
+	cmd := exec.Command("ip", "netns", "exec", b.space, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v %s", rules, err, out)
+	}
+}
+
+// serve runs node, relay and the splitter in front of it, as the processes do.
+func (b *behind) serve(t *testing.T, static string) {
+	t.Helper()
+	dir := t.TempDir()
+	root, key, err := makeAuthority(dir, "root", "test of paths")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeServerCertificate(dir, "turn", root, key, "turn."+behindHost); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "turn.pem"), filepath.Join(dir, "turn.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.root = filepath.Join(dir, "root.pem")
+	node, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}, OnEvent: func(media.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.Close)
+	var peers []netip.AddrPort
+	for _, a := range node.Addresses() {
+		peers = append(peers, netip.MustParseAddrPort(a.String()))
+	}
+	b.media = int(peers[0].Port())
+	secret, err := relay.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn, err := relay.New(relay.Config{Addresses: []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}, TLS: inner, Certificate: &pair, Secret: secret, Peers: peers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = turn.Close() })
+	b.turn = int(turn.Addresses()[0].Port())
+	outer, err := net.Listen("tcp", net.JoinHostPort(b.near.String(), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.https = outer.Addr().(*net.TCPAddr).Port
+	names := split(context.Background(), outer, "turn."+behindHost, inner.Addr().String())
+	t.Cleanup(func() { _ = names.Close() })
+
+	in := &installation{}
+	in.Host, in.Listen = behindHost, b.near.String()
+	in.Ports.TURN, in.Ports.HTTPS = b.turn, b.https
+	servers, err := in.pathServers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := func(w http.ResponseWriter, body any, err error) {
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(body)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/paths", func(w http.ResponseWriter, _ *http.Request) {
+		c := secret.Mint("dev_test", time.Now())
+		reply(w, Paths{Servers: servers, Username: c.Username, Credential: c.Password, Expires: c.Expires.Unix()}, nil)
+	})
+	mux.HandleFunc("POST /api/paths/probe", func(w http.ResponseWriter, r *http.Request) {
+		var q probeQuestion
+		_ = json.NewDecoder(r.Body).Decode(&q)
+		answer, err := turn.Probe(r.Context(), q.Offer)
+		reply(w, probeAnswer{answer}, err)
+	})
+	mux.HandleFunc("POST /leg", func(w http.ResponseWriter, r *http.Request) {
+		var q probeQuestion
+		_ = json.NewDecoder(r.Body).Decode(&q)
+		print := regexp.MustCompile(`a=fingerprint:sha-256 (\S+)`).FindStringSubmatch(q.Offer)
+		mid := regexp.MustCompile(`a=mid:(\S+)`).FindStringSubmatch(q.Offer)
+		if print == nil || mid == nil {
+			reply(w, nil, fmt.Errorf("no offer"))
+			return
+		}
+		opened, err := node.OpenLeg(r.Context(), media.OpenLeg{
+			Room: interview.NewGroupID(), Leg: interview.NewLegID(), Offer: q.Offer, Fingerprint: print[1],
+			Tracks: []media.Publish{{Mid: mid[1], Track: interview.NewTrackID(), Source: interview.SourceAudio}},
+		})
+		reply(w, probeAnswer{opened.Answer}, err)
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, `<!doctype html><script type="module" src="/paths.js"></script>`)
+	})
+	mux.Handle("GET /", http.FileServer(http.Dir(static)))
+	l, err := net.Listen("tcp", net.JoinHostPort(b.near.String(), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.page = l.Addr().(*net.TCPAddr).Port
+	b.origin = "http://" + l.Addr().String()
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+}
+
+// browsed is what the page found.
+type browsed struct {
+	Leg struct {
+		State, Kind, Protocol, Relay string
+	}
+	Test *struct {
+		Verdict string
+		Legs    []struct {
+			Leg, State, Address string
+			Figures             struct{ RTT, Jitter, Loss, Up, Down float64 }
+		}
+	}
+}
+
+// browse starts Chromium in the namespace.
+func (b *behind) browse(t *testing.T, home string, measure bool) browsed {
+	t.Helper()
+	scene, err := json.Marshal(map[string]any{"origin": b.origin, "resolve": "turn." + behindHost + " " + b.near.String(), "measure": measure})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", b.space, "env", "HOME="+home, "node", "test/paths.mjs")
+	cmd.Dir = filepath.Join("..", "..", "web")
+	cmd.Stdin = bytes.NewReader(scene)
+	var out, wrong bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &wrong
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("the browser: %v\n%s", err, wrong.String())
+	}
+	var got browsed
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v: %s %s", err, out.String(), wrong.String())
+	}
+	return got
+}
+
+// trusting makes a home whose browser trusts the test's authority.
+func trusting(t *testing.T, root string) string {
+	t.Helper()
+	if _, err := exec.LookPath("certutil"); err != nil {
+		t.Skip("needs certutil (.ci/packages: libnss3-tools)")
+	}
+	home := t.TempDir()
+	store := filepath.Join(home, ".pki", "nssdb")
+	if err := os.MkdirAll(store, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "certutil", "-d", "sql:"+store, "-N", "--empty-password")
+	run(t, "certutil", "-d", "sql:"+store, "-A", "-t", "C,,", "-n", "kuule", "-i", root)
+	return home
+}
+
+// Chromium behind a firewall of its own finds a way to the media server while
+// one is left, and the self-test names the way that works and those that are cut.
+//
+// One firewall is tried always, the others with KUULE_SOAK=1.
+func TestBrowserFindsEveryPath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser in a network namespace")
+	}
+	b := &behind{}
+	b.network(t)
+	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
+		t.Skip("needs chromium (.ci/packages)")
+	}
+	if _, err := os.Stat(filepath.Join("..", "..", "web", "node_modules", "vite")); err != nil {
+		t.Skip("needs the pages' packages: make web")
+	}
+	static := t.TempDir()
+	bundle := exec.Command("node", "test/paths.mjs", "build", static)
+	bundle.Dir = filepath.Join("..", "..", "web")
+	if out, err := bundle.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	b.serve(t, static)
+	home := trusting(t, b.root)
+	for _, c := range []struct {
+		name    string
+		allow   []string
+		leg     string // protocol, and how the relay was reached
+		works   string
+		verdict string
+	}{
+		// A name server that says nothing would be waited for.
+		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp tcp tls", "good"},
+		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "udp", "good"},
+		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "tcp tls", "detour"},
+		{"HTTPS alone", []string{fmt.Sprintf("tcp dport %d accept", b.https)}, "udp tls", "tls", "detour"},
+		{"nothing", []string{"drop"}, " ", "", "cut"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.name != "HTTPS alone" && os.Getenv("KUULE_SOAK") == "" {
+				t.Skip("with KUULE_SOAK=1")
+			}
+			b.firewall(t, c.allow...)
+			got := b.browse(t, home, true)
+			if leg := got.Leg.Protocol + " " + got.Leg.Relay; leg != c.leg {
+				t.Errorf("the leg went by %q (%+v), want %q", leg, got.Leg, c.leg)
+			}
+			var works []string
+			for _, l := range got.Test.Legs {
+				t.Logf("%s %s %s rtt %.1f ms, jitter %.1f ms, loss %.3f, up %.0f, down %.0f bit/s", l.Leg, l.Address, l.State, l.Figures.RTT, l.Figures.Jitter, l.Figures.Loss, l.Figures.Up, l.Figures.Down)
+				switch l.State {
+				case "works":
+					works = append(works, l.Leg)
+					if l.Figures.Up < 100_000 || l.Figures.Down < 100_000 || l.Figures.RTT <= 0 {
+						t.Errorf("%s was not measured: %+v", l.Leg, l.Figures)
+					}
+				case "cut":
+				default:
+					t.Errorf("%s is %s", l.Leg, l.State)
+				}
+			}
+			if got := strings.Join(works, " "); got != c.works {
+				t.Errorf("works: %q, want %q", got, c.works)
+			}
+			if got.Test.Verdict != c.verdict {
+				t.Errorf("the page says %q, want %q", got.Test.Verdict, c.verdict)
+			}
+		})
+	}
+}
