@@ -60,6 +60,10 @@ func (f *flow) measure(at int64) {
 	if elapsed < measureEvery {
 		return
 	}
+	if at-f.seen.Load() > elapsed {
+		f.since = at // what is silent costs again what it did
+		return
+	}
 	first := f.since == 0
 	f.since = at
 	sum := 0

@@ -12,7 +12,7 @@ const (
 	probeQueue    = 0.15           // s of the estimate: no probe may fill the queue with more
 	probeSoon     = 40 * million   // ns after a probe that went well
 	probeLater    = 1000 * million // ns after one that did not, growing
-	probeLatest   = 3000 * million // to this
+	probeLatest   = 2000 * million // to this
 	probePatience = 1000 * million // for the feedback on it
 	probeArrived  = 0.8            // of its bytes have to arrive
 	probeFull     = 0.9            // arriving slower than this share of the sending rate: the link is full

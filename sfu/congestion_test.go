@@ -1,0 +1,427 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"kuule/interview"
+	"kuule/interview/media"
+	"kuule/sfu/bandwidth"
+	"kuule/sfu/offer"
+	"kuule/sfu/port"
+	"kuule/sfu/sfutest"
+)
+
+// stage is a room of four in time that only the test moves: three people who
+// publish a voice and a picture of three layers, and one who receives them all
+// over a link.
+type stage struct {
+	t       *testing.T
+	now     time.Duration
+	node    *Node
+	work    allocation
+	people  []*publisher
+	hearer  *leg
+	down    *sfutest.Link
+	up      *sfutest.Link
+	way     []arrival
+	arrived bandwidth.Recorder
+	heard   map[uint32]*heard // by source
+	hints   map[interview.TrackID]media.Advice
+	late    time.Duration // the longest that a voice packet was on its way
+	ticked  time.Duration
+}
+
+// arrival is a packet on its way to the hearer, or its feedback on the way back.
+type arrival struct {
+	at, sent time.Duration
+	bytes    []byte
+	back     bool
+}
+
+// heard is what came of one slot.
+type heard struct {
+	slot    *slot
+	packets int
+	frames  int // whole pictures
+	bytes   int
+	next    uint16
+	open    bool // no packet of the frame is missing so far
+	rid     string
+}
+
+// publisher sends like a page does.
+type publisher struct {
+	leg      *leg
+	voice    *track
+	face     *track
+	sequence [4]uint16 // voice, then layers
+	frame    uint16
+	keys     [3]bool
+	nextTalk time.Duration
+	nextShot time.Duration
+	sent     int // voice packets
+}
+
+// Sources of a publisher, added to its own base.
+const voiceSource, layerSource = 1, 10
+
+var layerRates = [3]int{150_000, 500_000, 1_500_000}
+
+func newStage(t *testing.T, link sfutest.Shape, height int) *stage {
+	s := &stage{t: t, now: time.Second, down: sfutest.NewLink(link, 1), up: sfutest.NewLink(sfutest.Shape{Delay: link.Delay}, 2), heard: map[uint32]*heard{}, hints: map[interview.TrackID]media.Advice{}}
+	s.node = &Node{onHint: func(h media.Hint) { s.hints[h.Track] = h.Advice }}
+	s.hearer = &leg{node: s.node, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12)}
+	s.hearer.conn = lineTo{s}
+	s.hearer.connected.Store(true)
+	s.hearer.way.sender = bandwidth.NewSender()
+	r := &room{legs: map[interview.LegID]*leg{}}
+	s.hearer.id = interview.NewLegID()
+	r.legs[s.hearer.id] = s.hearer
+	for i := range 3 {
+		p := &publisher{}
+		p.leg = &leg{node: s.node, id: interview.NewLegID(), streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Rid: 2, Descriptor: 5, Mixed: true}}
+		p.leg.conn = askedBy{p}
+		p.leg.connected.Store(true)
+		for _, kind := range []offer.Kind{offer.Audio, offer.Video} {
+			line := testLine(kind, string(kind), true)
+			line.Sources = nil
+			if kind == offer.Video {
+				line.Rids = []string{"f", "h", "q"}
+			}
+			tr := newTrack(p.leg, media.Publish{Track: interview.NewTrackID(), Mid: string(kind)}, line)
+			tr.allowance = allowing(1e9, 1e12)
+			p.leg.tracks = append(p.leg.tracks, tr)
+			to := testLine(kind, string(rune('a'+len(s.hearer.slots))), false)
+			to.Uses.Transport = 6
+			sl := newSlot(s.hearer, to)
+			s.hearer.slots = append(s.hearer.slots, sl)
+			s.heard[sl.ssrc] = &heard{slot: sl}
+			// The second publisher matters most.
+			r.table.Routes = append(r.table.Routes, media.Route{From: p.leg.id, Track: tr.id, To: s.hearer.id, Mid: sl.mid, Rank: []int{1, 0, 2}[i], Height: height})
+		}
+		p.voice, p.face = p.leg.tracks[0], p.leg.tracks[1]
+		r.legs[p.leg.id] = p.leg
+		s.people = append(s.people, p)
+	}
+	r.apply(nil)
+	return s
+}
+
+// lineTo is the hearer's network: the link.
+type lineTo struct{ s *stage }
+
+func (l lineTo) Send(_ *port.Batch, header, prefix, payload []byte) {
+	b := append(append(append([]byte(nil), header...), prefix...), payload...)
+	if at, ok := l.s.down.Send(len(b)+tagBytes+bandwidth.Overhead, l.s.now); ok {
+		l.s.insert(arrival{at: at, sent: l.s.now, bytes: b})
+	}
+}
+func (l lineTo) SendControl(*port.Batch, []byte) {}
+func (l lineTo) Credentials() (string, string)   { return "", "" }
+func (l lineTo) Restart() (string, string)       { return "", "" }
+func (l lineTo) Close()                          {}
+
+// askedBy is a publisher's network: requests for key frames come over it.
+type askedBy struct{ p *publisher }
+
+func (a askedBy) Send(*port.Batch, []byte, []byte, []byte) {}
+func (a askedBy) SendControl(_ *port.Batch, b []byte) {
+	if b[1] == typePayload && b[0]&0x1f == formatPLI {
+		a.p.keys[binary.BigEndian.Uint32(b[8:])-layerSource] = true
+	}
+}
+func (a askedBy) Credentials() (string, string) { return "", "" }
+func (a askedBy) Restart() (string, string)     { return "", "" }
+func (a askedBy) Close()                        {}
+
+func (s *stage) insert(a arrival) {
+	i := len(s.way)
+	for i > 0 && s.way[i-1].at > a.at {
+		i--
+	}
+	s.way = append(s.way, arrival{})
+	copy(s.way[i+1:], s.way[i:])
+	s.way[i] = a
+}
+
+// run lets time pass, in steps of the node's quickest tick.
+func (s *stage) run(d time.Duration) {
+	for end := s.now + d; s.now < end; s.now += paceEvery {
+		for len(s.way) > 0 && s.way[0].at <= s.now {
+			a := s.way[0]
+			s.way = s.way[1:]
+			if a.back {
+				s.hearer.Control(nil, int64(s.now), a.bytes)
+			} else {
+				s.take(a)
+			}
+		}
+		if b := s.arrived.Feedback(nil, 1, 2, int64(s.now)); len(b) > 0 {
+			if at, ok := s.up.Send(len(b)+bandwidth.Overhead, s.now); ok {
+				s.insert(arrival{at: at, bytes: b, back: true})
+			}
+		}
+		for _, p := range s.people {
+			s.publish(p)
+		}
+		if s.now-s.ticked >= tickEvery {
+			s.ticked = s.now
+			for _, l := range s.legs() {
+				l.tick(int64(s.now), nil)
+				l.allocate(&s.work, int64(s.now))
+			}
+		}
+		s.hearer.pace(int64(s.now), nil)
+	}
+}
+
+func (s *stage) legs() []*leg {
+	out := []*leg{s.hearer}
+	for _, p := range s.people {
+		out = append(out, p.leg)
+	}
+	return out
+}
+
+// publish sends what a page sends now: it heeds what it is advised.
+func (s *stage) publish(p *publisher) {
+	if s.now >= p.nextTalk {
+		every, size := 20*time.Millisecond, 90
+		if a := s.hints[p.voice.id]; a.PacketMS == 60 && a.Bitrate == 16_000 {
+			every, size = 60*time.Millisecond, 150
+		}
+		p.nextTalk = s.now + every
+		p.sent++
+		p.sequence[0]++
+		s.packet(p, voiceSource, p.sequence[0], uint32(s.now/1000*48/1000), true, nil, "audio", "", size)
+	}
+	if s.now < p.nextShot {
+		return
+	}
+	p.nextShot = s.now + 35*time.Millisecond
+	unneeded := map[string]bool{}
+	for _, rid := range s.hints[p.face.id].Unneeded {
+		unneeded[rid] = true
+	}
+	for l, rate := range layerRates {
+		rid := []string{"q", "h", "f"}[l]
+		if unneeded[rid] {
+			continue
+		}
+		p.frame++
+		left := rate * 35 / 8000
+		key := p.keys[l] || p.sequence[1+l] == 0
+		if p.keys[l] = false; key {
+			left *= 4
+		}
+		for first := true; left > 0; first = false {
+			n := min(left, 1100)
+			left -= n
+			d := []byte{1, byte(p.frame >> 8), byte(p.frame)}
+			if key {
+				d[0] = 0
+			}
+			if first {
+				d[0] |= 0x80
+			}
+			if left == 0 {
+				d[0] |= 0x40
+			}
+			if key && first {
+				d = append(d, keyDescriptor[3:]...)
+			}
+			p.sequence[1+l]++
+			s.packet(p, layerSource+uint32(l), p.sequence[1+l], uint32(s.now/1000*90/1000), left == 0, d, "video", rid, n)
+		}
+	}
+}
+
+func (s *stage) packet(p *publisher, source uint32, sequence uint16, timestamp uint32, marker bool, d []byte, mid, rid string, size int) {
+	in := &port.Packet{
+		Header:  rtp.Header{Version: 2, SSRC: source, PayloadType: testPayload, SequenceNumber: sequence, Timestamp: timestamp, Marker: marker},
+		Payload: make([]byte, size), Size: size + 40, At: int64(s.now), Buffer: &port.Buffer{},
+	}
+	for range 4 { // never back into a pool
+		in.Buffer.Retain()
+	}
+	for id, value := range map[uint8]string{1: mid, 2: rid, 5: string(d)} {
+		if value != "" {
+			if err := in.Header.SetExtension(id, []byte(value)); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	p.leg.Packet(nil, in)
+}
+
+// take is the hearer's side.
+func (s *stage) take(a arrival) {
+	var in rtp.Packet
+	if err := in.Unmarshal(a.bytes); err != nil {
+		s.t.Fatalf("what was sent is no packet: %v", err)
+	}
+	number := in.GetExtension(6)
+	if len(number) != 2 {
+		s.t.Fatal("a packet without a transport-wide number")
+	}
+	s.arrived.Arrived(binary.BigEndian.Uint16(number), int64(a.at))
+	h := s.heard[in.SSRC]
+	if h == nil || len(in.Payload) == 0 {
+		return // padding
+	}
+	if h.packets > 0 && in.SequenceNumber != h.next {
+		h.open = false
+	}
+	h.next = in.SequenceNumber + 1
+	h.packets++
+	h.bytes += len(in.Payload)
+	if h.slot.kind == offer.Audio {
+		s.late = max(s.late, a.at-a.sent)
+		return
+	}
+	if d := in.GetExtension(5); len(d) >= 3 && d[0]&0x80 != 0 {
+		h.open = true
+	}
+	if in.Marker && h.open {
+		h.frames++
+	}
+}
+
+// forget begins to count anew.
+func (s *stage) forget() {
+	for _, h := range s.heard {
+		h.packets, h.frames, h.bytes = 0, 0, 0
+	}
+	for _, p := range s.people {
+		p.sent = 0
+	}
+	s.late = 0
+}
+
+// of gives what was heard of a publisher: the voice, the face.
+func (s *stage) of(i int) (voice, face *heard) {
+	return s.heard[s.hearer.slots[2*i].ssrc], s.heard[s.hearer.slots[2*i+1].ssrc]
+}
+
+var wideLink = sfutest.Shape{Rate: 8_000_000, Delay: 25 * time.Millisecond}
+
+// N5: what a narrow link keeps, and how soon everything is back: with a node's
+// own legs, layers, pacing and advice, and publishers who heed it.
+func TestANarrowLinkKeepsWhatMatters(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		rate   int
+		voices [3]bool // that have to come whole
+		face   bool    // of the second publisher
+	}{
+		{"500 kbit/s", 500_000, [3]bool{true, true, true}, true},
+		{"150 kbit/s", 150_000, [3]bool{true, true, true}, false},
+		{"60 kbit/s", 60_000, [3]bool{false, true, false}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, wideLink, 0)
+			s.run(10 * time.Second)
+			s.forget()
+			s.run(5 * time.Second)
+			s.whole("on the wide link")
+
+			narrow := wideLink
+			narrow.Rate = tc.rate
+			s.down.Set(narrow)
+			s.run(5 * time.Second)
+			s.forget()
+			s.run(30 * time.Second)
+			for i, p := range s.people {
+				voice, face := s.of(i)
+				share := 100 * float64(voice.packets) / float64(p.sent)
+				t.Logf("publisher %d: %.1f %% of %d voice packets, %d pictures, %d kbit/s of them; advice %+v", i, share, p.sent, face.frames, face.bytes*8/30/1000, s.hints[p.voice.id])
+				if tc.voices[i] && share < 99 {
+					t.Errorf("only %.1f %% of the voice of publisher %d came", share, i)
+				}
+				if tc.face && i == 1 && face.frames < 27*30 {
+					t.Errorf("%d whole pictures of the face that matters in 30 s", face.frames)
+				}
+				if a := s.hints[p.voice.id]; (a.PacketMS == 60) != (tc.rate < 500_000) {
+					t.Errorf("publisher %d is advised %+v", i, a)
+				}
+			}
+			t.Logf("the longest way of a voice packet %v, estimate %d", s.late, s.hearer.way.sender.Estimate())
+			if s.late > 400*time.Millisecond {
+				t.Errorf("a voice packet was on its way for %v", s.late)
+			}
+
+			s.down.Set(wideLink)
+			back := s.now
+			top := func() bool {
+				for i := range s.people {
+					if voice, face := s.of(i); face.slot.selector.Current() != 2 || voice.slot.selector.Current() < 0 {
+						return false
+					}
+				}
+				return true
+			}
+			for !top() && s.now < back+20*time.Second {
+				s.run(20 * time.Millisecond)
+			}
+			t.Logf("everything is back after %v", s.now-back)
+			if s.now-back > 5*time.Second {
+				t.Errorf("everything is back only after %v", s.now-back)
+			}
+			s.run(6 * time.Second)
+			s.forget()
+			s.run(5 * time.Second)
+			s.whole("after the link's return")
+			for _, p := range s.people {
+				if a := s.hints[p.voice.id]; a.PacketMS != 0 {
+					t.Errorf("still advised %+v", a)
+				}
+			}
+		})
+	}
+}
+
+// whole checks that five seconds lost nothing.
+func (s *stage) whole(when string) {
+	s.t.Helper()
+	for i, p := range s.people {
+		voice, face := s.of(i)
+		if voice.packets < p.sent*99/100 || face.frames < 5*28 || face.bytes*8/5 < layerRates[2]*9/10 {
+			s.t.Errorf("%s: publisher %d: %d of %d voice packets, %d pictures of %d kbit/s, estimate %d", when, i, voice.packets, p.sent, face.frames, face.bytes*8/5/1000, s.hearer.way.sender.Estimate())
+		}
+	}
+}
+
+// What no tile shows is not sent, and its sender is told.
+func TestSmallTilesGetSmallLayers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, wideLink, 180)
+	s.run(10 * time.Second)
+	s.forget()
+	s.run(5 * time.Second)
+	for i, p := range s.people {
+		_, face := s.of(i)
+		if rate := face.bytes * 8 / 5; rate > layerRates[0]*12/10 || face.frames < 5*28 {
+			t.Errorf("publisher %d: %d pictures, %d bit/s", i, face.frames, rate)
+		}
+		if u := s.hints[p.face.id].Unneeded; len(u) != 2 || u[0] != "h" || u[1] != "f" {
+			t.Errorf("publisher %d was told that %q are not needed", i, u)
+		}
+	}
+	// A tile that grows has its layer sent again.
+	for i := range s.people {
+		_, face := s.of(i)
+		face.slot.assign(face.slot.source, media.Route{Rank: 1, Height: 720})
+	}
+	s.run(3 * time.Second)
+	for i := range s.people {
+		if _, face := s.of(i); face.slot.selector.Current() != 2 {
+			t.Errorf("publisher %d: layer %d for a large tile", i, face.slot.selector.Current())
+		}
+	}
+}
