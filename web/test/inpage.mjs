@@ -3,29 +3,63 @@
  * pure tone, and `probe` measures what arrives. Nothing of the page is changed
  * besides: what it sends and gets goes through its own code.
  */
-export function inPage({ tone, language, origin }) {
+export function inPage({ tone, second, language, origin }) {
   if (location.origin !== origin) return
   if (sessionStorage.getItem('kuule.language') === null) sessionStorage.setItem('kuule.language', language)
 
   const devices = navigator.mediaDevices
   const real = devices.getUserMedia.bind(devices)
   let sound = null
+  // The first microphone is the person's tone; a second one, at the same device,
+  // is the interpreter's. Gains can be turned, as somebody who falls silent.
+  const voices = []
   devices.getUserMedia = async (wanted) => {
-    const media = await real(wanted)
+    // Three pages share this machine: a smaller picture, in the same layers.
+    const video = wanted.video && { ...(wanted.video === true ? {} : wanted.video), width: 640, height: 360, frameRate: 15 }
+    const media = await real({ ...wanted, ...(wanted.video ? { video } : {}) })
     if (!wanted.audio) return media
     sound ??= new AudioContext()
     await sound.resume()
-    const oscillator = new OscillatorNode(sound, { frequency: tone })
+    const hz = wanted.video || second === undefined ? tone : second
+    const oscillator = new OscillatorNode(sound, { frequency: hz })
     const gain = new GainNode(sound, { gain: 0.3 })
     const out = new MediaStreamAudioDestinationNode(sound)
     oscillator.connect(gain).connect(out)
     oscillator.start()
+    voices.push({ hz, gain })
     for (const t of media.getAudioTracks()) {
       t.stop()
       media.removeTrack(t)
     }
     media.addTrack(out.stream.getAudioTracks()[0])
     return media
+  }
+  devices.getDisplayMedia = async () => {
+    const canvas = document.createElement('canvas')
+    canvas.width = 1280
+    canvas.height = 720
+    const g = canvas.getContext('2d')
+    let n = 0
+    setInterval(() => {
+      g.fillStyle = '#fff'
+      g.fillRect(0, 0, 1280, 720)
+      g.fillStyle = '#224'
+      g.font = '40px sans-serif'
+      for (let i = 0; i < 14; i++) g.fillText(`${i + 1}. Asiakirja, sivu ${n}`, 60, 80 + 46 * i)
+      n++
+    }, 200)
+    return canvas.captureStream(5)
+  }
+
+  // What the page plays, after its own mixing.
+  let played = null
+  const connect = AudioNode.prototype.connect
+  AudioNode.prototype.connect = function (to, ...more) {
+    if (to instanceof AudioDestinationNode) {
+      if (played?.context !== this.context) played = new AnalyserNode(this.context, { fftSize: 8192, smoothingTimeConstant: 0 })
+      connect.call(this, played)
+    }
+    return connect.call(this, to, ...more)
   }
 
   // What the page's connections count.
@@ -67,6 +101,36 @@ export function inPage({ tone, language, origin }) {
   }
 
   globalThis.probe = {
+    /** Turns an own microphone up or down: 0 is silence. */
+    speak(hz, loud) {
+      for (const v of voices) if (v.hz === hz) v.gain.gain.value = loud ? 0.3 : 0
+    },
+    /** How loud each tone is in what comes out of the loudspeaker, in dB. */
+    played(wanted) {
+      if (played === null) return wanted.map(() => -200)
+      const spectrum = new Float32Array(4096)
+      played.getFloatFrequencyData(spectrum)
+      return wanted.map((hz) => Math.round(Math.max(...spectrum.slice(Math.round((hz * 8192) / played.context.sampleRate) - 2).slice(0, 5))))
+    },
+    /** What is sent and received, stream by stream. */
+    async streams() {
+      const out = []
+      for (const c of open()) {
+        const report = await c.getStats()
+        for (const s of report.values()) {
+          if (s.type !== 'outbound-rtp' && s.type !== 'inbound-rtp') continue
+          out.push({ out: s.type === 'outbound-rtp', kind: s.kind, mid: s.mid, rid: s.rid ?? '', packets: s.packetsSent ?? s.packetsReceived ?? 0, bytes: s.bytesSent ?? s.bytesReceived ?? 0, width: s.frameWidth ?? 0, frames: s.framesDecoded ?? s.framesSent ?? 0, active: s.active ?? true, codec: report.get(s.codecId)?.mimeType ?? '' })
+        }
+      }
+      return out
+    },
+    /** The answer that is in force, for what was agreed. */
+    agreed: () => open().map((c) => c.currentRemoteDescription?.sdp ?? '').at(-1),
+    /** Moves the connection as a changed network would. */
+    changeNetwork() {
+      globalThis.dispatchEvent(new Event('online'))
+    },
+    connections: () => connections.length,
     /** For each sound that is played: from whom, and which of the tones stands out by 20 dB; 0: none. */
     async tones(wanted) {
       listening ??= new AudioContext()

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { inPage } from './inpage.mjs'
+import { mediaSteps } from './media.mjs'
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const line = async () => {
@@ -41,7 +42,7 @@ async function step(name, work) {
   }
 }
 
-const tones = { interviewer: 310, applicant: 430, counsel: 670 }
+const tones = { interviewer: 310, applicant: 430, interpreter: 550, counsel: 670 }
 
 /** A person's page, with what the journey needs of it. */
 class Person {
@@ -63,7 +64,7 @@ class Person {
     this.page.setDefaultTimeout(20_000)
     this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && this.wrong.push(m.text()))
     this.page.on('pageerror', (e) => this.wrong.push(String(e)))
-    await this.page.addInitScript(inPage, { tone: this.tone, language: this.language, origin: this.origin })
+    await this.page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
   }
 
   /** Opens a fresh start link, as the launcher on the device would. */
@@ -128,12 +129,15 @@ async function hears(listener) {
   return listener.probe('tones', Object.values(tones))
 }
 
+/** Whose voice comes on which track: the interpreter sits beside the applicant with a microphone of their own. */
+const voices = () => all.flatMap((p) => p.names.map((name, i) => ({ at: p, name, tone: i === 0 ? p.tone : tones.interpreter })))
+
 /** Whether a listener hears the others, each on their own track alone, and not itself. */
 function hearsAll(listener, heard) {
-  return all.every((speaker) => {
-    const tracks = heard.filter((h) => speaker.names.some((n) => h.from.includes(n)))
-    if (speaker === listener) return tracks.length === 0 && heard.every((h) => h.loud !== speaker.tone)
-    return tracks.length === 1 && tracks[0].loud === speaker.tone
+  return voices().every(({ at, name, tone }) => {
+    const tracks = heard.filter((h) => h.from.includes(name))
+    if (at === listener) return tracks.length === 0 && heard.every((h) => h.loud !== tone)
+    return tracks.length === 1 && tracks[0].loud === tone
   })
 }
 const signIs = (p, sign, timeout = 15_000) => p.page.locator(`.sign.${sign}`).first().waitFor({ timeout })
@@ -172,6 +176,8 @@ async function goOnRecord(button) {
 
 const paused = (p) => p.page.locator('.notice', { hasText: /Tauko|استراحة/ }).first().waitFor()
 
+const media = mediaSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, tones, signIs })
+
 try {
   await step('signed in', async () => {
     for (const p of all) {
@@ -202,6 +208,12 @@ try {
   })
 
   await step('room entered', async () => {
+    // The terminal's second microphone is the interpreter's, as chosen in its settings.
+    await terminal.page.evaluate(async () => {
+      const inputs = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === 'audioinput')
+      const settings = { microphone: '', interpreter: inputs.at(-1).deviceId, echoCancellation: true, noiseSuppression: true, autoGainControl: true, gain: 1 }
+      localStorage.setItem('kuule.sound', JSON.stringify(settings))
+    })
     await interviewer.press(/^Avaa huone/)
     await interviewer.page.locator('.phase-bar').waitFor()
     await terminal.press(words.understood)
@@ -255,6 +267,8 @@ try {
     return `${ciphers[0]} in all three browsers`
   })
 
+  await media.beforeRecord()
+
   await step('on record', async () => {
     // Without the recorder's own word the chair's page does not even ask.
     await interviewer.probe('withhold', ['heartbeat'])
@@ -296,6 +310,8 @@ try {
     for (const p of all) await signIs(p, 'on')
     return `the same tracks under the same keys: ${heard}; still on record`
   })
+
+  await media.onRecord()
 
   await step('recorder killed', async () => {
     const killed = Date.now()
@@ -347,7 +363,7 @@ try {
     // Keys are new. Who did not get them hears nothing, although packets come.
     const silent = await until('counsel, without the new keys, hears nothing', 10_000, async () => {
       const now = await hears(counsel)
-      return [now.length === 2 && now.every((h) => h.levels.every((l) => l < -70)), now]
+      return [now.length === 3 && now.every((h) => h.levels.every((l) => l < -70)), now]
     })
     const before = await counsel.probe('media')
     await new Promise((resolve) => setTimeout(resolve, 1000))
@@ -359,6 +375,8 @@ try {
     await counsel.probe('withhold', [])
     return `recorder outside the keys; ${after.audio - before.audio} packets of sound a second came to the page without keys, and nothing above ${Math.max(...silent.flatMap((h) => h.levels))} dB was heard; ${others}`
   })
+
+  await media.inPause()
 
   await step('chair opened anew', async () => {
     await interviewer.page.reload()

@@ -2,7 +2,7 @@ import { newID } from '../api/ids'
 import type * as words from '../api/words'
 import type { Offer, OfferTrack, SendHint, Slot } from '../api/wire'
 import { advised, encodingsOf, publishingOf, mayShare, screen, voice, type Layer } from './publishing'
-import { constantRate, plainVoice, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
+import { constantRate, layersTurned, plainVoice, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
 import type { Sealing } from './sealing'
 import type { Report } from './stats'
 
@@ -110,7 +110,7 @@ export class Peer {
     await this.pc.setLocalDescription({ type: 'offer', sdp: withVoiceRepair(constantRate(offer.sdp ?? '')) })
     const tracks: OfferTrack[] = this.own.map(({ track, source, number, transceiver, seat }) => ({ track, source, number, mid: transceiver.mid ?? '', ...(seat === undefined ? {} : { seat }) }))
     // The media server needs none of the page's own candidates: it waits to be called.
-    return { sdp: this.pc.localDescription?.sdp ?? '', tracks }
+    return { sdp: layersTurned(this.pc.localDescription?.sdp ?? ''), tracks }
   }
 
   async answer(sdp: string, leg: words.LegID): Promise<void> {
@@ -120,7 +120,7 @@ export class Peer {
   }
 
   private apply(sdp: string): Promise<void> {
-    return this.pc.setRemoteDescription({ type: 'answer', sdp: withVoiceForm(constantRate(sdp), this.form) })
+    return this.pc.setRemoteDescription({ type: 'answer', sdp: withVoiceForm(constantRate(layersTurned(sdp)), this.form) })
   }
 
   /** Sends a track as those who receive it need it now. */

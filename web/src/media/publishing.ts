@@ -17,8 +17,8 @@ export interface Publishing {
 const layer = (rid: string, scale: number, bitrate: number, framerate: number): Layer => ({ rid, scale, bitrate, framerate })
 
 /**
- * The one place where pictures get their size and bit rate. The first layer is
- * the largest: it is what a media server without simulcast answers to.
+ * The one place where pictures get their size and bit rate, the largest layer
+ * first.
  *
  * The applicant's face is what a decision may turn on, so it is sent best. Staff
  * are shown in small tiles. Three layers each: a full tile, a small tile, and
@@ -51,8 +51,12 @@ export function mayShare(roles: readonly words.Role[]): boolean {
 /** Bit/s of a voice, in constant bit rate, as long as nobody's link asks for less. */
 export const voice = 32_000
 
+/**
+ * The smallest first: in the other order Chromium 156 gives bit rates to the
+ * wrong layers and leaves the smallest out.
+ */
 export function encodingsOf(layers: readonly Layer[]): RTCRtpEncodingParameters[] {
-  return layers.map(({ rid, scale, bitrate, framerate }) => ({ rid, scaleResolutionDownBy: scale, maxBitrate: bitrate, maxFramerate: framerate, active: true }))
+  return layers.toReversed().map(({ rid, scale, bitrate, framerate }) => ({ rid, scaleResolutionDownBy: scale, maxBitrate: bitrate, maxFramerate: framerate, active: true }))
 }
 
 /**

@@ -30,6 +30,15 @@ export function withVoiceRepair(sdp: string): string {
 }
 
 /**
+ * Turns the order of layers around. Chromium names them as its encodings stand,
+ * the smallest first; between page and media server the best comes first, as
+ * RFC 8853 has it.
+ */
+export function layersTurned(sdp: string): string {
+  return sdp.replace(/^(a=simulcast:(?:send|recv)) ([^\r\n ]+)/gm, (_, head: string, rids: string) => `${head} ${rids.split(';').toReversed().join(';')}`)
+}
+
+/**
  * The media server's answer as if it had asked for voices in another form. The
  * page applies it to itself: nothing is renegotiated with anybody. Chromium 156
  * takes neither from `setParameters`: there a change to RED is accepted and

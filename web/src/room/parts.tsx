@@ -3,7 +3,7 @@ import type { Role } from '../api/words'
 import type { SeatView } from '../api/wire'
 import { clockText, useTexts } from '../i18n'
 import { wantedCipher } from '../media/peer'
-import { gainsOf, Holding, Mixer, type Mix } from '../media/mix'
+import { gainsOf, Holding, Mixer, type Mix, type Voice } from '../media/mix'
 import type { Person, Picture, RoomClient, RoomState } from '../media/room'
 import type { Grade } from '../media/stats'
 import { Button, Notice } from '../ui/controls'
@@ -133,7 +133,7 @@ export function Sounds({ people, mix }: { people: Person[]; mix: Mix }) {
       made.close()
     }
   }, [])
-  const voices = people.filter((p) => !p.self).flatMap((p) => p.voices.map((v) => ({ ...v, from: namesOf(p.seats) })))
+  const voices = people.filter((p) => !p.self).flatMap((p) => p.voices.map((v) => ({ ...v, from: namesOf(whose(p, v)) })))
   useEffect(() => {
     const speaks = voices.some((v) => v.interpreter && v.speaking)
     const play = () => mixer.current?.play(voices, gainsOf(mix, voices, interpreting.see(speaks, performance.now() / 1000)))
@@ -163,6 +163,12 @@ export function Sounds({ people, mix }: { people: Person[]; mix: Mix }) {
       ))}
     </>
   )
+}
+
+/** Whose voice it is: at a device with two microphones, one is the interpreter's. */
+function whose({ seats, voices }: Person, voice: Voice): SeatView[] {
+  if (voices.length === 1) return seats
+  return seats.filter((s) => (s.role === 'interpreter') === voice.interpreter)
 }
 
 /** Keeps a voice flowing into the mixer; it is silent itself. */

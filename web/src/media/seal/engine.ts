@@ -52,6 +52,7 @@ export type Part = { side: 'seal'; track: words.TrackID; source: words.Source; n
 /** An encoded frame (https://www.w3.org/TR/webrtc-encoded-transform/), as far as it is used here. */
 export interface EncodedFrame {
   data: ArrayBuffer
+  getMetadata?(): { mimeType?: string }
 }
 
 /** Asks the codec for a key frame, after frames were lost to a missing key. */
@@ -144,7 +145,7 @@ export class Engine {
     let last = 0
     return async (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => {
       try {
-        const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source), new Uint8Array(frame.data))
+        const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source, frame), new Uint8Array(frame.data))
         frame.data = sealed.buffer
         this.count.sealed++
         forward(frame)
@@ -185,9 +186,12 @@ export class Engine {
     this.heard.set(track, { member, track, level: level === mutedLevel ? level : Math.min(level, last) })
   }
 
-  private header(track: words.TrackID, source: words.Source): FrameHeader {
+  private header(track: words.TrackID, source: words.Source, frame: EncodedFrame): FrameHeader {
     const now = (performance.timeOrigin + performance.now()) * 1000 + this.offset
-    return { source, capture: Math.max(0, Math.round(now)), level: source === 'audio' ? (this.level.get(track) ?? noLevel) : noLevel }
+    const header: FrameHeader = { source, capture: Math.max(0, Math.round(now)), level: source === 'audio' ? (this.level.get(track) ?? noLevel) : noLevel }
+    // Chromium packs sound twice before it comes here; who opens it elsewhere must know.
+    if (frame.getMetadata?.().mimeType === 'audio/red') header.redundant = true
+    return header
   }
 
   private inGroup(): Group {
