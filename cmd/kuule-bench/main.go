@@ -16,6 +16,8 @@ import (
 type program struct {
 	SFU      sfuCommand      `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
 	Recorder recorderCommand `cmd:"" help:"Record rooms of talking members, below the network."`
+	Verify   verifyCommand   `cmd:"" help:"Verify the evidence of a long recording."`
+	Seek     seekCommand     `cmd:"" help:"Seek in a long recording."`
 	Server   serverCommand   `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
 }
 
@@ -24,6 +26,10 @@ type sfuCommand struct {
 	Members int  `default:"4" help:"Members of each room, 2 to 8. Each sends sound and picture and receives those of all the others."`
 	Seconds int  `default:"15" help:"How long to measure, 1 to 300. Joining comes before and is not in the processor time."`
 	JSON    bool `help:"Print one JSON object instead of lines."`
+
+	Yardstick bool   `default:"true" negatable:"" help:"Run a bare pion relay under the same load afterwards and print the ratio to it."`
+	Pin       bool   `default:"true" negatable:"" help:"Hold the node on processor 0 and the load generator on processor 1."`
+	Pprof     string `type:"path" help:"Write processor and memory profiles of the node into this folder."`
 }
 
 const description = `Puts load on one part of Kuule and says what it cost.
@@ -88,16 +94,19 @@ func (c *sfuCommand) write(w io.Writer, r result) error {
 		return json.NewEncoder(w).Encode(r)
 	}
 	_, err := fmt.Fprintf(w, `rooms %d, members %d, %.1f s
-packets   %d forwarded, %.2f%% of those sent were missing
-cpu       %.1f s for a million packets (%.0f%% of one processor)
-latency   %.2f / %.2f / %.2f ms (p50 / p95 / p99), pictures %.2f / %.2f / %.2f ms
+packets   %.0f a second forwarded, %.3f%% of those sent were lost, %d spoiled
+cpu       %.1f s for a million packets (%.0f%% of one processor), %.2f allocations a packet
+latency   %.2f / %.2f / %.2f / %.2f ms (p50 / p95 / p99 / p99.9)
 join      %.0f / %.0f ms (p50 / p95)
-memory    %.1f MB, %.2f MB for each member
+memory    %.2f MB for each member
 load      %.2f before, %.2f after, %d processors; the load generator used %.0f%% of one
-`, r.Rooms, r.Members, r.Seconds, r.Packets, 100*r.Missing, r.CPUPerMillion, 100*r.CPU/r.Seconds,
-		r.Latency.P50, r.Latency.P95, r.Latency.P99, r.PictureLatency.P50, r.PictureLatency.P95, r.PictureLatency.P99,
-		r.Join.P50, r.Join.P95, r.Memory, r.MemoryPerMember, r.LoadBefore, r.LoadAfter, r.Processors, 100*r.GeneratorCPU/r.Seconds)
-	if err == nil && r.Starved {
+`, r.Rooms, r.Members, r.Seconds, r.Forwarded, 100*r.Loss, r.Spoiled, r.CPUPerMillion, 100*r.NodeShare, r.AllocsPerPacket,
+		r.Latency.P50, r.Latency.P95, r.Latency.P99, r.Latency.P999, r.Join.P50, r.Join.P95, r.MemoryPerMember,
+		r.LoadBefore, r.LoadAfter, r.Processors, 100*r.GeneratorShare)
+	if err == nil && r.Pion != nil {
+		_, err = fmt.Fprintf(w, "yardstick %.1f s for a million packets by a bare pion relay: the node takes %.2f of that\n", r.Pion.CPUPerMillion, r.RatioToPion)
+	}
+	if err == nil && (r.Starved || r.Pion != nil && r.Pion.Starved) {
 		_, err = fmt.Fprintln(w, "starved   the machine could not make or take this load: these are no figures of the media node")
 	}
 	return err
