@@ -41,8 +41,9 @@ type leg struct {
 	connected atomic.Bool
 	roundTrip atomic.Int64 // nanoseconds; 0: not measured yet
 	way       way
-	frugal    atomic.Bool // voices take too much of the way
-	allocated int64       // when; belongs to the node's tick
+	frugal    atomic.Bool  // voices take too much of the way
+	soundLoss atomic.Int64 // the worst of its sounds, in parts per million
+	allocated int64        // when; belongs to the node's tick
 
 	answering sync.Mutex // one offer at a time
 	offered   offer.Offer
@@ -323,6 +324,7 @@ func (l *leg) tick(at int64, out *port.Batch) {
 	if at-l.reportedAt >= reportEvery {
 		l.reportedAt = at
 		l.sendReports(at, out)
+		l.weighSound()
 	}
 }
 

@@ -187,11 +187,8 @@ func withoutAsking(sdp string) string {
 // between them, at most 1 % of sounds are missing and no picture stands still for
 // more than half a second. Without repair a tenth is lost.
 func TestWhatIsLostIsRepaired(t *testing.T) {
-	count := 500
-	if os.Getenv("KUULE_SOAK") != "" {
-		count = 15_000
-	}
 	t.Parallel()
+	const count = 350
 	got := newLossy(t, newNode(t), as).run(count, true)
 	t.Logf("with every means: %.2f %% of sounds missing, longest freeze %v, %d pictures", 100*got.missing, got.freeze.Round(time.Millisecond), got.frames)
 	if got.missing > 0.01 || got.freeze > 500*time.Millisecond || got.frames < count/4 {
@@ -199,10 +196,36 @@ func TestWhatIsLostIsRepaired(t *testing.T) {
 	}
 }
 
+// Where sounds are lost, their senders are told to send them twice.
+func TestLossAsksForRedundancy(t *testing.T) {
+	t.Parallel()
+	hints := make(chan media.Hint, 100)
+	n, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, OnHint: func(h media.Hint) { hints <- h }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	l := newLossy(t, n, as)
+	spoken := make(chan struct{})
+	go func() { l.speak(250, false); close(spoken) }()
+	defer func() { <-spoken }()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case h := <-hints:
+			if h.Track == l.sound && h.Red {
+				return
+			}
+		case <-deadline:
+			t.Fatal("nobody asked for redundancy")
+		}
+	}
+}
+
 // TestSoakOfRepair gives the table of docs/performance.md: each means alone.
 func TestSoakOfRepair(t *testing.T) {
 	if os.Getenv("KUULE_SOAK") == "" {
-		t.Skip("set KUULE_SOAK=1: this holds conversations of five minutes")
+		t.Skip("set KUULE_SOAK=1: this holds conversations of two minutes")
 	}
 	for _, tc := range []struct {
 		name      string
@@ -215,7 +238,7 @@ func TestSoakOfRepair(t *testing.T) {
 			if tc.asking {
 				offer = as
 			}
-			got := newLossy(t, newNode(t), offer).run(15_000, tc.redundant)
+			got := newLossy(t, newNode(t), offer).run(6_000, tc.redundant)
 			t.Logf("%s: %.2f %% of sounds missing, longest freeze %v, %d pictures", tc.name, 100*got.missing, got.freeze.Round(time.Millisecond), got.frames)
 		})
 	}

@@ -126,7 +126,8 @@ func (n *Node) tick() {
 	out := n.port.NewBatch()
 	var legs []*leg
 	work := new(allocation)
-	every, ticked := time.Duration(tickEvery), int64(0)
+	var sounds []advised
+	every, ticked, protected := time.Duration(tickEvery), int64(0), int64(0)
 	for {
 		select {
 		case <-n.done:
@@ -149,6 +150,10 @@ func (n *Node) tick() {
 			busy = l.pace(at, out) || busy
 		}
 		out.Flush()
+		if at-protected >= reportEvery {
+			protected = at
+			sounds = n.protect(sounds, at)
+		}
 		next := time.Duration(tickEvery)
 		if busy {
 			next = paceEvery

@@ -3,6 +3,7 @@ package sfu
 import (
 	"log/slog"
 
+	"kuule/internal/repair"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu/offer"
@@ -15,7 +16,8 @@ type room struct {
 	table media.Table
 	legs  map[interview.LegID]*leg
 	// opening counts legs that have a place but are not in legs yet.
-	opening int
+	opening    int
+	redundancy repair.Redundancy
 }
 
 // apply makes the legs' fan-out lists say what the table says, and nothing else.

@@ -40,6 +40,8 @@ type slot struct {
 	repair    uint16
 	packets   uint32
 	bytes     uint32
+	asked     uint32 // packets that the receiver missed and asked for
+	sound     soundLoss
 	kept      []kept
 	header    [maxHeader]byte
 	original  [2]byte
@@ -233,6 +235,9 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 	k := &s.kept[int(sequence)%len(s.kept)]
 	if k.buffer == nil || k.sequence != sequence || k.times >= resendTimes || k.times > 0 && at-k.resentAt < resendAfter {
 		return
+	}
+	if k.times == 0 {
+		s.asked++
 	}
 	k.times++
 	k.resentAt = at

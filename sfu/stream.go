@@ -39,6 +39,7 @@ type stream struct {
 	losses repair.Losses
 	reader descriptor.Reader
 	counts reception
+	sound  soundLoss
 	flow   flow
 	size   atomic.Uint32 // of the picture: width and height in 16 bits each; 0: not known
 

@@ -42,6 +42,7 @@ type Losses struct {
 	gaveUp  bool
 
 	Packets, Lost, Repaired uint64 // fresh and recovered; given up; recovered after a question
+	Gaps                    uint64 // packets that others overtook, whatever became of them
 }
 
 type missing struct {
@@ -85,6 +86,7 @@ func (l *Losses) skip(n int, at int64) {
 	if n == 0 {
 		return
 	}
+	l.Gaps += uint64(n)
 	if l.count+n > MaxMissing { // an outage: a key frame mends more than questions
 		l.Lost += uint64(l.count + n)
 		l.count, l.gaveUp = 0, true
