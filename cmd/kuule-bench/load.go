@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -12,22 +11,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/webrtc/v4"
-
 	"kuule/interview"
 	"kuule/interview/media"
-	"kuule/interview/member"
 )
 
 // What a member sends.
 const (
-	soundEvery   = 20 * time.Millisecond
-	pictureEvery = time.Second / 30
-	keyEvery     = 4 * time.Second
-	soundBytes   = 80
-	pictureBytes = 2000 // in two packets
-	keyBytes     = 8800 // in eight
-	stampBytes   = 10   // when it was sent, and in how many packets
+	soundEvery    = 20 * time.Millisecond
+	pictureEvery  = time.Second / 30
+	keyEvery      = 4 * time.Second
+	soundBytes    = 80
+	pictureBytes  = 1000 // of each packet
+	picturePieces = 2
+	keyPieces     = 8
 )
 
 // starvedAbove is the share of missing packets above which a run says nothing
@@ -42,17 +38,21 @@ type result struct {
 	Rooms           int         `json:"rooms"`
 	Members         int         `json:"members"` // of each room
 	Seconds         float64     `json:"seconds"`
-	Packets         int64       `json:"packets"`               // that reached their receivers
-	Missing         float64     `json:"missing"`               // share of those sent
-	CPU             float64     `json:"cpu_seconds"`           // of the media node
-	CPUPerMillion   float64     `json:"cpu_s_per_million"`     // packets
-	GeneratorCPU    float64     `json:"generator_cpu_seconds"` // of the load generator
-	Starved         bool        `json:"starved"`               // too much was missing: the machine could not make or take the load
+	Packets         int64       `json:"packets"` // that reached their receivers
+	Forwarded       float64     `json:"forwarded_per_s"`
+	Loss            float64     `json:"loss"`    // share of those sent
+	Spoiled         int64       `json:"spoiled"` // came with another content than was sent
 	Latency         percentiles `json:"latency_ms"`
-	PictureLatency  percentiles `json:"picture_latency_ms"`
+	CPUPerMillion   float64     `json:"cpu_s_per_million"` // of the node, for packets that reached their receivers
+	AllocsPerPacket float64     `json:"allocs_per_packet"` // of the node, everything it does counted
+	MemoryPerMember float64     `json:"rss_mb_per_member"` // of the node, beyond the empty node
 	Join            percentiles `json:"join_ms"`
-	Memory          float64     `json:"memory_mb"`
-	MemoryPerMember float64     `json:"memory_mb_per_member"`
+	RatioToPion     float64     `json:"ratio_to_pion_relay,omitempty"` // of the processor time for each packet
+	Pion            *result     `json:"pion_relay,omitempty"`
+	NodeShare       float64     `json:"node_processor"`      // share of one processor
+	GeneratorShare  float64     `json:"generator_processor"` // likewise
+	Starved         bool        `json:"starved"`             // too much was missing: the machine could not make or take the load
+	Pinned          bool        `json:"pinned"`
 	LoadBefore      float64     `json:"load_before"`
 	LoadAfter       float64     `json:"load_after"`
 	Processors      int         `json:"processors"`
@@ -60,9 +60,10 @@ type result struct {
 }
 
 type percentiles struct {
-	P50 float64 `json:"p50"`
-	P95 float64 `json:"p95"`
-	P99 float64 `json:"p99"`
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
 }
 
 // ranks gives percentiles in milliseconds.
@@ -71,34 +72,46 @@ func ranks(d []time.Duration) percentiles {
 		return percentiles{}
 	}
 	slices.Sort(d)
-	at := func(p int) float64 { return float64(d[min(len(d)-1, len(d)*p/100)]) / float64(time.Millisecond) }
-	return percentiles{at(50), at(95), at(99)}
-}
-
-// talker is one member: a connection that sends and one that counts.
-type talker struct {
-	room   interview.GroupID
-	leg    interview.LegID
-	peer   *member.Peer
-	tracks [2]member.Publish // sound, picture
-	slots  []media.Slot
-	join   time.Duration
-	key    atomic.Bool // a receiver waits for a key frame
-
-	counting *atomic.Bool
-	packets  atomic.Int64 // received while counting
-	sent     atomic.Int64
-
-	mu       sync.Mutex
-	sound    []time.Duration
-	pictures []time.Duration
+	at := func(p int) float64 {
+		return float64(d[min(len(d)-1, len(d)*p/1000)]) / float64(time.Millisecond)
+	}
+	return percentiles{at(500), at(950), at(990), at(999)}
 }
 
 var start = time.Now()
 
+// crowd is the members of all rooms at one node.
+type crowd struct {
+	server   *server
+	members  int // of a room
+	counting atomic.Bool
+	all      []*client
+	joins    []time.Duration
+}
+
+// measure runs once against the media node, and once against the yardstick.
 func (c *sfuCommand) measure(ctx context.Context) (result, error) {
-	r := result{Rooms: c.Rooms, Members: c.Members, LoadBefore: load(), Processors: runtime.NumCPU(), Go: runtime.Version()}
-	s, err := startServer(ctx)
+	restore, err := c.pin()
+	if err != nil {
+		return result{}, err
+	}
+	defer restore()
+	r, err := c.run(ctx, modeNode)
+	if err != nil || !c.Yardstick {
+		return r, err
+	}
+	bare, err := c.run(ctx, modeRelay)
+	if err != nil {
+		return r, fmt.Errorf("yardstick: %w", err)
+	}
+	r.Pion = &bare
+	r.RatioToPion = r.CPUPerMillion / bare.CPUPerMillion
+	return r, nil
+}
+
+func (c *sfuCommand) run(ctx context.Context, mode string) (result, error) {
+	r := result{Rooms: c.Rooms, Members: c.Members, LoadBefore: load(), Pinned: c.Pin, Processors: runtime.NumCPU(), Go: runtime.Version()}
+	s, err := startServer(ctx, mode, c.nodeCPU(), c.Pprof)
 	if err != nil {
 		return r, err
 	}
@@ -107,31 +120,21 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	var counting atomic.Bool
-	all, err := c.fill(ctx, s, &counting)
-	defer func() {
-		for _, t := range all {
-			t.peer.Close()
-		}
-	}()
-	if err != nil {
+	all := &crowd{server: s, members: c.Members}
+	defer all.close()
+	if err := all.fill(ctx, c.Rooms); err != nil {
 		return r, err
 	}
-	if err := c.connect(ctx, s, all); err != nil {
+	if err := all.connect(ctx); err != nil {
 		return r, err
 	}
-	talking, hush := context.WithCancel(ctx)
-	var talkers sync.WaitGroup
-	defer talkers.Wait()
+	hush := all.talk(ctx)
 	defer hush()
-	for i, t := range all {
-		talkers.Go(func() { t.talk(talking, time.Duration(i)*soundEvery/time.Duration(len(all))) })
-	}
-	// Key frames come, buffers grow to their size: that is not measured.
-	if err := wait(ctx, 2*time.Second); err != nil {
+	// Key frames come, estimates and buffers grow to their size: that is not measured.
+	if err := wait(ctx, warmUp); err != nil {
 		return r, err
 	}
-	before, err := s.ask(ctx, order{Usage: true}) // without memory: nothing is collected for it
+	before, err := s.ask(ctx, order{Usage: true, Profile: c.Pprof != ""}) // without memory: nothing is collected for it
 	if err != nil {
 		return r, err
 	}
@@ -140,11 +143,11 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 		return r, err
 	}
 	from := time.Now()
-	counting.Store(true)
+	all.counting.Store(true)
 	if err := wait(ctx, time.Duration(c.Seconds)*time.Second); err != nil {
 		return r, err
 	}
-	counting.Store(false)
+	all.counting.Store(false)
 	r.Seconds = time.Since(from).Seconds()
 	after, err := s.ask(ctx, order{Usage: true, Memory: true})
 	if err != nil {
@@ -154,206 +157,178 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	r.GeneratorCPU = (ownAfter.CPU - own.CPU).Seconds()
+	if err := wait(ctx, settle); err != nil { // what is still on its way counts
+		return r, err
+	}
 	hush()
-	talkers.Wait()
 	r.LoadAfter = load()
-	r.take(all, c.Members-1)
+	all.close()
+	all.addTo(&r)
 	if r.Packets == 0 {
 		return r, errors.New("no packet reached its receiver")
 	}
-	r.CPU = (after.Usage.CPU - before.Usage.CPU).Seconds()
-	r.CPUPerMillion = r.CPU / float64(r.Packets) * 1e6
-	r.Memory = float64(after.Usage.Memory) / (1 << 20)
-	r.MemoryPerMember = float64(after.Usage.Memory-empty.Usage.Memory) / (1 << 20) / float64(len(all))
+	cpu := (after.Usage.CPU - before.Usage.CPU).Seconds()
+	r.CPUPerMillion = cpu / float64(r.Packets) * 1e6
+	r.AllocsPerPacket = float64(after.Usage.Allocations-before.Usage.Allocations) / float64(r.Packets)
+	r.Forwarded = float64(r.Packets) / r.Seconds
+	r.NodeShare, r.GeneratorShare = cpu/r.Seconds, (ownAfter.CPU-own.CPU).Seconds()/r.Seconds
+	r.MemoryPerMember = float64(after.Usage.Memory-empty.Usage.Memory) / (1 << 20) / float64(len(all.all))
 	return r, nil
 }
 
-// take adds up what the members counted.
-func (r *result) take(all []*talker, receivers int) {
-	var sound, pictures, joins []time.Duration
+const (
+	warmUp = 5 * time.Second
+	settle = 500 * time.Millisecond
+)
+
+// addTo adds up what the members counted, once they are closed.
+func (a *crowd) addTo(r *result) {
+	var latency []time.Duration
 	sent := int64(0)
-	for _, t := range all {
-		t.mu.Lock()
-		sound, pictures = append(sound, t.sound...), append(pictures, t.pictures...)
-		t.mu.Unlock()
-		joins = append(joins, t.join)
-		r.Packets += t.packets.Load()
-		sent += t.sent.Load() * int64(receivers)
+	for _, c := range a.all {
+		latency = append(latency, c.counts.latency...)
+		r.Packets += c.counts.packets
+		r.Spoiled += c.counts.spoiled
+		sent += c.counts.sent * int64(a.members-1)
 	}
 	if sent > 0 {
-		r.Missing = max(0, 1-float64(r.Packets)/float64(sent))
+		r.Loss = max(0, 1-float64(r.Packets)/float64(sent))
 	}
-	r.Starved = r.Missing > starvedAbove
-	r.Latency, r.PictureLatency, r.Join = ranks(sound), ranks(pictures), ranks(joins)
+	r.Starved = r.Loss > starvedAbove
+	r.Latency, r.Join = ranks(latency), ranks(a.joins)
+}
+
+func (a *crowd) close() {
+	var closing sync.WaitGroup
+	for _, c := range a.all {
+		closing.Go(c.close)
+	}
+	closing.Wait()
 }
 
 // fill brings every member in, a few at a time.
-func (c *sfuCommand) fill(ctx context.Context, s *server, counting *atomic.Bool) ([]*talker, error) {
+func (a *crowd) fill(ctx context.Context, rooms int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	all := make([]*talker, c.Rooms*c.Members)
 	places := make(chan struct{}, joinAtOnce)
 	var joining sync.WaitGroup
-	for room := range c.Rooms {
+	for room := range rooms {
 		group := interview.NewGroupID()
-		for i := range c.Members {
+		for i := range a.members {
+			m := newClient(group, &a.counting)
+			a.all = append(a.all, m)
 			joining.Go(func() {
 				places <- struct{}{}
 				defer func() { <-places }()
-				t, err := join(ctx, s, group, counting)
+				took, err := a.join(ctx, m)
 				if err != nil {
 					stop(fmt.Errorf("member %d of room %d: %w", i+1, room+1, err))
 				}
-				all[room*c.Members+i] = t
+				a.server.mu.Lock()
+				a.joins = append(a.joins, took)
+				a.server.mu.Unlock()
 			})
 		}
 	}
 	joining.Wait()
-	err := context.Cause(ctx)
-	return slices.DeleteFunc(all, func(t *talker) bool { return t == nil }), err
+	return context.Cause(ctx)
 }
 
-func join(ctx context.Context, s *server, room interview.GroupID, counting *atomic.Bool) (*talker, error) {
+// join brings one member in and says how long it took until media could flow.
+func (a *crowd) join(ctx context.Context, m *client) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
-	t := &talker{room: room, leg: interview.NewLegID(), counting: counting}
-	for i, source := range []interview.Source{interview.SourceAudio, interview.SourceVideo} {
-		t.tracks[i] = member.Publish{Track: interview.NewTrackID(), Source: source, Number: i}
-	}
 	from := time.Now()
-	peer, err := member.NewPeer(t.tracks[:], t.frame, func(interview.TrackID) { t.key.Store(true) })
+	req, err := m.offer(a.members - 1)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	t.peer = peer
-	up := make(chan struct{}, 1)
-	peer.OnState(func(state webrtc.PeerConnectionState) {
-		if state == webrtc.PeerConnectionStateConnected {
-			select {
-			case up <- struct{}{}:
-			default:
-			}
-		}
-	})
-	if err := t.enter(ctx, s); err != nil {
-		peer.Close()
-		return nil, err
+	r, err := a.server.ask(ctx, order{Open: &req})
+	if err != nil {
+		return 0, err
 	}
-	select {
-	case <-up:
-		t.join = time.Since(from)
-		return t, nil
-	case <-ctx.Done():
-		peer.Close()
-		return nil, fmt.Errorf("not connected: %w", ctx.Err())
+	at, err := m.answered(r.Opened.Answer, r.Opened.Slots)
+	if err != nil {
+		return 0, err
 	}
+	if err := m.connect(ctx, at); err != nil {
+		return 0, err
+	}
+	return time.Since(from), nil
 }
 
-func (t *talker) enter(ctx context.Context, s *server) error {
-	offer, err := t.peer.Offer()
-	if err != nil {
-		return err
-	}
-	req := media.OpenLeg{Room: t.room, Leg: t.leg, Offer: offer.SDP, Fingerprint: t.peer.Fingerprint()}
-	for _, o := range offer.Tracks {
-		req.Tracks = append(req.Tracks, media.Publish{Mid: o.Mid, Track: o.Track, Source: o.Source})
-	}
-	r, err := s.ask(ctx, order{Open: &req})
-	if err != nil {
-		return err
-	}
-	t.slots = r.Opened.Slots
-	return t.peer.Answer(r.Opened.Answer)
-}
-
-// connect has every member receive all others of the room.
-func (c *sfuCommand) connect(ctx context.Context, s *server, all []*talker) error {
-	rooms := map[interview.GroupID][]*talker{}
-	for _, t := range all {
-		rooms[t.room] = append(rooms[t.room], t)
-	}
-	for id, members := range rooms {
-		table := media.Table{Room: id, Generation: 1}
-		for _, to := range members {
-			free := slices.Clone(to.slots)
-			for _, from := range members {
-				if from == to {
-					continue
+// table has every member of a room receive all others.
+func table(generation int64, members []*client) (media.Table, error) {
+	t := media.Table{Room: members[0].room, Generation: generation}
+	for _, to := range members {
+		free := [2][]string{to.slotsOf("audio"), to.slotsOf("video")}
+		for _, from := range members {
+			if from == to {
+				continue
+			}
+			for i := range free {
+				if len(free[i]) == 0 {
+					return t, errors.New("a member has no slot left")
 				}
-				for i, kind := range []string{"audio", "video"} {
-					at := slices.IndexFunc(free, func(s media.Slot) bool { return s.Kind == kind })
-					if at < 0 {
-						return fmt.Errorf("no %s slot is free", kind)
-					}
-					table.Routes = append(table.Routes, media.Route{From: from.leg, Track: from.tracks[i].Track, To: to.leg, Mid: free[at].Mid})
-					free = slices.Delete(free, at, at+1)
-				}
+				t.Routes = append(t.Routes, media.Route{From: from.leg, Track: from.tracks[i].Track, To: to.leg, Mid: free[i][0]})
+				free[i] = free[i][1:]
 			}
 		}
-		if _, err := s.ask(ctx, order{Forward: &table}); err != nil {
+	}
+	return t, nil
+}
+
+// connect sets the tables of all rooms.
+func (a *crowd) connect(ctx context.Context) error {
+	for members := range slices.Chunk(a.all, a.members) {
+		t, err := table(1, members)
+		if err != nil {
+			return err
+		}
+		if _, err := a.server.ask(ctx, order{Forward: &t}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// talk sends until told to stop. The offset spreads members over the interval.
-func (t *talker) talk(ctx context.Context, offset time.Duration) {
+// talk has everybody talk until the returned function is called, which waits.
+func (a *crowd) talk(ctx context.Context) (hush func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var talkers sync.WaitGroup
+	for i, c := range a.all {
+		// Members are spread over the interval, as people are.
+		talkers.Go(func() { c.talk(ctx, time.Duration(i)*soundEvery/time.Duration(len(a.all))) })
+	}
+	return func() {
+		cancel()
+		talkers.Wait()
+	}
+}
+
+// talk sends until told to stop.
+func (c *client) talk(ctx context.Context, offset time.Duration) {
 	if wait(ctx, offset) != nil {
 		return
 	}
 	sound, picture := time.NewTicker(soundEvery), time.NewTicker(pictureEvery)
 	defer sound.Stop()
 	defer picture.Stop()
-	var at [2]uint32
 	var lastKey time.Time
-	buf := make([]byte, keyBytes)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-sound.C:
-			at[0] += 960
-			t.send(0, buf[:soundBytes], at[0], 1, false)
+			c.send(0, 1, soundBytes, 960, false)
 		case now := <-picture.C:
-			at[1] += 3000
-			key := t.key.Swap(false) || now.Sub(lastKey) >= keyEvery
+			pieces := picturePieces
+			key := c.wantKey.Swap(false) || now.Sub(lastKey) >= keyEvery
 			if key {
-				lastKey = now
-				t.send(1, buf, at[1], 8, true)
-			} else {
-				t.send(1, buf[:pictureBytes], at[1], 2, false)
+				lastKey, pieces = now, keyPieces
 			}
+			c.send(1, pieces, pictureBytes, 3000, key)
 		}
-	}
-}
-
-func (t *talker) send(i int, frame []byte, rtpTime uint32, packets byte, key bool) {
-	counted := byte(0)
-	if t.counting.Load() {
-		counted = 1
-	}
-	binary.BigEndian.PutUint64(frame, uint64(time.Since(start)))
-	frame[8], frame[9] = packets, counted
-	if t.peer.Send(t.tracks[i].Track, frame, rtpTime, key) == nil && counted == 1 {
-		t.sent.Add(int64(packets))
-	}
-}
-
-// frame counts what came of frames that were sent while counting.
-func (t *talker) frame(f member.Frame) {
-	if len(f.Sealed) < stampBytes || f.Sealed[9] == 0 {
-		return
-	}
-	took := time.Since(start) - time.Duration(binary.BigEndian.Uint64(f.Sealed))
-	t.packets.Add(int64(f.Sealed[8]))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if f.Sealed[8] == 1 {
-		t.sound = append(t.sound, took)
-	} else {
-		t.pictures = append(t.pictures, took)
 	}
 }
 

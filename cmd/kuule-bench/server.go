@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -27,7 +28,8 @@ type order struct {
 	Open    *media.OpenLeg `json:"open,omitempty"`
 	Forward *media.Table   `json:"forward,omitempty"`
 	Usage   bool           `json:"usage,omitempty"`
-	Memory  bool           `json:"memory,omitempty"` // with usage: collect and count memory too
+	Profile bool           `json:"profile,omitempty"` // with usage: begin to profile
+	Memory  bool           `json:"memory,omitempty"`  // with usage: collect and count memory too
 }
 
 // report is one line on its standard output.
@@ -40,21 +42,47 @@ type report struct {
 
 // usage is what the server's process has used.
 type usage struct {
-	CPU    time.Duration `json:"cpu"` // user and system, since the start
-	Memory int64         `json:"memory"`
+	CPU         time.Duration `json:"cpu"` // user and system, since the start
+	Allocations uint64        `json:"allocations"`
+	Memory      int64         `json:"memory"`
 }
 
-type serverCommand struct{}
+// What a server's process runs.
+const (
+	modeNode  = "node"  // the media node
+	modeRelay = "relay" // the yardstick: pion's PeerConnection and nothing around it
+)
+
+type serverCommand struct {
+	Mode  string `default:"node" enum:"node,relay"`
+	Pprof string
+}
+
+// forwarder is what a server serves: *sfu.Node or the yardstick.
+type forwarder interface {
+	OpenLeg(ctx context.Context, req media.OpenLeg) (media.LegOpened, error)
+	Forward(t media.Table) error
+	Close()
+}
 
 // Run serves until standard input ends.
-func (serverCommand) Run(ctx context.Context) error { return serve(ctx, os.Stdin, os.Stdout) }
+func (c serverCommand) Run(ctx context.Context) error { return c.serve(ctx, os.Stdin, os.Stdout) }
 
-func serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	node, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
+func (c serverCommand) serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	address := netip.MustParseAddrPort("127.0.0.1:0")
+	var node forwarder
+	var err error
+	if c.Mode == modeRelay {
+		node, err = newRelay(address)
+	} else {
+		node, err = sfu.New(sfu.Config{Addresses: []netip.AddrPort{address}})
+	}
 	if err != nil {
 		return err
 	}
 	defer node.Close()
+	profile := profiler{folder: c.Pprof, name: c.Mode}
+	defer profile.stop()
 	var mu sync.Mutex
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -67,7 +95,15 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("order: %w", err)
 		}
 		tasks.Go(func() {
+			if o.Usage && o.Memory {
+				profile.stop()
+			}
 			r := obey(ctx, node, o)
+			if o.Profile && r.Error == "" {
+				if err := profile.start(); err != nil {
+					r.Error = err.Error()
+				}
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			_ = encoder.Encode(r) // who does not read any more has ended
@@ -76,7 +112,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return orders.Err()
 }
 
-func obey(ctx context.Context, node *sfu.Node, o order) report {
+func obey(ctx context.Context, node forwarder, o order) report {
 	r := report{ID: o.ID}
 	var err error
 	switch {
@@ -102,9 +138,12 @@ func used(memory bool) (*usage, error) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
 		return nil, err
 	}
-	cpu := time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+	u := &usage{CPU: time.Duration(ru.Utime.Nano() + ru.Stime.Nano())}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u.Allocations = m.Mallocs
 	if !memory {
-		return &usage{CPU: cpu}, nil
+		return u, nil
 	}
 	debug.FreeOSMemory()
 	statm, err := os.ReadFile("/proc/self/statm") // pages: size, resident, ...
@@ -119,7 +158,8 @@ func used(memory bool) (*usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &usage{CPU: cpu, Memory: pages * int64(os.Getpagesize())}, nil
+	u.Memory = pages * int64(os.Getpagesize())
+	return u, nil
 }
 
 // server is the media node's process, seen from the load generator.
@@ -133,13 +173,13 @@ type server struct {
 	waiting map[int64]chan report // nil once the process has ended
 }
 
-// startServer starts this program once more as the media node.
-func startServer(ctx context.Context) (*server, error) {
+// startServer starts this program once more, as the media node or the yardstick.
+func startServer(ctx context.Context, mode string, cpu int, profiles string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{process: exec.CommandContext(ctx, self, "server"), waiting: map[int64]chan report{}}
+	s := &server{process: exec.CommandContext(ctx, self, "server", "--mode="+mode, "--pprof="+profiles), waiting: map[int64]chan report{}}
 	s.process.Stderr = os.Stderr
 	if s.in, err = s.process.StdinPipe(); err != nil {
 		return nil, err
@@ -148,7 +188,7 @@ func startServer(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.process.Start(); err != nil {
+	if err := startOn(s.process, cpu); err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
 	s.readers.Go(func() { s.read(out) })
