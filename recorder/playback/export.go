@@ -152,14 +152,14 @@ func (e *exporter) add(h heard) error {
 	h.number = e.added
 	heap.Push(&e.queue, h)
 	e.waiting += len(h.codec)
-	e.newest = max(e.newest, h.capture)
+	e.newest = max(e.newest, h.at)
 	e.drain(e.newest - interview.Micros(Reorder.Microseconds()))
 	return e.ctx.Err()
 }
 
 // drain writes what was captured until then.
 func (e *exporter) drain(until interview.Micros) {
-	for len(e.queue) > 0 && (e.queue[0].capture <= until || e.waiting > maxWaiting) {
+	for len(e.queue) > 0 && (e.queue[0].order() <= until || e.waiting > maxWaiting) {
 		h := heap.Pop(&e.queue).(heard)
 		e.waiting -= len(h.codec)
 		e.write(e.tracks[h.lane], h)
@@ -167,12 +167,15 @@ func (e *exporter) drain(until interview.Micros) {
 }
 
 func (e *exporter) write(t *track, h heard) {
-	at := int64(h.capture - e.report.Base)
-	if t.begun && h.capture < t.capture {
+	at := int64(h.at - e.report.Base)
+	if h.spare && t.begun && h.at-t.capture < apart {
+		return // what it copies came
+	}
+	if t.begun && h.at < t.capture {
 		e.report.Dropped++
 		return
 	}
-	t.capture = h.capture
+	t.capture = h.at
 	if !t.begun {
 		if !h.key {
 			e.report.Dropped++
@@ -250,7 +253,8 @@ type queue []heard
 
 func (q queue) Len() int { return len(q) }
 func (q queue) Less(i, j int) bool {
-	return q[i].capture < q[j].capture || q[i].capture == q[j].capture && q[i].number < q[j].number
+	a, b := q[i].order(), q[j].order()
+	return a < b || a == b && q[i].number < q[j].number
 }
 func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 func (q *queue) Push(x any)   { *q = append(*q, x.(heard)) }

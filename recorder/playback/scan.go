@@ -61,13 +61,12 @@ type Overview struct {
 
 // heard is one opened frame on the timeline.
 type heard struct {
-	lane    string
-	member  interview.MemberID
-	capture interview.Micros
-	source  interview.Source
-	codec   []byte
-	key     bool
-	number  int64 // of its arrival in the exporter
+	taken
+	lane   string
+	member interview.MemberID
+	source interview.Source
+	key    bool
+	number int64 // of its arrival in the exporter
 }
 
 // scan reads journals through, one block in memory at a time.
@@ -191,6 +190,12 @@ func keyName(m interview.MemberID, t interview.TrackID, kid int64) string {
 	return fmt.Sprint(m, t, kid)
 }
 
+// laneKey tells the lanes of one page apart: a device may have a microphone for
+// each seat, and the track number in a key id stays over reloads.
+func laneKey(seats string, f journal.Frame) string {
+	return fmt.Sprintf("%s/%s/%d", seats, f.Source, f.KID&0xf)
+}
+
 func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 	k := s.keys[keyName(f.Member, f.Track, int64(f.KID))]
 	if k == nil {
@@ -205,10 +210,15 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 	if lane == "" {
 		lane = f.Member.String()
 	}
-	return each(heard{
-		lane: lane + "/" + string(head.Source), member: f.Member, capture: head.Capture, source: head.Source,
-		codec: codec, key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1
-	})
+	for _, t := range unpack(head, codec) {
+		if err := each(heard{
+			taken: t, lane: laneKey(lane, f), member: f.Member, source: head.Source,
+			key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open opens a frame and counts it where it does not open. A second recorder's
@@ -232,14 +242,17 @@ func Survey(ctx context.Context, journals ...Journal) (Overview, error) {
 	err := s.run(ctx, journals, func(h heard) error {
 		l := lanes[h.lane]
 		if l == nil {
-			l = &Lane{key: h.lane, Source: h.source, First: h.capture}
+			l = &Lane{key: h.lane, Source: h.source, First: h.at}
 			lanes[h.lane] = l
 		}
 		if x, ok := s.seats[h.member]; ok {
 			l.Roles, l.Seats = x.roles, x.seats
 		}
+		if h.spare {
+			return nil
+		}
 		l.Frames++
-		l.First, l.Last = min(l.First, h.capture), max(l.Last, h.capture)
+		l.First, l.Last = min(l.First, h.at), max(l.Last, h.at)
 		if l.Width == 0 && h.source != interview.SourceAudio {
 			l.Width, l.Height = dimensions(h.codec)
 		}

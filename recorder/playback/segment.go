@@ -57,12 +57,6 @@ func (s *Session) Segment(ctx context.Context, lane int, from, to interview.Micr
 	return s.picture(ctx, of, keys, base, from, to, begin)
 }
 
-// taken is a frame of a lane, opened.
-type taken struct {
-	at    interview.Micros
-	codec []byte
-}
-
 // frames opens the lane's frames that were captured in a span, in order.
 func (s *Session) frames(ctx context.Context, lane Lane, from, to interview.Micros) ([]taken, error) {
 	s.mu.Lock()
@@ -91,23 +85,25 @@ func (s *Session) frames(ctx context.Context, lane Lane, from, to interview.Micr
 				if f.Source != lane.Source || !once.First(f) {
 					continue
 				}
-				t, ok, err := s.pick(lane, keys, f)
+				t, err := s.pick(lane, keys, f)
 				if err != nil {
 					return nil, err
 				}
-				if ok && t.at >= from && t.at < to {
-					out = append(out, t)
+				for _, x := range t {
+					if x.at >= from && x.at < to {
+						out = append(out, x)
+					}
 				}
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b taken) int { return compare(a.at, b.at) })
+	slices.SortStableFunc(out, func(a, b taken) int { return compare(a.order(), b.order()) })
 	return out, nil
 }
 
 // pick opens a frame if it is the lane's. Keys are made anew for each segment,
 // since one opens each frame once.
-func (s *Session) pick(lane Lane, keys map[string]*sealing.FrameKey, f journal.Frame) (taken, bool, error) {
+func (s *Session) pick(lane Lane, keys map[string]*sealing.FrameKey, f journal.Frame) ([]taken, error) {
 	name := keyName(f.Member, f.Track, int64(f.KID))
 	k, known := keys[name]
 	if !known {
@@ -118,22 +114,22 @@ func (s *Session) pick(lane Lane, keys map[string]*sealing.FrameKey, f journal.F
 		if seat == "" {
 			seat = f.Member.String()
 		}
-		if have && seat+"/"+string(f.Source) == lane.key {
+		if have && laneKey(seat, f) == lane.key {
 			var err error
 			if k, err = sealing.NewFrameKey(raw.wrap, raw.key); err != nil {
-				return taken{}, false, err
+				return nil, err
 			}
 		}
 		keys[name] = k
 	}
 	if k == nil {
-		return taken{}, false, nil
+		return nil, nil
 	}
 	head, codec, err := k.Open(nil, f.Sealed)
 	if err != nil || len(codec) == 0 {
-		return taken{}, false, nil //nolint:nilerr // counted by the survey; the view has a hole there
+		return nil, nil //nolint:nilerr // counted by the survey; the view has a hole there
 	}
-	return taken{head.Capture, codec}, true, nil
+	return unpack(head, codec), nil
 }
 
 // sound lays packets end to end and follows the capture times slowly, so that
@@ -167,7 +163,12 @@ func (s *Session) sound(ctx context.Context, lane Lane, base, from, to interview
 			next += silent
 		}
 	}
+	last := start - 2*warmUp
 	for _, p := range packets {
+		if p.spare && p.at-last < apart {
+			continue // what it copies came
+		}
+		last = p.at
 		at, length := int64(p.at-base), opusDuration(p.codec)
 		inside := p.at >= start
 		switch {

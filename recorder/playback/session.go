@@ -224,7 +224,7 @@ func (s *Session) note(f journal.Frame, head sealing.FrameHeader, codec []byte) 
 	if name == "" {
 		name = f.Member.String()
 	}
-	name += "/" + string(head.Source)
+	name = laneKey(name, f)
 	l := s.byKey[name]
 	if l == nil {
 		if len(s.lanes) >= maxLanes {
