@@ -40,6 +40,8 @@ type life struct {
 	gaps   map[gapOf]*journal.Gap
 	pinned time.Time // when the chain was last told
 	turned bool      // the phase changed since
+	// anchored is the newest anchor.
+	anchored journal.Anchor
 }
 
 type trackOf struct {
@@ -172,7 +174,7 @@ func (l *life) tellPhase(p wire.PhaseNow) {
 	l.mu.Unlock()
 	l.note(journal.NewEntry(journal.EntryPhase, at, journal.Phase{Phase: p.Phase, Cause: p.Cause, Since: p.Since, By: p.By}))
 	if p.Phase == interview.PhaseOnRecord && at > 0 {
-		l.note(journal.NewEntry(journal.EntryAnchor, at, anchor(at, "resumed")))
+		l.anchor(l.session.r.anchor(at, "resumed"))
 	}
 }
 

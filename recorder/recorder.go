@@ -26,6 +26,9 @@ type Config struct {
 	// beginning, after each phase, every minute and at its end. It goes to the
 	// audit log, so that a journal cannot be written again later. It must not block.
 	Checkpoint func(Checkpoint)
+	// Wall is the machine's wall clock; nil: time.Now. It decides nothing: anchors
+	// say how it went against the hearing clock.
+	Wall func() time.Time
 	// Retry is the first wait before joining again, doubled up to 2 s; 0: 100 ms.
 	Retry time.Duration
 }
@@ -65,6 +68,9 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	if cfg.Disk == nil {
 		cfg.Disk = journal.Directory
+	}
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
 	}
 	if cfg.Retry <= 0 {
 		cfg.Retry = 100 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -422,14 +423,21 @@ func recordUntilKilled(folder string) {
 		os.Exit(2)
 	}
 	w.Hearing, w.Case = h, c
-	r, err := recorder.New(recorder.Config{Folder: folder, Joiner: &rooms{w: w}, Keys: &journaltest.Wrapper{}})
+	if began, err := strconv.ParseInt(os.Getenv("KUULE_RECORDER_BEGAN"), 10, 64); err == nil {
+		w.Began(time.Unix(0, began))
+	}
+	j := &rooms{w: w}
+	r, err := recorder.New(recorder.Config{Folder: folder, Joiner: j, Keys: &journaltest.Wrapper{}})
 	if err != nil {
 		os.Exit(3)
 	}
 	if err := r.Open(recorder.Hearing{Case: c, Hearing: h}); err != nil {
 		os.Exit(4)
 	}
-	select {}
+	if os.Getenv("KUULE_RECORDER_FEED") == "" {
+		select {}
+	}
+	feed(w, j)
 }
 
 // Promise 10: after SIGKILL the recorder comes back by itself and marks the gap.

@@ -153,6 +153,7 @@ func (s *session) live(cause journal.Cause) (journal.Cause, error) {
 			return journal.CauseDisconnected, err
 		case <-tick.C:
 			l.flush()
+			l.clocks()
 			l.pin(false)
 			if l.beat() == interview.RecorderFailed {
 				err := l.journal.Durable().Err
@@ -223,11 +224,12 @@ func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error 
 	if after != nil {
 		reason = "restarted"
 	}
+	l.anchored = s.r.anchor(room.Now(), reason)
 	j, err := journal.Create(journal.Config{
 		Disk: disk, Key: key, Signer: room.Signer(), Clock: room.Now,
 		Opened: journal.Opened{
 			V: 1, Case: st.Hearing.Case, Hearing: st.Hearing.Hearing, Group: room.Group(), Member: room.Member(), Recording: l.recording,
-			Statement: room.Statement(), Wrapped: journal.EncodeWrapped(wrapped), Anchor: anchor(room.Now(), reason), After: after,
+			Statement: room.Statement(), Wrapped: journal.EncodeWrapped(wrapped), Anchor: l.anchored, After: after,
 		},
 		OnAlarm: func(p journal.Progress) {
 			s.log.Error("nothing became durable for 1.5 s", "recording", l.recording, "durable", p.Durable, "state", p.State)
@@ -266,8 +268,40 @@ func (l *life) wrap(ctx context.Context, room Room, key journal.DataKey, h Heari
 
 var processStart = time.Now()
 
-func anchor(now interview.Micros, reason string) journal.Anchor {
-	return journal.Anchor{Hearing: now, Wall: time.Now().UnixMicro(), Monotonic: time.Since(processStart).Microseconds(), Reason: reason}
+// Bounds of how the clocks are watched (row H8).
+const (
+	anchorEvery = time.Minute
+	clockStep   = 100 * time.Millisecond // of the wall clock against the monotonic one
+)
+
+func (r *Recorder) anchor(now interview.Micros, reason string) journal.Anchor {
+	return journal.Anchor{Hearing: now, Wall: r.cfg.Wall().UnixMicro(), Monotonic: time.Since(processStart).Microseconds(), Reason: reason}
+}
+
+// clocks writes an anchor every minute, and at once when the wall clock jumped:
+// the two clocks are kept beside each other, whatever happens to one.
+func (l *life) clocks() {
+	at := l.now()
+	now := l.session.r.anchor(at, "minute")
+	l.mu.Lock()
+	last := l.anchored
+	l.mu.Unlock()
+	passed := now.Monotonic - last.Monotonic
+	if off := now.Wall - last.Wall - passed; max(off, -off) > clockStep.Microseconds() {
+		now.Reason = "stepped"
+		l.session.log.Warn("the wall clock jumped", "by", time.Duration(off)*time.Microsecond)
+	} else if passed < anchorEvery.Microseconds() {
+		return
+	}
+	l.anchor(now)
+}
+
+// anchor keeps an anchor.
+func (l *life) anchor(a journal.Anchor) {
+	l.mu.Lock()
+	l.anchored = a
+	l.mu.Unlock()
+	l.note(journal.NewEntry(journal.EntryAnchor, a.Hearing, a))
 }
 
 // pin tells where the chain stands, where it is time to.

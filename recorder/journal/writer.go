@@ -154,7 +154,7 @@ func Create(cfg Config) (*Writer, error) {
 		entries: []Entry{opened}, slots: map[slot]uint64{},
 	}
 	if o.After != nil {
-		gap, err := NewEntry(EntryGap, o.Anchor.Hearing, Gap{Cause: o.After.Cause, From: o.After.To, To: o.Anchor.Hearing})
+		gap, err := NewEntry(EntryGap, o.Anchor.Hearing, Gap{Cause: o.After.Cause, From: o.After.To, To: max(o.After.To, o.Anchor.Hearing)})
 		if err != nil {
 			return nil, fmt.Errorf("journal: %w", err)
 		}

@@ -140,6 +140,10 @@ func (w *World) Trust() *trust.File {
 	}
 }
 
+// Began sets when the hearing clock began: a test's child process goes on with
+// its parent's.
+func (w *World) Began(at time.Time) { w.start = at }
+
 // Clock is a hearing clock that began with the world.
 func (w *World) Clock() interview.Micros { return interview.Micros(time.Since(w.start).Microseconds()) }
 
