@@ -56,6 +56,7 @@ type client struct {
 	secure *dtls.Conn
 	tasks  sync.WaitGroup
 	found  chan struct{} // a check was answered
+	node   netip.AddrPort
 	closed atomic.Bool
 	done   chan struct{}
 
@@ -262,7 +263,7 @@ func (c *client) answered(sdp string, slots []media.Slot) (netip.AddrPort, error
 	if !at.IsValid() || c.remoteName == "" {
 		return at, errors.New("the answer names no UDP candidate")
 	}
-	c.slots = slots
+	c.slots, c.node = slots, at
 	return at, nil
 }
 

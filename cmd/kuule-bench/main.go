@@ -14,11 +14,14 @@ import (
 )
 
 type program struct {
-	SFU      sfuCommand      `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
-	Recorder recorderCommand `cmd:"" help:"Record rooms of talking members, below the network."`
-	Verify   verifyCommand   `cmd:"" help:"Verify the evidence of a long recording."`
-	Seek     seekCommand     `cmd:"" help:"Seek in a long recording."`
-	Server   serverCommand   `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
+	SFU       sfuCommand       `cmd:"" name:"sfu" help:"Load a media node with rooms of talking members."`
+	Recorder  recorderCommand  `cmd:"" help:"Record rooms of talking members, below the network."`
+	Verify    verifyCommand    `cmd:"" help:"Verify the evidence of a long recording."`
+	Seek      seekCommand      `cmd:"" help:"Seek in a long recording."`
+	Join      joinCommand      `cmd:"" help:"Let members join a room that talks, and measure until they receive."`
+	Reconnect reconnectCommand `cmd:"" help:"Cut members' paths and measure until media is back."`
+	Node      nodeCommand      `cmd:"" help:"Run a media node that admits whoever asks, for other load generators."`
+	Server    serverCommand    `cmd:"" hidden:"" help:"The media node that 'sfu' starts as a process of its own."`
 }
 
 type sfuCommand struct {
@@ -36,15 +39,18 @@ const description = `Puts load on one part of Kuule and says what it cost.
 
   kuule-bench sfu --rooms 5 --seconds 15
   kuule-bench sfu --rooms 20 --members 4 --seconds 15 --json
+  kuule-bench join --trials 100
+  kuule-bench reconnect --trials 200
+  kuule-bench node --listen 127.0.0.1:7100 --http 127.0.0.1:7101
 
-A member sends 50 packets of sound a second (80 bytes) and 30 pictures a second
+A member of 'sfu' sends 50 packets of sound a second (80 bytes) and 30 pictures a second
 (two packets, and eight of a key frame every 4 s). What is printed:
 
   packets       that reached their receivers while measuring
   cpu           user and system time of the media node's process alone,
                 for a million of these packets
-  latency       one way, from the sender's call to the receiver's, of sound
-                (pictures are put together first: their time is shown apart)
+  latency       of a packet, one way, from the sender's call to the receiver's
+  allocations   of the media node, whatever it does them for
   join          from making the connection until it is up
   memory        of the media node for each member, beyond the empty node
 
