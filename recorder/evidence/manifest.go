@@ -68,7 +68,7 @@ func (m *Manifest) check() error {
 		if f.Name == manifestName || i > 0 && strings.Compare(m.Files[i-1].Name, f.Name) >= 0 {
 			return fmt.Errorf("%w: %s is out of order", ErrManifest, f.Name)
 		}
-		if f.Size < 0 || f.Size > MaxSize {
+		if f.Size < 0 || f.Size > MaxFileSize {
 			return fmt.Errorf("%w: size of %s", ErrManifest, f.Name)
 		}
 	}

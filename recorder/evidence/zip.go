@@ -14,10 +14,13 @@ import (
 	"strings"
 )
 
-// Bounds of a bundle: those of ZIP without its 64-bit extension.
+// Bounds of a bundle and of one file in it. A file is below what ZIP can say
+// without its 64-bit extension; a bundle is larger after a long hearing, and then
+// its directory uses the extension where an offset needs it, and only there.
 const (
-	MaxSize  = math.MaxUint32
-	MaxFiles = 4096
+	MaxSize     = 1 << 40
+	MaxFileSize = math.MaxUint32 - 1
+	MaxFiles    = 16384
 )
 
 // ErrTooLarge says that a bundle would pass MaxSize or MaxFiles.
@@ -29,7 +32,11 @@ const (
 	localSignature   = 0x04034b50
 	centralSignature = 0x02014b50
 	endSignature     = 0x06054b50
+	end64Signature   = 0x06064b50 // sections 4.3.14 and 4.3.15
+	locatorSignature = 0x07064b50
 	zipVersion       = 10
+	zip64Version     = 45
+	zip64Extra       = 1 // section 4.5.3
 	zipDate          = 1<<5 | 1
 	localSize        = 30
 )
@@ -63,13 +70,13 @@ func measure(name string, r io.Reader) (measured, error) {
 
 func (m measured) local() []byte {
 	b := binary.LittleEndian.AppendUint32(nil, localSignature)
-	b = m.common(b)
+	b = m.common(b, zipVersion, 0)
 	return append(b, m.name...)
 }
 
 // common is what local and central headers share.
-func (m measured) common(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint16(b, zipVersion)
+func (m measured) common(b []byte, version, extra uint16) []byte {
+	b = binary.LittleEndian.AppendUint16(b, version)
 	b = binary.LittleEndian.AppendUint16(b, 0) // flags
 	b = binary.LittleEndian.AppendUint16(b, 0) // stored
 	b = binary.LittleEndian.AppendUint16(b, 0) // midnight
@@ -78,28 +85,63 @@ func (m measured) common(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(m.size))
 	b = binary.LittleEndian.AppendUint32(b, uint32(m.size))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(m.name)))
-	return binary.LittleEndian.AppendUint16(b, 0) // extra
+	return binary.LittleEndian.AppendUint16(b, extra)
 }
+
+// far reports whether a number needs the 64-bit extension.
+func far(n int64) bool { return n >= math.MaxUint32 }
+
+// short is a number as the 32-bit fields have it.
+func short(n int64) uint32 { return uint32(min(n, math.MaxUint32)) }
 
 // ending is the central directory and its end.
 func ending(all []measured, at int64) []byte {
 	var b []byte
 	for _, m := range all {
 		b = binary.LittleEndian.AppendUint32(b, centralSignature)
-		b = binary.LittleEndian.AppendUint16(b, zipVersion)
-		b = m.common(b)
+		version, extra := uint16(zipVersion), uint16(0)
+		if far(m.offset) {
+			version, extra = zip64Version, 12
+		}
+		b = binary.LittleEndian.AppendUint16(b, version)
+		b = m.common(b, version, extra)
 		b = append(b, make([]byte, 10)...) // comment, disk, attributes
-		b = binary.LittleEndian.AppendUint32(b, uint32(m.offset))
+		b = binary.LittleEndian.AppendUint32(b, short(m.offset))
 		b = append(b, m.name...)
+		if extra > 0 {
+			b = binary.LittleEndian.AppendUint16(b, zip64Extra)
+			b = binary.LittleEndian.AppendUint16(b, 8)
+			b = binary.LittleEndian.AppendUint64(b, uint64(m.offset))
+		}
 	}
-	size := len(b)
+	size := int64(len(b))
+	if far(at) {
+		b = ending64(b, len(all), size, at)
+	}
 	b = binary.LittleEndian.AppendUint32(b, endSignature)
 	b = append(b, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(all)))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(all)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(size))
-	b = binary.LittleEndian.AppendUint32(b, uint32(at))
+	b = binary.LittleEndian.AppendUint32(b, short(size))
+	b = binary.LittleEndian.AppendUint32(b, short(at))
 	return append(b, 0, 0)
+}
+
+// ending64 adds the 64-bit end of the directory, and where to find it.
+func ending64(b []byte, files int, size, at int64) []byte {
+	b = binary.LittleEndian.AppendUint32(b, end64Signature)
+	b = binary.LittleEndian.AppendUint64(b, 44) // bytes that follow
+	b = binary.LittleEndian.AppendUint16(b, zip64Version)
+	b = binary.LittleEndian.AppendUint16(b, zip64Version)
+	b = append(b, make([]byte, 8)...) // disks
+	b = binary.LittleEndian.AppendUint64(b, uint64(files))
+	b = binary.LittleEndian.AppendUint64(b, uint64(files))
+	b = binary.LittleEndian.AppendUint64(b, uint64(size))
+	b = binary.LittleEndian.AppendUint64(b, uint64(at))
+	b = binary.LittleEndian.AppendUint32(b, locatorSignature)
+	b = append(b, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint64(b, uint64(at+size))
+	return binary.LittleEndian.AppendUint32(b, 1)
 }
 
 // lay gives every entry its place and the place of the ending.
