@@ -44,6 +44,7 @@ type leg struct {
 	frugal    atomic.Bool  // voices take too much of the way
 	soundLoss atomic.Int64 // the worst of its sounds, in parts per million
 	allocated int64        // when; belongs to the node's tick
+	told      sums         // likewise
 
 	answering sync.Mutex // one offer at a time
 	offered   offer.Offer
@@ -241,11 +242,16 @@ func (l *leg) slotOf(ssrc uint32) *slot {
 func (l *leg) State(state port.State) {
 	ev := media.Event{Room: l.room, Leg: l.id}
 	switch state {
-	case port.Connected:
-		l.connected.Store(true)
+	case port.Connected, port.Moved:
+		// What was lost on the way before says nothing of this one.
+		l.way.restart()
 		for _, s := range l.slots {
 			s.wantKey()
 		}
+		if state == port.Moved {
+			return
+		}
+		l.connected.Store(true)
 		ev.State = media.LegConnected
 	case port.Lost:
 		ev.State = media.LegDisconnected

@@ -60,6 +60,15 @@ func (w *way) narrow() bool {
 	return w.pacer.Limited()
 }
 
+// restart forgets what was learned of the way.
+func (w *way) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sender != nil {
+		w.sender.Restart()
+	}
+}
+
 // number counts a packet that leaves now and gives its transport-wide number.
 func (w *way) number(size int, at int64) uint16 {
 	w.mu.Lock()
@@ -172,6 +181,7 @@ func (l *leg) pace(at int64, out *port.Batch) bool {
 
 // leave sends a packet, now or when its turn comes; the lock is held.
 func (s *slot) leave(out *port.Batch, w *rewritten, p *incoming) {
+	s.watch(p.At)
 	if s.uses.Transport != 0 {
 		// What has no repair stream is resent under the number that it has now.
 		number, now := s.leg.way.leave(onWire(w, len(p.payload)), s.repairs == 0, p.At)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -200,10 +201,12 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 		left <- struct{}{}
 	}
 	close(left)
-	for _, m := range a.all {
-		members.Go(func() {
+	for room := range slices.Chunk(a.all, a.members) {
+		members.Go(func() { // one of each room at a time: the others talk
+			next := 0
 			for range left {
-				cut, took, err := a.lose(ctx, m, c.How)
+				next++
+				cut, took, err := a.lose(ctx, room[next%len(room)], c.How)
 				mu.Lock()
 				r.Trials++
 				if err != nil {

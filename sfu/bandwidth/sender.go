@@ -36,6 +36,7 @@ type Sender struct {
 	backedOff int64
 
 	received, lost int // since losses were last counted
+	came, missing  int64
 	crowded        int // lost in the newest feedback, if it was most of it
 }
 
@@ -62,6 +63,15 @@ func NewSender() *Sender {
 	return &Sender{trend: newTrend(), control: control{rate: Start}, packet: 1000}
 }
 
+// Restart forgets what was learned of the link: packets take another one now, or
+// the same after it was gone. Numbers go on, and what was sent before is not held
+// to be lost.
+func (s *Sender) Restart() {
+	next := s.next
+	*s = *NewSender()
+	s.next = next
+}
+
 // Sent gives the next transport-wide sequence number to a packet of size bytes
 // on the wire, which is being sent.
 func (s *Sender) Sent(size int, at int64) uint16 {
@@ -80,6 +90,9 @@ func (s *Sender) Known() bool { return s.referred }
 func (s *Sender) Estimate() int {
 	return int(min(max(s.control.bound(), Least), Most))
 }
+
+// Counted tells how many packets came and how many did not, before any repair.
+func (s *Sender) Counted() (came, lost int64) { return s.came, s.missing }
 
 // RTT is the round-trip time in nanoseconds, with the receiver's patience; 0
 // while not known.
@@ -103,16 +116,19 @@ func (s *Sender) Feedback(rtcp []byte, at int64) error {
 			if p.state == stateSent {
 				p.state = stateLost
 				s.lost++
+				s.missing++
 				lost++
 			}
 			return
 		}
-		if p.state == stateLost && s.lost > 0 {
-			s.lost--
+		if p.state == stateLost {
+			s.lost = max(s.lost-1, 0)
+			s.missing--
 		}
 		p.state = stateReceived
 		newest = max(newest, p.at)
 		s.received++
+		s.came++
 		came++
 		arrived := base + after
 		s.acked.add(int(p.size), arrived)

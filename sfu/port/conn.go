@@ -21,6 +21,7 @@ type State int
 const (
 	Connected State = iota // keys are agreed and packets come
 	Lost                   // nothing authenticated came for LostAfter
+	Moved                  // packets take another path from now on
 	Closed                 // over: said by the peer, or for too long silent
 )
 

@@ -104,7 +104,9 @@ func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path
 	switch {
 	case selected == known:
 	case nominated, selected == nil, at-selected.heard.Load() > int64(silentFor):
-		c.selected.Store(known)
+		if c.selected.CompareAndSwap(selected, known) && selected != nil {
+			c.handler.State(Moved)
+		}
 	}
 	return known
 }
