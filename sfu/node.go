@@ -38,16 +38,19 @@ type Config struct {
 	OnEvent func(media.Event)
 	// OnHint is called with advice to the sender of a track, likewise.
 	OnHint func(media.Hint)
+	// OnQuality is called with how each leg fared, every media.QualityEvery.
+	OnQuality func(media.Quality)
 }
 
 // Node is one media node. Its methods are safe for concurrent use.
 type Node struct {
-	port    *port.Port
-	log     *slog.Logger
-	onEvent func(media.Event)
-	onHint  func(media.Hint)
-	done    chan struct{}
-	ticker  sync.WaitGroup
+	port      *port.Port
+	log       *slog.Logger
+	onEvent   func(media.Event)
+	onHint    func(media.Hint)
+	onQuality func(media.Quality)
+	done      chan struct{}
+	ticker    sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
@@ -62,7 +65,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
-	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, onHint: cfg.OnHint, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
+	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, onHint: cfg.OnHint, onQuality: cfg.OnQuality, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -71,6 +74,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if n.onHint == nil {
 		n.onHint = func(media.Hint) {}
+	}
+	if n.onQuality == nil {
+		n.onQuality = func(media.Quality) {}
 	}
 	n.ticker.Go(n.tick)
 	return n, nil
@@ -127,7 +133,7 @@ func (n *Node) tick() {
 	var legs []*leg
 	work := new(allocation)
 	var sounds []advised
-	every, ticked, protected := time.Duration(tickEvery), int64(0), int64(0)
+	every, ticked, protected := tickEvery, int64(0), int64(0)
 	for {
 		select {
 		case <-n.done:
@@ -146,6 +152,7 @@ func (n *Node) tick() {
 			if full {
 				l.tick(at, out)
 				l.allocate(work, at)
+				l.observe(at)
 			}
 			busy = l.pace(at, out) || busy
 		}
@@ -154,7 +161,7 @@ func (n *Node) tick() {
 			protected = at
 			sounds = n.protect(sounds, at)
 		}
-		next := time.Duration(tickEvery)
+		next := tickEvery
 		if busy {
 			next = paceEvery
 		}

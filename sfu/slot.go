@@ -46,10 +46,18 @@ type slot struct {
 	header    [maxHeader]byte
 	original  [2]byte
 
-	reportNTP uint32 // of the newest sender report
-	reportAt  int64
-	loss      atomic.Uint32 // share lost at the receiver, in 1/256
-	roundTrip atomic.Int64  // nanoseconds
+	reportNTP   uint32 // of the newest sender report
+	reportAt    int64
+	resent      uint32 // packets, and bytes of payload
+	resentBytes uint32
+	keyAsks     uint32 // key frames that the receiver asked for
+	leftAt      int64  // when the newest packet left; 0: nothing is to come
+	freezes     int64
+	frozen      int64         // ns
+	cumulative  atomic.Int32  // packets lost at the receiver
+	jitter      atomic.Uint32 // at the receiver, in ticks
+	loss        atomic.Uint32 // share lost at the receiver, in 1/256
+	roundTrip   atomic.Int64  // nanoseconds
 }
 
 // rewritten is what the receiver sees of a packet: its numbers are the slot's.
@@ -118,6 +126,9 @@ func (s *slot) assign(t *track, route media.Route) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := s.source != t
+	if changed || route.Off {
+		s.leftAt = 0
+	}
 	s.source, s.route = t, route
 	if changed {
 		s.selector.Replace()
@@ -142,6 +153,9 @@ func (s *slot) aim(t layer.Target, shed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shed = shed
+	if t.Layer < 0 {
+		s.leftAt = 0
+	}
 	if s.selector.Target() != t {
 		s.selector.Aim(t)
 	}
@@ -240,6 +254,8 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 		s.asked++
 	}
 	k.times++
+	s.resent++
+	s.resentBytes += uint32(len(k.bytes))
 	k.resentAt = at
 	if s.repairs == 0 {
 		s.leg.conn.Send(out, s.headerOf(&k.rewritten, s.ssrc, k.sequence, k.payload), nil, k.bytes)
@@ -323,6 +339,8 @@ func (s *slot) writeReport(from *stream, ntp uint64, timestamp uint32, at int64,
 // takeReport notes how the receiver fares.
 func (s *slot) takeReport(b block, at int64) {
 	s.loss.Store(uint32(b.lost))
+	s.cumulative.Store(b.total)
+	s.jitter.Store(b.jitter)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b.lastReport != 0 && b.lastReport == s.reportNTP {
@@ -337,6 +355,7 @@ func (s *slot) takeReport(b block, at int64) {
 func (s *slot) requestKey(at int64, out *port.Batch) {
 	s.mu.Lock()
 	t, which := s.source, s.selector.Current()
+	s.keyAsks++
 	if want, yes := s.selector.Wants(); yes {
 		which = want
 	}

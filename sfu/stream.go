@@ -8,6 +8,7 @@ import (
 
 	"kuule/internal/descriptor"
 	"kuule/internal/repair"
+	"kuule/sfu/bandwidth"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -42,6 +43,9 @@ type stream struct {
 	sound  soundLoss
 	flow   flow
 	size   atomic.Uint32 // of the picture: width and height in 16 bits each; 0: not known
+
+	asks    int64        // packets asked for
+	keyAsks atomic.Int64 // key frames asked for
 
 	asking sync.Mutex
 	keys   repair.Keys
@@ -145,6 +149,7 @@ func (s *stream) arrive(p *incoming) bool {
 			return false
 		}
 		s.counts.packet(p.At, p.sequence, p.Header.Timestamp, s.clock())
+		s.counts.bytes += int64(p.Size) + bandwidth.Overhead
 		p.sequence, p.payload = sequence, original
 		p.stream, p.codec = s.of, offer.VP8
 		return s.of.fresh(p)
@@ -153,6 +158,7 @@ func (s *stream) arrive(p *incoming) bool {
 		return false
 	}
 	s.counts.packet(p.At, p.sequence, p.Header.Timestamp, s.clock())
+	s.counts.bytes += int64(p.Size) + bandwidth.Overhead
 	return s.fresh(p)
 }
 
@@ -173,7 +179,7 @@ func (s *stream) fresh(p *incoming) bool {
 	}
 	p.frame = d
 	if d.Key() {
-		s.keyCame(p.sequence)
+		s.keyCame()
 		if d.Width > 0 {
 			s.size.Store(uint32(d.Width)<<16 | uint32(d.Height))
 		}
@@ -194,6 +200,7 @@ func (s *stream) ask(at int64, out *port.Batch) {
 		return
 	}
 	if list := s.losses.Due(at, s.leg.trip(), s.leg.missing[:0]); len(list) > 0 {
+		s.asks += int64(len(list))
 		s.leg.conn.SendControl(out, repair.AppendNACK(s.leg.report.b[:0], s.leg.local, s.ssrc, list))
 	}
 }
@@ -229,12 +236,13 @@ func (s *stream) requestKey(at int64, out *port.Batch) {
 
 func (s *stream) sendKeyRequest(out *port.Batch) {
 	var b [12]byte
+	s.keyAsks.Add(1)
 	s.leg.conn.SendControl(out, repair.AppendPLI(b[:0], s.leg.local, s.ssrc))
 }
 
-// keyCame notes that a key frame begins at a number.
-func (s *stream) keyCame(sequence uint16) {
-	s.losses.Forget(sequence)
+// keyCame notes that a key frame has begun. What is missing before it is asked
+// for all the same: a recorder keeps every frame.
+func (s *stream) keyCame() {
 	s.asking.Lock()
 	s.keys.Came()
 	s.asking.Unlock()

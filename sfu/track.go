@@ -14,6 +14,7 @@ import (
 type track struct {
 	id        interview.TrackID
 	mid       string
+	source    interview.Source
 	kind      offer.Kind
 	types     offer.Types
 	uses      offer.Extensions
@@ -34,7 +35,7 @@ type announcement struct{ repairs uint32 }
 
 func newTrack(l *leg, p media.Publish, line *offer.Line) *track {
 	t := &track{
-		id: p.Track, mid: p.Mid, kind: line.Kind, types: line.Types, uses: line.Uses, rids: line.Rids, repairs: line.Nack,
+		id: p.Track, mid: p.Mid, source: p.Source, kind: line.Kind, types: line.Types, uses: line.Uses, rids: line.Rids, repairs: line.Nack,
 		leg: l, allowance: soundAllowance, announced: map[uint32]announcement{},
 	}
 	if t.kind == offer.Video {

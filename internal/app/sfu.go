@@ -17,6 +17,10 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 		if err := conn.Publish("leg", ev); err != nil {
 			slog.Warn("leg event was not told", "leg", ev.Leg, "err", err)
 		}
+	}, OnQuality: func(q media.Quality) {
+		if err := conn.Publish("quality", q); err != nil {
+			slog.Warn("quality was not told", "leg", q.Leg, "err", err)
+		}
 	}, OnHint: func(h media.Hint) {
 		if err := conn.Publish("hint", h); err != nil {
 			slog.Warn("hint was not told", "leg", h.Leg, "err", err)
