@@ -58,6 +58,7 @@ type Hearing struct {
 	Participants    []Participant   `json:"participants"`
 	Seats           []Seat          `json:"seats"`
 	State           State           `json:"state"`
+	Erased          bool            `json:"erased,omitempty"` // its case was erased: no names and words remain
 }
 
 // Participant is a person in a role at the hearing.

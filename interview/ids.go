@@ -22,6 +22,7 @@ type (
 	recordKind      struct{}
 	noteKind        struct{}
 	eventKind       struct{}
+	callKind        struct{}
 )
 
 func (caseKind) Prefix() string        { return "cas" }
@@ -43,6 +44,7 @@ func (amendmentKind) Prefix() string   { return "amd" }
 func (recordKind) Prefix() string      { return "rcd" }
 func (noteKind) Prefix() string        { return "nte" }
 func (eventKind) Prefix() string       { return "evt" }
+func (callKind) Prefix() string        { return "cal" }
 
 // Typed identifiers of everything that more than one room names.
 type (
@@ -65,6 +67,7 @@ type (
 	RecordID      = id.ID[recordKind]      // a sealed version of the transcript
 	NoteID        = id.ID[noteKind]        // a note that may have to go alone
 	EventID       = id.ID[eventKind]       // an audit event
+	CallID        = id.ID[callKind]        // a call for help at a kiosk
 )
 
 // NewHearingID and its siblings make fresh identifiers.
@@ -88,6 +91,7 @@ var (
 	NewRecordID      = id.New[recordKind]
 	NewNoteID        = id.New[noteKind]
 	NewEventID       = id.New[eventKind]
+	NewCallID        = id.New[callKind]
 )
 
 // ParseHearingID and its siblings read printed identifiers.
@@ -110,4 +114,5 @@ var (
 	ParseAmendmentID   = id.Parse[amendmentKind]
 	ParseRecordID      = id.Parse[recordKind]
 	ParseNoteID        = id.Parse[noteKind]
+	ParseCallID        = id.Parse[callKind]
 )

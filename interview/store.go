@@ -362,21 +362,24 @@ func (s *Store) load(ctx context.Context, which func(*bun.SelectQuery) *bun.Sele
 
 func (s *Store) assemble(ctx context.Context, row hearingRow) (*Hearing, error) {
 	c, err := s.Case(ctx, row.Case)
-	if err != nil {
-		return nil, err
-	}
 	var secret hearingSecret
-	if err := OpenJSON(ctx, s.cfg.Sealer, row.Case, hearingAAD(row.ID), row.Sealed, &secret); err != nil {
-		return nil, err
+	if err == nil {
+		err = OpenJSON(ctx, s.cfg.Sealer, row.Case, hearingAAD(row.ID), row.Sealed, &secret)
 	}
-	state, err := s.state(ctx, s.db, row)
-	if err != nil {
+	var state State
+	if err == nil {
+		state, err = s.state(ctx, s.db, row)
+	}
+	erased := errors.Is(err, problem.New(problem.CodeErased, ""))
+	if erased { // what stands in clear remains: that there was a hearing, and when
+		state = State{Phase: row.Phase, Cause: row.Cause, Since: row.Since, Seq: row.PhaseSeq}
+	} else if err != nil {
 		return nil, err
 	}
 	h := &Hearing{
 		ID: row.ID, Case: row.Case, Diary: c.Diary, Language: row.Language, Mode: row.Mode,
 		Justification: secret.Justification, Vulnerabilities: secret.Vulnerabilities,
-		Opens: time.UnixMilli(row.Opens).UTC(), Closes: time.UnixMilli(row.Closes).UTC(), State: state,
+		Opens: time.UnixMilli(row.Opens).UTC(), Closes: time.UnixMilli(row.Closes).UTC(), State: state, Erased: erased,
 	}
 	if row.OpenedAt != 0 {
 		h.OpenedAt = time.UnixMicro(row.OpenedAt).UTC()

@@ -73,6 +73,9 @@ func (d *door) serveAdmin() (io.Closer, error) {
 		_ = json.NewEncoder(w).Encode(status)
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
+	d.keeping.administer(mux)
+	mux.HandleFunc("POST /doctor/health", answer(d.health))
+	mux.HandleFunc("POST /doctor/pass", answer(d.pass))
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {

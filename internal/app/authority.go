@@ -148,11 +148,15 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 	}
 	defer devices.Close()
 	defer a.visits.close()
-	ring, err := keyring.OpenLocal(in.layout.Keyring(), passphrase)
+	ring, closeRing, err := openRing(ctx, in, passphrase)
 	if err != nil {
 		return err
 	}
-	defer ring.Close()
+	defer func() { _ = closeRing() }()
+	graves, err := openGraveyard(ctx, in.layout.Authority(), ring, a.sealing)
+	if err != nil {
+		return err
+	}
 	logKey, err := readKey(filepath.Join(in.layout.Authority(), "log.key"))
 	if err != nil {
 		return err
@@ -168,6 +172,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 	defer log.Close()
 	if err := errors.Join(
 		keyringremote.Serve(conn, ring, a.approveUnwrap),
+		a.serveErasures(conn, graves, ring),
 		auditremote.Serve(conn, log, a.cosigner),
 		bus.HandleHTTP(conn, "enrol", devices.Handler()),
 		bus.Handle(conn, "posture.challenge", func(ctx context.Context, _ bus.Name, q certificateQuestion) (wire.Challenge, error) {
@@ -195,6 +200,9 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		}),
 		bus.Handle(conn, "hold", func(_ context.Context, _ bus.Name, q holdQuestion) (none, error) {
 			return none{}, a.hold(q.Ticket)
+		}),
+		bus.Handle(conn, "identify", func(ctx context.Context, _ bus.Name, q identifyQuestion) (none, error) {
+			return none{}, a.identify(ctx, q)
 		}),
 		bus.Handle(conn, "admit", func(ctx context.Context, _ bus.Name, q admitFacts) (admitAnswer, error) {
 			text, err := a.admit(ctx, q)
@@ -408,7 +416,7 @@ func (a *authority) acceptTicket(proof ticket.Proof, c ticket.Claims, want ticke
 }
 
 func (a *authority) ticketTrust() ticket.Trust {
-	return ticket.Trust{BridgeKey: a.bridge, DeviceRoots: a.deviceRoot, DeviceOf: deviceOf}
+	return ticket.Trust{BridgeKey: a.bridge, DeviceRoots: a.deviceRoot, DeviceOf: deviceOf, Identified: a.visits.officers}
 }
 
 // deviceOf reads the device that a verified certificate names.

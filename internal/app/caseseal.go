@@ -96,13 +96,29 @@ func (s *caseSealer) aead(ctx context.Context, c interview.CaseID, make bool) (c
 	return a, nil
 }
 
+// forget drops a case's data key from memory: the case was erased.
+func (s *caseSealer) forget(c interview.CaseID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, c)
+}
+
+// ended says of a destroyed key what that means to a person.
+func ended(c interview.CaseID, err error) error {
+	if errors.Is(err, keyring.ErrDestroyed) {
+		return problem.New(problem.CodeErased, "case %s: %w", c, err)
+	}
+	return err
+}
+
 func (s *caseSealer) dataKey(ctx context.Context, c interview.CaseID, makeNew bool) (keyring.Secret, error) {
 	key := keyring.Key{Case: c.String(), Kind: keyring.Records}
 	const what = "case-data-key"
 	row := caseKeyRow{Case: c}
 	err := s.db.NewSelect().Model(&row).WherePK().Scan(ctx)
 	if err == nil {
-		return s.ring.Unwrap(ctx, key, what, row.Wrapped)
+		secret, err := s.ring.Unwrap(ctx, key, what, row.Wrapped)
+		return secret, ended(c, err)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return keyring.Secret{}, fmt.Errorf("data key of case %s: %w", c, err)
@@ -111,7 +127,7 @@ func (s *caseSealer) dataKey(ctx context.Context, c interview.CaseID, makeNew bo
 		return keyring.Secret{}, problem.New(problem.CodeNotFound, "case %s has no data key", c)
 	}
 	if err := s.ring.Create(ctx, key); err != nil && !errors.Is(err, keyring.ErrExists) {
-		return keyring.Secret{}, err
+		return keyring.Secret{}, ended(c, err)
 	}
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {

@@ -78,6 +78,7 @@ type door struct {
 	saltKey  []byte
 	sealer   *caseSealer
 	viewings *viewingDesk
+	keeping  *keepingDesk
 	paths    *paths
 	quality  *quality.Keeper
 
@@ -188,6 +189,9 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 		return nil, err
 	}
 	d.viewings = newViewingDesk(d)
+	if d.keeping, err = newKeepingDesk(d); err != nil {
+		return nil, err
+	}
 	d.posture = &attestation.PostureServer{Verifier: busVerifier{conn}, Verdict: d.takeVerdict, Log: slog.Default()}
 	return d, nil
 }
@@ -213,10 +217,14 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	interview.Register(h, d.hearings, d.tickets)
 	agreements.Register(h, d.register)
 	kioskbridge.Register(h, redeemer{d})
+	desk := kioskbridge.NewDesk(bridge, d.db, ledger.Outbox{}, d)
+	kioskbridge.RegisterDesk(h, desk, d.officer)
+	d.registerWord(api, desk)
 	transcript.Register(h, d.records)
 	d.paths.register(h)
 	d.registerQuality(h)
 	d.viewings.register(api)
+	d.keeping.register(api)
 	api.HandleFunc("/", noRoute)
 
 	mux := http.NewServeMux()

@@ -5,7 +5,8 @@
 //     PostgreSQL on many). Files in migrations/ are written in the common part
 //     of SQL: TEXT, BIGINT, BOOLEAN, BYTEA, TIMESTAMP; no engine's own syntax.
 //     Number ranges belong to their owners: 0001 store, 0100 interview, 0200
-//     agreements, 0300 transcript, 0400 kiosk, 0500 signaling, 0600 recorder.
+//     agreements, 0300 transcript, 0400 kiosk, 0500 signaling, 0600 recorder, 0700 retention,
+//     0800 viewing.
 //   - What is written once stays: a migration that inserts a table's name into
 //     append_only (with the columns that are frozen, or an empty string for all
 //     of them) gets triggers that refuse UPDATE of these and every DELETE.

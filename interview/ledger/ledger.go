@@ -27,8 +27,18 @@ var types = define(
 	audit.Define("agreement.step", 1, "agreement", "state", "revision", "generation"),
 	audit.Define("agreement.device-revoked", 1, "agreement", "device", "generation"),
 
+	audit.Define("retention.moved", 1, "case", "kind", "on", "by"),
+	audit.Define("retention.hold", 1, "case", "hold", "ground", "by", "on"),
+	audit.Define("retention.extended", 1, "case", "extension", "until", "by", "approved"),
+	audit.Define("retention.marked", 1, "grounds", "class", "by"),
+	audit.Define("retention.note", 1, "note", "class", "by", "needless"),
+	audit.Define("erasure.ordered", 1, "case", "erasure", "by", "purpose_hash"),
+	audit.Define("erasure.done", 1, "subject", "kinds", "rule", "rules", "at", "proof"),
+
 	audit.Define("kiosk.visit", 1, "visit", "participant", "kiosk", "result", "assurance", "evidence", "ticket"),
 	audit.Define("kiosk.trust-list", 1, "sequence", "version"),
+	audit.Define("desk.word", 1, "visit", "method", "officer", "device", "signed"),
+	audit.Define("desk.call", 1, "call", "kiosk", "answered", "officer"),
 	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
 
 	audit.Define("transcript.sealed", 1, "record", "version", "previous", "hash"),

@@ -30,7 +30,7 @@ type Event struct {
 // Facts are what is known of a case, or of one note.
 type Facts struct {
 	Events   []Event
-	Holds    int                        // that lie on it now
+	Holds    int64                      // that lie on it now
 	Extended time.Time                  // approved by a second person; zero: none
 	Erased   map[keyring.Kind]time.Time // keys that were destroyed
 }

@@ -29,6 +29,7 @@ type Act string
 const (
 	ActView    Act = "view"    // I open this recording
 	ActApprove Act = "approve" // I allow another person to open it
+	ActErase   Act = "erase"   // I order, or confirm, that the case is erased
 )
 
 var (
@@ -40,11 +41,15 @@ var (
 
 var (
 	idPattern    = regexp.MustCompile(`^view-[0-9a-f]{32}$`)
+	erasePattern = regexp.MustCompile(`^erase-[0-9a-f]{32}$`)
 	noncePattern = regexp.MustCompile(`^[0-9a-f]{16}$`)
 )
 
 // CheckID reports whether a text is a viewing's id.
 func CheckID(id string) bool { return idPattern.MatchString(id) }
+
+// CheckErasure reports whether a text is the id of an order of erasure.
+func CheckErasure(id string) bool { return erasePattern.MatchString(id) }
 
 // Consent is what a device signs for the person who is signed in at it.
 type Consent struct {
@@ -61,9 +66,9 @@ type Consent struct {
 // Check reports whether the page's part of a consent has its form.
 func (c Consent) Check() error {
 	switch {
-	case c.Act != ActView && c.Act != ActApprove:
+	case c.Act != ActView && c.Act != ActApprove && c.Act != ActErase:
 		return fmt.Errorf("%w: act %q is not known", ErrConsent, c.Act)
-	case !idPattern.MatchString(c.Viewing) || !noncePattern.MatchString(c.Nonce):
+	case c.Act == ActErase && !CheckErasure(c.Viewing), c.Act != ActErase && !CheckID(c.Viewing), !noncePattern.MatchString(c.Nonce):
 		return fmt.Errorf("%w: viewing and nonce are both needed", ErrConsent)
 	case c.Hearing.IsZero() || len(c.Purpose) != 43:
 		return fmt.Errorf("%w: hearing and purpose are both needed", ErrConsent)

@@ -1,0 +1,500 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"kuule/internal/bus"
+	keyringremote "kuule/internal/keyring/remote"
+	"kuule/internal/keyring/renewal"
+	"kuule/internal/problem"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/interview/ledger"
+	"kuule/interview/retention"
+	"kuule/interview/viewing"
+)
+
+// keepingDesk is the door's side of retention: what staff asks for, what the
+// clock ends, and that door and authority know the same tombstones.
+type keepingDesk struct {
+	*door
+	store *retention.Store
+}
+
+func newKeepingDesk(d *door) (*keepingDesk, error) {
+	sealing, err := trust.Key(d.in.trust.SealingKey)
+	if err != nil {
+		return nil, err
+	}
+	return &keepingDesk{d, retention.NewStore(d.db, retention.Current(), d.sealer, keyringremote.New(d.conn), ledger.Outbox{}, sealing, time.Now)}, nil
+}
+
+// register puts retention on the interface.
+func (d *keepingDesk) register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/hearings/{hearing}/keeping", guarded(d.view))
+	mux.HandleFunc("POST /api/hearings/{hearing}/matters", guarded(d.move))
+	mux.HandleFunc("POST /api/hearings/{hearing}/holds", guarded(d.place))
+	mux.HandleFunc("POST /api/holds/{hold}/lift", guarded(d.lift))
+	mux.HandleFunc("POST /api/hearings/{hearing}/extensions", guarded(d.extend))
+	mux.HandleFunc("POST /api/extensions/{extension}/approve", guarded(d.approveExtension))
+	mux.HandleFunc("PUT /api/hearings/{hearing}/secrecy", guarded(d.mark))
+	mux.HandleFunc("POST /api/hearings/{hearing}/notes", guarded(d.note))
+	mux.HandleFunc("GET /api/hearings/{hearing}/notes", guarded(d.notes))
+	mux.HandleFunc("POST /api/notes/{note}/needless", guarded(d.needless))
+	mux.HandleFunc("POST /api/hearings/{hearing}/erasure", guarded(d.order))
+	mux.HandleFunc("GET /api/erasures", guarded(d.orders))
+	mux.HandleFunc("POST /api/erasures/{erasure}/confirm", guarded(d.confirm))
+}
+
+func (d *keepingDesk) authority(ctx context.Context, what string, in, out any) error {
+	return d.conn.Call(ctx, bus.Main(bus.Authority), what, in, out)
+}
+
+// own gives the hearing of a request if the caller is its interviewer.
+func (d *keepingDesk) own(r *http.Request, c interview.Caller) (*interview.Hearing, error) {
+	id, err := interview.ParseHearingID(r.PathValue("hearing"))
+	if err != nil {
+		return nil, problem.New(problem.CodeMalformed, "%w", err)
+	}
+	return d.hearings.Own(r.Context(), c, id)
+}
+
+func (d *keepingDesk) view(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	v, err := d.store.View(r.Context(), h.Case, h.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, v)
+}
+
+func (d *keepingDesk) move(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Kind   retention.EventKind `json:"kind"`
+		Matter string              `json:"matter,omitempty"`
+		On     string              `json:"on"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	if err := d.store.Move(r.Context(), h, in.Kind, in.Matter, in.On, c.Subject); err != nil {
+		return err
+	}
+	return d.view(w, r, c)
+}
+
+func (d *keepingDesk) place(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Ground string `json:"ground"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	hold, err := d.store.Place(r.Context(), h, in.Ground, c.Subject, func(hold retention.Hold) error {
+		return d.authority(r.Context(), "erasure.hold", caseHold{Case: h.Case, Hold: hold.ID, On: true}, nil)
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, hold)
+}
+
+func (d *keepingDesk) lift(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	hold, err := d.store.HoldOf(r.Context(), r.PathValue("hold"))
+	if err != nil {
+		return err
+	}
+	if err := d.store.Lift(r.Context(), hold, c.Subject); err != nil {
+		return err
+	}
+	if err := d.authority(r.Context(), "erasure.hold", caseHold{Case: hold.Case, Hold: hold.ID}, nil); err != nil {
+		return err
+	}
+	return writeJSON(w, hold)
+}
+
+func (d *keepingDesk) extend(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Until string `json:"until"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	e, err := d.store.Extend(r.Context(), h, in.Until, c.Subject)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, e)
+}
+
+func (d *keepingDesk) approveExtension(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	e, err := d.store.ExtensionOf(r.Context(), r.PathValue("extension"))
+	if err != nil {
+		return err
+	}
+	err = d.store.Approve(r.Context(), e, c.Subject, func(until time.Time) error {
+		return d.authority(r.Context(), "erasure.lock", lockQuestion{Case: e.Case, Until: until.Unix()}, nil)
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, e)
+}
+
+func (d *keepingDesk) mark(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in retention.Mark
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	if err := d.store.Mark(r.Context(), h, in, c.Subject); err != nil {
+		return err
+	}
+	return d.view(w, r, c)
+}
+
+func (d *keepingDesk) note(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Class retention.Class     `json:"class"`
+		Words retention.NoteWords `json:"words"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	n, err := d.store.Note(r.Context(), h, in.Class, in.Words, c.Subject)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, n)
+}
+
+func (d *keepingDesk) notes(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	list, err := d.store.Notes(r.Context(), h.ID)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, struct {
+		Notes []retention.Note `json:"notes"`
+	}{append([]retention.Note{}, list...)})
+}
+
+// needless erases a note at once (L3).
+func (d *keepingDesk) needless(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	id, err := interview.ParseNoteID(r.PathValue("note"))
+	if err != nil {
+		return problem.New(problem.CodeMalformed, "%w", err)
+	}
+	n, err := d.store.NoteOf(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if _, err := d.hearings.Own(r.Context(), c, n.Hearing); err != nil {
+		return err
+	}
+	if err := d.store.Needless(r.Context(), n, c.Subject); err != nil {
+		return err
+	}
+	if err := d.eraseNote(r.Context(), n); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (d *keepingDesk) eraseNote(ctx context.Context, n retention.Note) error {
+	var out erasureAnswer
+	if err := d.authority(ctx, "erasure.needless", needlessQuestion{Note: n.ID, Rules: d.store.Rules().Version}, &out); err != nil {
+		return err
+	}
+	_, err := d.store.Bury(ctx, out.Message)
+	return err
+}
+
+// order begins an erasure before its time: the first of two persons.
+func (d *keepingDesk) order(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	h, err := d.own(r, c)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Erasure string `json:"erasure"` // the page's choice: the consent names it
+		Purpose string `json:"purpose"`
+		Consent string `json:"consent"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	if in.Purpose, err = written(in.Purpose); err != nil {
+		return err
+	}
+	if !viewing.CheckErasure(in.Erasure) {
+		return problem.New(problem.CodeMalformed, "an order's id is erase- and 32 hexadecimal digits")
+	}
+	var out erasureAnswer
+	err = d.authority(r.Context(), "erasure.order", orderQuestion{
+		Erasure: in.Erasure, Case: h.Case, Hearing: h.ID, Purpose: in.Purpose,
+		Person: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Consent},
+	}, &out)
+	if err != nil {
+		return err
+	}
+	o, err := d.store.Order(r.Context(), h, in.Erasure, out.Message, in.Purpose, c.Subject)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, o)
+}
+
+func (d *keepingDesk) orders(w http.ResponseWriter, r *http.Request, _ interview.Caller) error {
+	list, err := d.store.Orders(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, struct {
+		Erasures []retention.Ordered `json:"erasures"`
+	}{list})
+}
+
+// confirm erases a case on the word of a second person.
+func (d *keepingDesk) confirm(w http.ResponseWriter, r *http.Request, _ interview.Caller) error {
+	var in struct {
+		Consent string `json:"consent"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	o, err := d.store.OrderOf(r.Context(), r.PathValue("erasure"))
+	if err != nil {
+		return err
+	}
+	var out erasureAnswer
+	err = d.authority(r.Context(), "erasure.confirm", confirmQuestion{
+		Order: o.Message, Hearing: o.Hearing, Purpose: o.Purpose,
+		Person: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Consent},
+	}, &out)
+	if err != nil {
+		return err
+	}
+	return d.buried(r.Context(), w, o.Case, out.Message)
+}
+
+func (d *keepingDesk) buried(ctx context.Context, w http.ResponseWriter, c interview.CaseID, message string) error {
+	d.sealer.forget(c)
+	if _, err := d.store.Bury(ctx, message); err != nil {
+		return err
+	}
+	return writeJSON(w, struct {
+		Proof string `json:"proof"`
+	}{message})
+}
+
+// erasureReport is what one look at all cases found and did.
+type erasureReport struct {
+	Due    []retention.DueCase `json:"due"`
+	Notes  []interview.NoteID  `json:"notes"` // whose time has come
+	Erased int                 `json:"erased"`
+	Failed []string            `json:"failed"` // by id, with what stood in the way
+}
+
+// look finds what is due and, unless it only looks, tells authority of every
+// case's period and has what is due erased. It can be repeated at any time.
+func (d *keepingDesk) look(ctx context.Context, only bool) (erasureReport, error) {
+	out := erasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
+	failed := func(what fmt.Stringer, err error) {
+		out.Failed = append(out.Failed, what.String()+": "+err.Error())
+	}
+	rules := d.store.Rules()
+	err := d.store.EachCase(ctx, func(c interview.CaseID, f retention.Facts, due retention.DueCase) error {
+		if len(due.Kinds) == 0 {
+			if until := d.lockUntil(f); !only && !until.IsZero() {
+				if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Until: until.Unix()}, nil); err != nil {
+					failed(c, err)
+				}
+			}
+			return ctx.Err()
+		}
+		out.Due = append(out.Due, due)
+		if only {
+			return nil
+		}
+		var answer erasureAnswer
+		if err := d.authority(ctx, "erasure.due", dueQuestion{Case: c, Kinds: due.Kinds, Rules: rules.Version}, &answer); err != nil {
+			failed(c, err)
+			return ctx.Err()
+		}
+		d.sealer.forget(c)
+		if _, err := d.store.Bury(ctx, answer.Message); err != nil {
+			return err
+		}
+		out.Erased++
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	notes, err := d.store.NotesDue(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, n := range notes {
+		out.Notes = append(out.Notes, n.ID)
+		if only {
+			continue
+		}
+		if err := d.eraseNote(ctx, n); err != nil {
+			failed(n.ID, err)
+			continue
+		}
+		out.Erased++
+	}
+	return out, nil
+}
+
+// lockUntil is the period of a case that authority holds to by itself: its own
+// once it runs, at least a whole period from now while a matter is open.
+func (d *keepingDesk) lockUntil(f retention.Facts) time.Time {
+	k := d.store.Rules().Keep(retention.ClassRecording, f, time.Now())
+	switch k.State {
+	case retention.StateRunning, retention.StateDue:
+		return k.Until
+	case retention.StatePending, retention.StateHeld:
+		return f.Extended
+	default:
+		return time.Time{}
+	}
+}
+
+// agree gives door and authority the same tombstones: each takes what only the
+// other knows, so that neither's back-up brings anything back (L7).
+func (d *keepingDesk) agree(ctx context.Context) error {
+	own, err := d.store.Tombstones(ctx)
+	if err != nil {
+		return err
+	}
+	for len(own) > 0 {
+		part := own[:min(100, len(own))]
+		if err := d.authority(ctx, "erasure.tell", tombstones{Messages: part}, nil); err != nil {
+			return err
+		}
+		own = own[len(part):]
+	}
+	var theirs tombstones
+	if err := d.authority(ctx, "erasure.list", none{}, &theirs); err != nil {
+		return err
+	}
+	for _, m := range theirs.Messages {
+		fresh, err := d.store.Bury(ctx, m)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			slog.Warn("an erasure that was not in the records was entered again")
+		}
+	}
+	return nil
+}
+
+// renewReport is what a rotation of keys did.
+type renewReport struct {
+	Renewed  []renewal.Report `json:"renewed"`
+	Problems []string         `json:"problems"`
+}
+
+// renew rotates keys and rewraps what they wrapped: of one case, or of all.
+func (d *keepingDesk) renew(ctx context.Context, subject string, retire bool) (renewReport, error) {
+	out := renewReport{Renewed: []renewal.Report{}, Problems: []string{}}
+	var list keyList
+	if err := d.authority(ctx, "keys.list", none{}, &list); err != nil {
+		return out, err
+	}
+	for _, key := range list.Keys {
+		if subject != "" && key.Case != subject {
+			continue
+		}
+		var answer renewAnswer
+		err := d.authority(ctx, "keys.renew", renewQuestion{Key: key, Retire: retire}, &answer)
+		switch {
+		case errors.Is(err, problem.New(problem.CodeUnavailable, "")):
+			return out, err
+		case err != nil:
+			out.Problems = append(out.Problems, key.String()+": "+err.Error())
+			continue
+		case answer.Problem != "":
+			out.Problems = append(out.Problems, answer.Problem)
+		}
+		out.Renewed = append(out.Renewed, answer.Report)
+	}
+	if subject != "" && len(out.Renewed)+len(out.Problems) == 0 {
+		return out, problem.New(problem.CodeNotFound, "no key of %s is registered", strings.TrimSpace(subject))
+	}
+	return out, nil
+}
+
+// The administrator's questions. An administrator sees what is due and can have
+// it erased when its time has come; nobody erases anything earlier from here.
+type (
+	// EraseDue asks for what is due; Run erases it.
+	EraseDue struct {
+		Run bool `json:"run"`
+	}
+	// RenewKeys asks for new versions of keys.
+	RenewKeys struct {
+		Case   string `json:"case"` // empty: all
+		Retire bool   `json:"retire"`
+	}
+	// Tombstones are the proofs of everything that was erased.
+	Tombstones struct {
+		Messages []string `json:"messages"`
+	}
+)
+
+// administer puts these on the administrator's socket.
+func (d *keepingDesk) administer(mux *http.ServeMux) {
+	mux.HandleFunc("POST /retention/due", answer(func(ctx context.Context, in EraseDue) (erasureReport, error) { return d.look(ctx, !in.Run) }))
+	mux.HandleFunc("POST /keys/renew", answer(func(ctx context.Context, in RenewKeys) (renewReport, error) { return d.renew(ctx, in.Case, in.Retire) }))
+	mux.HandleFunc("POST /tombstones", answer(func(ctx context.Context, in Tombstones) (Tombstones, error) {
+		for _, m := range in.Messages {
+			if _, err := d.store.Bury(ctx, m); err != nil {
+				return Tombstones{}, problem.New(problem.CodeMalformed, "%w", err)
+			}
+		}
+		if err := d.agree(ctx); err != nil {
+			return Tombstones{}, err
+		}
+		list, err := d.store.Tombstones(ctx)
+		return Tombstones{list}, err
+	}))
+}
+
