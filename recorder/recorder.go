@@ -26,6 +26,8 @@ type Config struct {
 	// beginning, after each phase, every minute and at its end. It goes to the
 	// audit log, so that a journal cannot be written again later. It must not block.
 	Checkpoint func(Checkpoint)
+	// Archive, if set, gets a copy of every file of a journal that is complete.
+	Archive Archive
 	// Wall is the machine's wall clock; nil: time.Now. It decides nothing: anchors
 	// say how it went against the hearing clock.
 	Wall func() time.Time
@@ -48,6 +50,8 @@ type Recorder struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	lives  sync.WaitGroup
+
+	complete chan struct{} // a file of a journal is complete
 
 	mu       sync.Mutex
 	sessions map[interview.HearingID]*session
@@ -78,7 +82,7 @@ func New(cfg Config) (*Recorder, error) {
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("recorder: %w", err)
 	}
-	r := &Recorder{cfg: cfg, sessions: map[interview.HearingID]*session{}}
+	r := &Recorder{cfg: cfg, sessions: map[interview.HearingID]*session{}, complete: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	states, err := r.states()
 	if err != nil {
@@ -89,6 +93,9 @@ func New(cfg Config) (*Recorder, error) {
 			cfg.Log.Info("going on with an open hearing", "hearing", s.Hearing.Hearing)
 			r.start(s)
 		}
+	}
+	if cfg.Archive != nil {
+		r.lives.Go(r.archive)
 	}
 	return r, nil
 }
@@ -154,6 +161,7 @@ func (r *Recorder) End(ctx context.Context, h interview.HearingID) error {
 	r.mu.Lock()
 	delete(r.sessions, h)
 	r.mu.Unlock()
+	defer r.completed()
 	return s.remember(func(st *state) { st.Ended = true })
 }
 

@@ -35,6 +35,7 @@ type session struct {
 	state state
 	now   *life
 	ended bool
+	over  bool // nothing is written any more
 }
 
 func newSession(r *Recorder, s state) *session {
@@ -80,6 +81,12 @@ func (s *session) remember(change func(*state)) error {
 // after another process's end; the later ones after what ended the one before.
 func (s *session) run() {
 	defer close(s.done)
+	defer func() {
+		s.mu.Lock()
+		s.over = true
+		s.mu.Unlock()
+		s.r.completed()
+	}()
 	cause := journal.CauseRestarted
 	wait := s.r.cfg.Retry
 	for s.ctx.Err() == nil {
@@ -231,6 +238,7 @@ func (l *life) begin(ctx context.Context, room Room, cause journal.Cause) error 
 			V: 1, Case: st.Hearing.Case, Hearing: st.Hearing.Hearing, Group: room.Group(), Member: room.Member(), Recording: l.recording,
 			Statement: room.Statement(), Wrapped: journal.EncodeWrapped(wrapped), Anchor: l.anchored, After: after,
 		},
+		OnRotated: func(string) { s.r.completed() },
 		OnAlarm: func(p journal.Progress) {
 			s.log.Error("nothing became durable for 1.5 s", "recording", l.recording, "durable", p.Durable, "state", p.State)
 		},

@@ -70,8 +70,12 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 	if err != nil {
 		return err
 	}
+	archive, err := openBlobs(ctx, in)
+	if err != nil {
+		return err
+	}
 	rec, err := recorder.New(recorder.Config{
-		Folder: folder,
+		Folder: folder, Archive: archive,
 		Joiner: recorder.Members{
 			Connect: func(context.Context, recorder.Hearing) (member.Conn, error) { return dialer.dial(), nil },
 			Prove:   certificate.prove, Trust: trust, Log: slog.Default(),

@@ -12,16 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/at-wat/ebml-go"
-	"github.com/at-wat/ebml-go/webm"
 	"go.uber.org/goleak"
 
 	"kuule/interview"
 	"kuule/recorder/journal"
 	"kuule/recorder/journaltest"
 	"kuule/recorder/playback"
+	"kuule/recorder/playback/playbacktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,87 +51,11 @@ func run(t *testing.T, name string, args ...string) (string, string) {
 	return out.String(), errs.String()
 }
 
-// packet is one codec frame of a made-up speaker.
-type packet struct {
-	at    interview.Micros
-	key   bool
-	codec []byte
-}
+type packet = playbacktest.Packet
 
-// speak makes seconds of a tone and a picture with ffmpeg and takes the codec
-// frames out, as a browser's encoder gives them.
-func speak(t *testing.T, tone, seconds int) (audio, video []packet) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "in.webm")
-	run(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=15", "-f", "lavfi", "-i", "sine=frequency="+strconv.Itoa(tone)+":sample_rate=48000",
-		"-t", strconv.Itoa(seconds), "-c:v", "libvpx", "-g", "15", "-b:v", "200k", "-deadline", "realtime", "-c:a", "libopus", "-vbr", "off", "-b:a", "32k", "-ac", "1", path)
-	f, err := os.Open(path)
-	must(t, err)
-	defer f.Close()
-	var doc struct {
-		Header  webm.EBMLHeader `ebml:"EBML"`
-		Segment struct {
-			Cluster []webm.Cluster `ebml:"Cluster"`
-		} `ebml:"Segment"`
-	}
-	if err := ebml.Unmarshal(f, &doc, ebml.WithIgnoreUnknown(true)); err != nil && !strings.Contains(err.Error(), "EOF") {
-		t.Fatal(err)
-	}
-	for _, c := range doc.Segment.Cluster {
-		for _, b := range c.SimpleBlock {
-			p := packet{interview.Micros(max(0, int64(c.Timecode)+int64(b.Timecode))) * 1000, b.Keyframe, b.Data[0]}
-			if b.TrackNumber == 1 {
-				video = append(video, p)
-			} else {
-				audio = append(audio, p)
-			}
-		}
-	}
-	if len(audio) < 40*seconds || len(video) < 10*seconds {
-		t.Fatalf("%d audio and %d video frames", len(audio), len(video))
-	}
-	return audio, video
-}
-
-// held is a journal of two people who speak at once.
 func held(t *testing.T, w *journaltest.World, alter func(track string, i int, p packet) (packet, bool)) string {
 	t.Helper()
-	path := t.TempDir() + "/rec"
-	disk, err := journal.Directory(path)
-	must(t, err)
-	cfg := w.Config(disk)
-	cfg.Interval = 20 * time.Millisecond
-	j, err := journal.Create(cfg)
-	must(t, err)
-	for place, role := range []interview.Role{interview.RoleInterviewer, interview.RoleApplicant} {
-		m := w.Member(role)
-		e, err := journal.NewSigned(journal.EntryAdmission, 1, m.Admission)
-		must(t, err)
-		must(t, j.AddEntry(e))
-		audio, video := speak(t, 440*(place+1), 4)
-		for number, track := range []struct {
-			source interview.Source
-			frames []packet
-		}{{interview.SourceAudio, audio}, {interview.SourceVideo, video}} {
-			s := w.Sender(m, 1, place, number, track.source)
-			e, err := journal.NewSenderKeyEntry(1, s.SenderKey())
-			must(t, err)
-			must(t, j.AddEntry(e))
-			for i, p := range track.frames {
-				p.at += 1_000_000
-				keep := true
-				if alter != nil {
-					p, keep = alter(string(role)+" "+string(track.source), i, p)
-				}
-				f := s.Seal(p.at, p.key, p.codec)
-				if keep {
-					must(t, j.Append(f))
-				}
-			}
-		}
-	}
-	must(t, j.Close("ended"))
-	return path
+	return playbacktest.Held(t, w, playbacktest.Scene{Seconds: 4, Alter: alter})
 }
 
 func export(t *testing.T, w *journaltest.World, path string, o playback.Options) (string, playback.Report) {
@@ -241,7 +163,7 @@ func TestGapsBecomeSilenceAndTimesStayMonotonic(t *testing.T) {
 	path := held(t, w, func(track string, i int, p packet) (packet, bool) {
 		switch track {
 		case "applicant audio":
-			p.at += interview.Micros(i%5) * 3_000 // jitter of the page's clock
+			p.At += interview.Micros(i%5) * 3_000 // jitter of the page's clock
 			return p, i < 50 || i >= 100          // one second lost
 		case "applicant video":
 			return p, i >= 7 // begins between key frames
