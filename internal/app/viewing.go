@@ -71,32 +71,33 @@ func newViewingDesk(d *door) *viewingDesk {
 // register puts viewings on the interface. The access table decides who may
 // ask at all; whose hearing or viewing it is is decided in each.
 func (d *viewingDesk) register(mux *http.ServeMux) {
-	for route, serve := range map[string]func(http.ResponseWriter, *http.Request, interview.Caller) error{
-		"POST /api/hearings/{hearing}/viewings": d.ask,
-		"GET /api/hearings/{hearing}/viewings":  d.ofHearing,
-		"GET /api/viewings":                     d.mine,
-		"POST /api/viewings/{viewing}/decision": d.decide,
-		"POST /api/viewings/{viewing}/open":     d.open,
-		"GET /api/viewings/{viewing}/outline":   d.outline,
-		"GET /api/viewings/{viewing}/media":     d.media,
-		"POST /api/viewings/{viewing}/heard":    d.heard,
-		"POST /api/viewings/{viewing}/export":   d.export,
-		"POST /api/viewings/{viewing}/close":    d.closeViewing,
-	} {
-		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-			caller, ok := interview.CallerFrom(r.Context())
-			err := interview.Allowed(route, caller, time.Now())
-			if !ok {
-				err = problem.New(problem.CodeSignIn, "nobody asks")
-			}
-			w.Header().Set("Cache-Control", "no-store")
-			if err == nil {
-				err = serve(w, r, caller)
-			}
-			if err != nil {
-				problem.Write(w, err)
-			}
-		})
+	mux.HandleFunc("POST /api/hearings/{hearing}/viewings", guarded(d.ask))
+	mux.HandleFunc("GET /api/hearings/{hearing}/viewings", guarded(d.ofHearing))
+	mux.HandleFunc("GET /api/viewings", guarded(d.mine))
+	mux.HandleFunc("POST /api/viewings/{viewing}/decision", guarded(d.decide))
+	mux.HandleFunc("POST /api/viewings/{viewing}/open", guarded(d.open))
+	mux.HandleFunc("GET /api/viewings/{viewing}/outline", guarded(d.outline))
+	mux.HandleFunc("GET /api/viewings/{viewing}/media", guarded(d.media))
+	mux.HandleFunc("POST /api/viewings/{viewing}/heard", guarded(d.heard))
+	mux.HandleFunc("POST /api/viewings/{viewing}/export", guarded(d.export))
+	mux.HandleFunc("POST /api/viewings/{viewing}/close", guarded(d.closeViewing))
+}
+
+// guarded asks the access table about the route that was matched.
+func guarded(serve func(http.ResponseWriter, *http.Request, interview.Caller) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		caller, ok := interview.CallerFrom(r.Context())
+		err := interview.Allowed(r.Pattern, caller, time.Now())
+		if !ok {
+			err = problem.New(problem.CodeSignIn, "nobody asks")
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		if err == nil {
+			err = serve(w, r, caller)
+		}
+		if err != nil {
+			problem.Write(w, err)
+		}
 	}
 }
 

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from 'react'
 import type { Utterance } from '../api/model'
+import type { Role } from '../api/words'
 import { clockText, useTexts } from '../i18n'
 import { Button, Check, Choice, Notice } from '../ui/controls'
 import { viewings, type Outline } from './api'
@@ -56,7 +57,7 @@ export function Player({ viewing, first, lines, onClose }: { viewing: string; fi
   const length = (outline.to - outline.from) / 1e6
   const seek = useCallback((to: Seconds) => engine?.seek(to), [engine])
   const people = [...new Set(outline.lanes.map((l) => (l.roles ?? []).join(' ')))].filter((p) => p !== '')
-  const nameOf = useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as 'applicant'}`)).join(', ')), [t])
+  const nameOf = useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as Role}`)).join(', ')), [t])
   // Who interprets alone at a device has a track of the own, which can be taken out or heard by itself.
   const interpreters = outline.lanes.flatMap((l, i) => (l.source === 'audio' && (l.roles ?? []).length === 1 && l.roles?.[0] === 'interpreter' ? [i] : []))
 

@@ -16,6 +16,7 @@ export function Tracks({ outline, at, muted, nameOf, onSeek, onMute }: { outline
             <Check selected={!muted.has(i)} onChange={(on) => onMute(i, !on)}>
               <span className="hidden">{t('shared.player.hear')} </span>
               {nameOf(lane.roles)}
+              {microphone(outline, i)}
             </Check>
             <Wave outline={outline} lane={lane} level={levels(outline, i)} at={at} onSeek={onSeek} />
           </li>
@@ -23,6 +24,13 @@ export function Tracks({ outline, at, muted, nameOf, onSeek, onMute }: { outline
       )}
     </ul>
   )
+}
+
+/** Several microphones of one device are told apart by number. */
+function microphone(outline: Outline, lane: number): string {
+  const of = outline.lanes[lane]
+  const alike = outline.lanes.flatMap((l, i) => (l.source === 'audio' && (l.roles ?? []).join() === (of.roles ?? []).join() ? [i] : []))
+  return alike.length < 2 ? '' : ` (${String(alike.indexOf(lane) + 1)})`
 }
 
 const tall = 44
