@@ -14,8 +14,9 @@ export function inPage({ tone, second, language, origin }) {
   // is the interpreter's. Gains can be turned, as somebody who falls silent.
   const voices = []
   devices.getUserMedia = async (wanted) => {
-    // Three pages share this machine: a smaller picture, in the same layers.
-    const video = wanted.video && { ...(wanted.video === true ? {} : wanted.video), width: 640, height: 360, frameRate: 15 }
+    // Three pages share this machine: few pictures, and only the applicant's large enough for three layers.
+    const size = second === undefined ? { width: 480, height: 270 } : { width: 960, height: 540 }
+    const video = wanted.video && { ...size, frameRate: 10 }
     const media = await real({ ...wanted, ...(wanted.video ? { video } : {}) })
     if (!wanted.audio) return media
     sound ??= new AudioContext()
@@ -47,8 +48,8 @@ export function inPage({ tone, second, language, origin }) {
       g.font = '40px sans-serif'
       for (let i = 0; i < 14; i++) g.fillText(`${i + 1}. Asiakirja, sivu ${n}`, 60, 80 + 46 * i)
       n++
-    }, 200)
-    return canvas.captureStream(5)
+    }, 330)
+    return canvas.captureStream(3)
   }
 
   // What the page plays, after its own mixing.

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { inPage } from './inpage.mjs'
+import { listen } from './listen.mjs'
 import { mediaSteps } from './media.mjs'
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
@@ -454,6 +455,8 @@ try {
     assert.notEqual(second, hash)
     return `its name begins with ${second}`
   })
+
+  await step('recording played', () => listen({ person: interviewer, tones, until }))
 
   await step('no errors on any page', async () => {
     assert.deepEqual(all.map((p) => [p.device, ...p.wrong]).filter((w) => w.length > 1), [])

@@ -83,12 +83,18 @@ export class Connection {
 
   private async open(): Promise<void> {
     const { certificate, tracks, sealing } = this.setup
-    this.peer?.close()
+    const old = this.peer
     const peer = new Peer(certificate, tracks, sealing, await iceServers(), () => void this.look())
     this.peer = peer
     this.last = []
     this.watch.began(performance.now(), true)
-    await this.call(peer)
+    try {
+      await this.call(peer)
+    } finally {
+      // Only now: the media server would tell the door that the leg is gone, and
+      // the door this page, while the next one is on its way.
+      old?.close()
+    }
   }
 
   /** Another path to the same leg; keys, slots and counters go on. */

@@ -1,7 +1,7 @@
 import { newID } from '../api/ids'
 import type * as words from '../api/words'
 import type { Offer, OfferTrack, SendHint, Slot } from '../api/wire'
-import { advised, encodingsOf, publishingOf, mayShare, screen, voice, type Layer } from './publishing'
+import { advised, encodingsOf, layersFor, publishingOf, mayShare, screen, voice, type Layer } from './publishing'
 import { constantRate, layersTurned, plainVoice, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
 import type { Sealing } from './sealing'
 import type { Report } from './stats'
@@ -56,7 +56,7 @@ export function ownTracks(media: MediaStream | null, seats: readonly { seat: wor
   const interpreter = seats.find((s) => s.role === 'interpreter')
   const own: Omit<OwnTrack, 'track'>[] = []
   if (microphone !== undefined) own.push({ source: 'audio', number: 0, media: microphone, layers: [] })
-  if (camera !== undefined) own.push({ source: 'video', number: 1, media: camera, layers: publishingOf(roles).layers })
+  if (camera !== undefined) own.push({ source: 'video', number: 1, media: camera, layers: layersFor(publishingOf(roles).layers, camera.getSettings()) })
   if (mayShare(roles)) own.push({ source: 'screen', number: 2, media: null, layers: [] })
   if (second !== undefined && interpreter !== undefined) own.push({ source: 'audio', number: 3, media: second, seat: interpreter.seat, layers: [] })
   return own.map((t) => ({ ...t, track: newID('trk') }))

@@ -30,8 +30,8 @@ const table = {
     layers: [layer('f', 1, 1_400_000, 24), layer('h', 2, 450_000, 24), layer('q', 4, 120_000, 12)],
   },
   staff: {
-    camera: { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 15, max: 30 } },
-    layers: [layer('f', 1, 600_000, 15), layer('h', 2, 200_000, 15), layer('q', 4, 80_000, 10)],
+    camera: { width: { ideal: 960 }, height: { ideal: 540 }, frameRate: { ideal: 15, max: 30 } },
+    layers: [layer('f', 1, 700_000, 15), layer('h', 2, 250_000, 15), layer('q', 4, 80_000, 10)],
   },
 } satisfies Record<string, Publishing>
 
@@ -52,9 +52,16 @@ export function mayShare(roles: readonly words.Role[]): boolean {
 export const voice = 32_000
 
 /**
- * The smallest first: in the other order Chromium 156 gives bit rates to the
- * wrong layers and leaves the smallest out.
+ * The layers that a camera's picture is large enough for. Chromium 156 sends
+ * three from 960x540 on, two from 480x270 on, else one; of more it would send
+ * the first ones and leave the largest out.
  */
+export function layersFor(layers: readonly Layer[], { width = 0, height = 0 }: { width?: number; height?: number }): readonly Layer[] {
+  const pixels = width * height
+  return layers.slice(0, pixels >= 960 * 540 ? 3 : pixels >= 480 * 270 ? 2 : 1)
+}
+
+/** The smallest first: in the other order Chromium 156 gives bit rates to the wrong layers. */
 export function encodingsOf(layers: readonly Layer[]): RTCRtpEncodingParameters[] {
   return layers.toReversed().map(({ rid, scale, bitrate, framerate }) => ({ rid, scaleResolutionDownBy: scale, maxBitrate: bitrate, maxFramerate: framerate, active: true }))
 }
