@@ -22,6 +22,7 @@ type commands struct {
 	Verify    verifyCommand    `cmd:"" help:"Check an evidence bundle with nothing but a trust file."`
 	Trustlist trustlistCommand `cmd:"" help:"Lists of those who issue travel documents."`
 	Audit     auditCommand     `cmd:"" help:"The audit log."`
+	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
 	Key       keyCommand       `cmd:"" help:"Signing keys of the security office and of releases."`
 	Bundle    bundleCommand    `cmd:"" help:"Sign the web pages for release."`
 	Process   processCommand   `cmd:"" hidden:"" help:"One process of an installation; started by serve."`

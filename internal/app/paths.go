@@ -100,6 +100,9 @@ func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (func(
 		answer, err := server.Probe(ctx, q.Offer)
 		return probeAnswer{answer}, err
 	})
+	err = errors.Join(err, bus.Handle(conn, "leg.meter", func(context.Context, bus.Name, none) (meterAnswer, error) {
+		return meterAnswer{server.Meter()}, nil
+	}))
 	if err != nil {
 		stop()
 		return nil, err
@@ -133,6 +136,11 @@ type (
 // probeQuestion is the offer of one data channel, to measure a path by.
 type probeQuestion struct {
 	Offer string `json:"offer" maxLength:"16384"`
+}
+
+// meterAnswer says where in the relay datagrams answer, for a measurement.
+type meterAnswer struct {
+	Address netip.AddrPort `json:"address"`
 }
 
 type probeAnswer struct {

@@ -35,9 +35,19 @@ type behind struct {
 	turn   int
 	https  int
 	root   string // PEM file: what the browser has to trust
+	secret relay.Secret
+	meter  netip.AddrPort
 }
 
 const behindHost = "kuule.test"
+
+// onlySoak leaves a long test to `make soak`.
+func onlySoak(t *testing.T, long bool) {
+	t.Helper()
+	if long && os.Getenv("KUULE_SOAK") == "" {
+		t.Skip("with KUULE_SOAK=1")
+	}
+}
 
 // run runs a command that has to work.
 func run(t *testing.T, args ...string) string {
@@ -80,6 +90,8 @@ func (b *behind) network(t *testing.T) {
 		t.Skipf("no firewall here: %v %s", err, out)
 	}
 }
+
+func (b *behind) allowHTTPS() string { return fmt.Sprintf("tcp dport %d accept", b.https) }
 
 // firewall lets only these out of the namespace, in nft's words.
 func (b *behind) firewall(t *testing.T, allow ...string) {
@@ -132,14 +144,23 @@ func (b *behind) serve(t *testing.T, static string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = turn.Close() })
-	b.turn = int(turn.Addresses()[0].Port())
+	b.turn, b.secret, b.meter = int(turn.Addresses()[0].Port()), secret, turn.Meter()
 	outer, err := net.Listen("tcp", net.JoinHostPort(b.near.String(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.https = outer.Addr().(*net.TCPAddr).Port
 	names := split(context.Background(), outer, "turn."+behindHost, inner.Addr().String())
-	t.Cleanup(func() { _ = names.Close() })
+	if err := makeServerCertificate(dir, "door", root, key, "enrol."+behindHost); err != nil {
+		t.Fatal(err)
+	}
+	own, err := tls.LoadX509KeyPair(filepath.Join(dir, "door.pem"), filepath.Join(dir, "door.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: readHeaderTimeout, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own}}}
+	go func() { _ = door.ServeTLS(names, "", "") }()
+	t.Cleanup(func() { _ = door.Close() })
 
 	in := &installation{}
 	in.Host, in.Listen = behindHost, b.near.String()
@@ -286,13 +307,11 @@ func TestBrowserFindsEveryPath(t *testing.T) {
 		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp tcp tls", "good"},
 		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "udp", "good"},
 		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "tcp tls", "detour"},
-		{"HTTPS alone", []string{fmt.Sprintf("tcp dport %d accept", b.https)}, "udp tls", "tls", "detour"},
+		{"HTTPS alone", []string{b.allowHTTPS()}, "udp tls", "tls", "detour"},
 		{"nothing", []string{"drop"}, " ", "", "cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name != "HTTPS alone" && os.Getenv("KUULE_SOAK") == "" {
-				t.Skip("with KUULE_SOAK=1")
-			}
+			onlySoak(t, c.name != "HTTPS alone")
 			b.firewall(t, c.allow...)
 			got := b.browse(t, home, true)
 			if leg := got.Leg.Protocol + " " + got.Leg.Relay; leg != c.leg {

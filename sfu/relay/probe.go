@@ -181,8 +181,8 @@ func (p *probe) close() {
 
 // serveProbe answers one channel. Messages come one at a time.
 func serveProbe(d *webrtc.DataChannel, ended <-chan struct{}, end func()) {
-	var packets, size, total uint32
-	var first, last time.Time
+	var came tally
+	var total uint32
 	var flooding atomic.Bool
 	d.OnClose(end)
 	d.OnMessage(func(m webrtc.DataChannelMessage) {
@@ -195,28 +195,43 @@ func serveProbe(d *webrtc.DataChannel, ended <-chan struct{}, end func()) {
 		case probeEcho:
 			send(d, m.Data)
 		case probeFill:
-			now := time.Now()
-			if packets == 0 {
-				first = now
-			}
-			packets, size, last = packets+1, size+uint32(len(m.Data)), now
+			came.add(len(m.Data))
 		case probeCount:
-			out := binary.BigEndian.AppendUint32([]byte{probeCount}, packets)
-			out = binary.BigEndian.AppendUint32(out, size)
-			send(d, binary.BigEndian.AppendUint32(out, uint32(last.Sub(first).Microseconds())))
-			packets, size, first, last = 0, 0, time.Time{}, time.Time{}
+			send(d, came.take())
 		case probeFlood:
 			bits, length, ok := readFlood(m.Data)
 			if ok && flooding.CompareAndSwap(false, true) {
 				go func() {
 					defer flooding.Store(false)
-					flood(d, bits, length, ended)
+					flood(func(p []byte) { send(d, p) }, bits, length, ended)
 				}()
 			}
 		default:
 			end()
 		}
 	})
+}
+
+// tally counts what came between two questions.
+type tally struct {
+	packets, size uint32
+	first, last   time.Time
+}
+
+func (t *tally) add(size int) {
+	now := time.Now()
+	if t.packets == 0 {
+		t.first = now
+	}
+	t.packets, t.size, t.last = t.packets+1, t.size+uint32(size), now
+}
+
+func (t *tally) take() []byte {
+	out := binary.BigEndian.AppendUint32([]byte{probeCount}, t.packets)
+	out = binary.BigEndian.AppendUint32(out, t.size)
+	out = binary.BigEndian.AppendUint32(out, uint32(t.last.Sub(t.first).Microseconds()))
+	*t = tally{}
+	return out
 }
 
 // readFlood reads how much the page wants to be sent, within bounds.
@@ -231,7 +246,7 @@ func readFlood(p []byte) (bits int, length time.Duration, ok bool) {
 
 // flood sends packets at a rate. What the way cannot carry is lost before the
 // channel, not queued in it.
-func flood(d *webrtc.DataChannel, bits int, length time.Duration, ended <-chan struct{}) {
+func flood(send func([]byte), bits int, length time.Duration, ended <-chan struct{}) {
 	tick := time.NewTicker(floodStep)
 	defer tick.Stop()
 	packet := make([]byte, probePacket)
@@ -240,10 +255,10 @@ func flood(d *webrtc.DataChannel, bits int, length time.Duration, ended <-chan s
 	for begin := time.Now(); ; {
 		passed := time.Since(begin)
 		for due := uint32(min(passed, length).Seconds() * float64(bits) / 8 / probePacket); sent < due; sent++ {
-			send(d, packet)
+			send(packet)
 		}
 		if passed >= length {
-			send(d, binary.BigEndian.AppendUint32([]byte{probeDone}, sent))
+			send(binary.BigEndian.AppendUint32([]byte{probeDone}, sent))
 			return
 		}
 		select {

@@ -72,6 +72,7 @@ type Server struct {
 	udp     []net.PacketConn
 	streams []*listener
 	probe   *probe
+	meter   *meter
 
 	mu     sync.Mutex
 	open   map[string]*client // with an allocation, by key
@@ -119,6 +120,10 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.peers.allow(s.probe.address())
+	if s.meter, err = newMeter(); err != nil {
+		return nil, err
+	}
+	s.peers.allow(s.meter.address())
 	config := turn.ServerConfig{
 		Realm: Realm, AuthHandler: s.authenticate, QuotaHandler: s.quota, EventHandler: s.events(),
 		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
@@ -177,6 +182,10 @@ func (s *Server) Addresses() []netip.AddrPort {
 	return out
 }
 
+// Meter is where a relayed client finds datagrams that answer, to measure its
+// way by without a browser (the packets of the probe, bare).
+func (s *Server) Meter() netip.AddrPort { return s.meter.address() }
+
 // Counts says what the relay has done.
 func (s *Server) Counts() Counts {
 	s.mu.Lock()
@@ -213,6 +222,9 @@ func (s *Server) Close() error {
 	}
 	if s.probe != nil {
 		s.probe.close()
+	}
+	if s.meter != nil {
+		s.meter.close()
 	}
 	return err
 }

@@ -1,0 +1,78 @@
+package doctor
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPassSurvivesItsCopying(t *testing.T) {
+	t.Parallel()
+	p := Pass{Username: "1:console", Password: "secret", Realm: "kuule", Meter: netip.MustParseAddrPort("127.0.0.1:5")}
+	text, err := p.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParsePass(text)
+	if err != nil || !reflect.DeepEqual(*got, p) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for name, wrong := range map[string]string{"nothing": "", "cut": text[:len(text)-4], "no text": "%", "long": strings.Repeat("A", maxPass+1), "empty": "e30"} {
+		if _, err := ParsePass(wrong); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func FuzzPass(f *testing.F) {
+	f.Add("e30")
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, err := ParsePass(text); err == nil && (p.Username == "" || !p.Meter.IsValid()) {
+			t.Fatalf("%+v", p)
+		}
+	})
+}
+
+// What is said follows from the ways that work, and is never good news where
+// nobody could be heard.
+func TestAdviceNamesWhatIsCut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		works string
+		ok    bool
+		says  string
+	}{
+		"all":           {"https udp tcp tls media", true, "best"},
+		"no UDP":        {"https tcp tls media", true, "UDP is cut"},
+		"media TCP":     {"https media", true, "UDP is cut"},
+		"TLS alone":     {"https tls", true, "UDP and TCP are cut"},
+		"door alone":    {"https", false, "neither heard nor seen"},
+		"door is cut":   {"udp tcp tls media", false, "door is not reached"},
+		"nothing works": {"", false, "door is not reached"},
+	} {
+		var r Report
+		for _, leg := range []string{LegHTTPS, LegUDP, LegTCP, LegTLS, LegMedia} {
+			r.Legs = append(r.Legs, Leg{Leg: leg, Works: strings.Contains(" "+c.works+" ", " "+leg+" ")})
+		}
+		says, next := r.advice()
+		if r.OK() != c.ok || !strings.Contains(says, c.says) || next == "" {
+			t.Errorf("%s: ok %v, %q, next %q", name, r.OK(), says, next)
+		}
+	}
+}
+
+func TestEchoFigures(t *testing.T) {
+	t.Parallel()
+	var l Leg
+	l.setEcho([]time.Duration{10e6, 20e6, -1, 12e6})
+	if !l.Works || l.RTT != 12 || l.Jitter != 9 || l.Loss != 0.25 {
+		t.Errorf("%+v", l)
+	}
+	l = Leg{}
+	l.setEcho([]time.Duration{-1, -1})
+	if l.Works || l.Loss != 1 {
+		t.Errorf("%+v", l)
+	}
+}
