@@ -158,21 +158,6 @@ func (l *Losses) GaveUp() bool {
 	return was
 }
 
-// Forget gives up, without a word, what is missing before a number: a key frame
-// that begins there needs nothing of it.
-func (l *Losses) Forget(before uint16) {
-	kept := 0
-	for _, m := range l.missing[:l.count] {
-		if int16(m.sequence-before) < 0 {
-			l.Lost++
-			continue
-		}
-		l.missing[kept] = m
-		kept++
-	}
-	l.count = kept
-}
-
 // Awaited says that a packet is missing and may still come.
 func (l *Losses) Awaited(sequence uint16) bool {
 	for i := range l.count {

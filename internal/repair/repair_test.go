@@ -79,11 +79,6 @@ func TestARepairIsCounted(t *testing.T) {
 	if l.Arrive(12, ms) != Recovered || l.Arrive(12, ms) != Duplicate || l.Repaired != 1 || l.Missing() != 1 {
 		t.Errorf("%+v", l.Repaired)
 	}
-	// A key frame that begins at 13 needs nothing of what was before.
-	l.Forget(13)
-	if l.Missing() != 0 || l.GaveUp() {
-		t.Error("what a key frame made needless is still missed")
-	}
 }
 
 // N5: sound is asked for only where the answer can come while it is of use.

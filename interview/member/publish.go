@@ -216,6 +216,13 @@ func (e *encoding) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, 
 	return chosen, nil
 }
 
+// synchronization is the stream's RTP source.
+func (e *encoding) synchronization() uint32 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ssrc
+}
+
 // Unbind implements webrtc.TrackLocal.
 func (e *encoding) Unbind(webrtc.TrackLocalContext) error {
 	e.mu.Lock()
@@ -262,7 +269,7 @@ func (p *Peer) readFeedback(t *outgoing, e *encoding) {
 				}
 			case *rtcp.ReceiverReport:
 				for _, b := range r.Reports {
-					if t.Source == interview.SourceAudio {
+					if t.Source == interview.SourceAudio && b.SSRC == e.synchronization() {
 						p.sentLoss.Store(uint32(b.FractionLost))
 					}
 				}
