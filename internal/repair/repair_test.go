@@ -141,52 +141,6 @@ func TestQuestionsAreCutToTheirRoom(t *testing.T) {
 	}
 }
 
-// What a cache gives is what was put there, and it never takes more than its budget.
-func TestACacheGivesBackWhatItKeeps(t *testing.T) {
-	t.Parallel()
-	for _, period := range []int64{ms / 2, 4 * ms, 20 * ms} {
-		r := rand.New(rand.NewPCG(3, 4))
-		c := NewCache(512, 256<<10)
-		payload := func(n int) []byte { return bytes.Repeat([]byte{byte(n), byte(n >> 8)}, 20+n*7%500) }
-		found := 0
-		for n := range 20000 {
-			c.Put(uint16(n), Packet{Timestamp: uint32(n), Marker: n%3 == 0, Descriptor: payload(n)[:n%40], Payload: payload(n)}, int64(n)*period)
-			old := n - r.IntN(600)
-			p, ok := c.Get(uint16(old))
-			if old < 0 || !ok {
-				continue
-			}
-			found++
-			if p.Timestamp != uint32(old) || p.Marker != (old%3 == 0) || !bytes.Equal(p.Payload, payload(old)) || !bytes.Equal(p.Descriptor, payload(old)[:old%40]) {
-				t.Fatalf("packet %d came back as another", old)
-			}
-			if c.Bytes() > 256<<10 {
-				t.Fatalf("%d bytes", c.Bytes())
-			}
-		}
-		if found < 1000 {
-			t.Errorf("a packet every %d µs: only %d were found", period/1000, found)
-		}
-		// A second's packets are there, if the budget holds them.
-		if last := 19999 - int(min(500, keepFor/period-1)); period > ms {
-			if _, ok := c.Get(uint16(last)); !ok && c.Bytes() < 128<<10 {
-				t.Errorf("a packet every %d µs: what came a second ago is gone, with %d bytes", period/1000, c.Bytes())
-			}
-		}
-	}
-}
-
-func TestACacheOfLittleStaysSmall(t *testing.T) {
-	t.Parallel()
-	c := NewCache(128, 256<<10)
-	for n := range 5000 { // Opus in RED at 32 kbit/s
-		c.Put(uint16(n), Packet{Payload: make([]byte, 180)}, int64(n)*20*ms)
-	}
-	if c.Bytes() != smallest {
-		t.Errorf("%d bytes for sound", c.Bytes())
-	}
-}
-
 func TestManyWishesMakeOneRequest(t *testing.T) {
 	t.Parallel()
 	var k Keys
@@ -268,23 +222,17 @@ func TestRedundancyComesAndGoes(t *testing.T) {
 }
 
 func TestThePacketsWayAllocatesNothing(t *testing.T) {
-	l, c := losses(), NewCache(512, 64<<10)
+	l := losses()
 	due := make([]uint16, 0, 32)
 	out := make([]byte, 0, 256)
-	p := Packet{Payload: make([]byte, 1000), Descriptor: make([]byte, 3)}
 	n := uint16(0)
 	step := func() {
 		n++
 		at := int64(n) * 10 * ms
 		if n%10 != 0 {
 			l.Arrive(n, at)
-			c.Put(n, p, at)
 		}
 		out = AppendNACK(out[:0], 1, 2, l.Due(at, 20*ms, due[:0]))
-		c.Get(n - 5)
-	}
-	for range 500 {
-		step() // until the cache has grown
 	}
 	if a := testing.AllocsPerRun(1000, step); a != 0 {
 		t.Errorf("%v allocations", a)
@@ -307,14 +255,12 @@ func FuzzLosses(f *testing.F) {
 	})
 }
 
-func BenchmarkArriveAndPut(b *testing.B) {
-	l, c := losses(), NewCache(512, 256<<10)
-	p := Packet{Payload: make([]byte, 1000), Descriptor: make([]byte, 3)}
+func BenchmarkArrive(b *testing.B) {
+	l := losses()
 	n := uint16(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		n++
 		l.Arrive(n, int64(n))
-		c.Put(n, p, int64(n)*ms)
 	}
 }
