@@ -74,6 +74,8 @@ func (l *leg) quality(at int64) (media.Quality, sums) {
 	q.Wanted = int64(way.wanted)
 	if way.sender != nil && way.sender.Known() {
 		q.Estimate = int64(way.sender.Estimate())
+	}
+	if way.sender != nil && way.sender.RTT() > 0 {
 		now.cameDown, now.lostDown = way.sender.Counted()
 		q.Down.Loss = share(now.lostDown-l.told.lostDown, now.cameDown-l.told.cameDown+now.lostDown-l.told.lostDown)
 		if q.RTT == 0 {

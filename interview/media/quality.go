@@ -35,7 +35,7 @@ type Quality struct {
 	Path       string            `json:"path,omitempty"` // udp, tcp or turn
 	Up         Direction         `json:"up"`
 	Down       Direction         `json:"down"`
-	Estimate   int64             `json:"estimate"` // bit/s that the way down is held to carry
+	Estimate   int64             `json:"estimate"` // bit/s that the way down is held to carry; 0 while it has shown no limit
 	Wanted     int64             `json:"wanted"`   // bit/s that everything wanted would need; more than Estimate: something is shed
 	Tracks     []TrackQuality    `json:"tracks"`   // that the member sends
 	Slots      []SlotQuality     `json:"slots"`    // that it is sent, only those with a route

@@ -58,7 +58,8 @@ type Events struct {
 	Heartbeat func(sealing.Heartbeat)
 	Origin    func(lists []string) // recorder: origin lists, not yet verified
 	Raised    func(wire.Raised)
-	Ended     func(error) // the connection is over; a *problem.Error when refused
+	Hint      func(wire.SendHint) // how a track is to be sent from now on
+	Ended     func(error)         // the connection is over; a *problem.Error when refused
 }
 
 // Member is one member in a room. Its methods are safe for concurrent use.
@@ -342,6 +343,8 @@ func (m *Member) take(in wire.Message) {
 		err = read(in, func(b wire.Knock) error { tell(m.cfg.On.Knock, b); return nil })
 	case wire.TypeRaised:
 		err = read(in, func(b wire.Raised) error { tell(m.cfg.On.Raised, b); return nil })
+	case wire.TypeSendHint:
+		err = read(in, func(b wire.SendHint) error { tell(m.cfg.On.Hint, b); return nil })
 	case wire.TypeProblem:
 		err = asProblem(in)
 		if m.isChair && errors.Is(err, problem.New(problem.CodeRosterInvalid, "")) {
@@ -674,6 +677,12 @@ func (m *Member) Admit(ctx context.Context, k wire.Knock) error {
 		b.Seats = append(b.Seats, s.Seat)
 	}
 	return m.Request(ctx, wire.TypeAdmit, b, nil)
+}
+
+// Wish says what this member makes of what it receives, instead of what it said
+// before.
+func (m *Member) Wish(ctx context.Context, slots ...wire.SlotWish) error {
+	return m.Request(ctx, wire.TypeWish, wire.Wish{Slots: slots}, nil)
 }
 
 // AskPhase asks for a transition.

@@ -166,6 +166,10 @@ func clientAPI() (*webrtc.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media connection: %w", err)
 	}
+	// The node learns from it what this peer's link carries.
+	if err := webrtc.ConfigureTWCCSender(m, registry); err != nil {
+		return nil, fmt.Errorf("media connection: %w", err)
+	}
 	registry.Add(responder)
 	registry.Add(sender)
 	registry.Add(receiver)

@@ -64,6 +64,7 @@ func (o *other) Tick(int64) {
 	}
 }
 func (o *other) Padding(int, int64) int { return 0 }
+func (o *other) Known() bool            { return true }
 func (o *other) Estimate() int          { return o.bwe.GetTargetBitrate() }
 
 // The figures of docs/decisions about the estimator: the same squeezes in the

@@ -36,6 +36,7 @@ func (c *capacity) within(rate float64) (above, below bool) {
 type control struct {
 	rate     float64 // bit/s
 	capacity capacity
+	limited  bool // the link has shown that there is a limit
 	hold     bool
 	changed  float64 // ms
 	cutAt    float64
@@ -76,13 +77,14 @@ func (c *control) grow(acked, packet, rtt, elapsed float64) {
 	if acked > 0 {
 		next = min(next, growCap*acked+growSlack)
 	}
-	c.rate = max(c.rate, next)
+	c.rate = max(c.rate, next, acked) // what arrives in time is proved
 }
 
 func (c *control) cut(acked, rtt, now float64) {
 	if acked <= 0 || c.cutAt > 0 && now-c.cutAt < min(max(rtt, 10), 200) {
 		return
 	}
+	c.limited = true
 	next := decreaseTo * acked
 	if next > c.rate && c.capacity.mean > 0 {
 		next = decreaseTo * c.capacity.mean * 1000
@@ -106,6 +108,7 @@ func (c *control) lost(share, rtt, now float64) {
 		if now-c.cutLoss < 300+rtt {
 			return
 		}
+		c.limited = true
 		c.loss = c.bound() * (1 - share/2)
 		c.cutLoss = now
 	case share < lossLow && c.loss > 0:

@@ -46,7 +46,7 @@ type probe struct {
 // few milliseconds while Probing, else about every 20.
 func (s *Sender) Padding(wanted int, at int64) int {
 	p := &s.probe
-	if !s.referred {
+	if !s.control.limited {
 		return 0
 	}
 	if !p.running {

@@ -58,7 +58,7 @@ const (
 	stateReceived
 )
 
-// NewSender makes a Sender that believes in Start until it knows better.
+// NewSender makes a Sender of a link that has not shown a limit.
 func NewSender() *Sender {
 	return &Sender{trend: newTrend(), control: control{rate: Start}, packet: 1000}
 }
@@ -82,9 +82,9 @@ func (s *Sender) Sent(size int, at int64) uint16 {
 	return sequence
 }
 
-// Known reports whether any feedback has come: without it there is no estimate,
-// and nothing may be held back for its sake.
-func (s *Sender) Known() bool { return s.referred }
+// Known reports whether the link has shown a limit. Until it does there is no
+// estimate to keep to: what is sent is the best probe, and nothing is held back.
+func (s *Sender) Known() bool { return s.control.limited }
 
 // Estimate is the bit rate that the link is held to carry.
 func (s *Sender) Estimate() int {
@@ -204,7 +204,7 @@ func (s *Sender) Tick(at int64) {
 	}
 	s.backedOff = at
 	s.control.rate = max(s.control.bound()/2, Least)
-	s.control.loss = 0
+	s.control.loss, s.control.limited = 0, true
 }
 
 // meter counts what arrived during the last half second, in bins.

@@ -40,6 +40,7 @@ type estimator interface {
 	Tick(at int64)
 	Padding(wanted int, at int64) int
 	Estimate() int
+	Known() bool
 }
 
 type event struct {
@@ -157,6 +158,9 @@ func (w *world) run(d time.Duration) {
 // choose is the simplest allocation: the best layer that fits, up with a margin.
 func (w *world) choose() {
 	fits := func(layer int, margin float64) bool {
+		if !w.sender.Known() {
+			return true
+		}
 		return float64(w.voiceRate())+float64(w.layers[layer])*margin <= 0.95*float64(w.sender.Estimate())
 	}
 	for w.layer >= 0 && !fits(w.layer, 1) {
