@@ -18,11 +18,12 @@ const (
 const (
 	RoleSecurityOffice Role = "security-office" // manages agreements and devices; opens no recording
 	RoleAdministrator  Role = "administrator"   // runs the installation; does neither
+	RoleOfficer        Role = "officer"         // identifies people whom no machine can, and answers kiosks' calls
 )
 
 // Valid reports whether r is one of the roles above.
 func (r Role) Valid() bool {
-	return r.InRoom() || r == RoleSecurityOffice || r == RoleAdministrator
+	return r.InRoom() || r == RoleSecurityOffice || r == RoleAdministrator || r == RoleOfficer
 }
 
 // InRoom reports whether r can hold a seat.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"kuule/interview"
+	"kuule/interview/ticket"
 )
 
 // Redeemer is the part of a [Store] that the interface needs.
@@ -52,3 +53,81 @@ func Register(api huma.API, tickets Redeemer) {
 		}}, nil
 	})
 }
+
+// RegisterDesk puts the desk on the interface, but for the officers' words: those
+// carry proof that authority has to see (package app).
+func RegisterDesk(api huma.API, d *Desk, officer func(interview.Caller) (Officer, error)) {
+	interview.Handle(api, huma.Operation{
+		OperationID: "raise-call", Method: http.MethodPost, Path: "/api/desk/calls", Summary: "Call for help from a kiosk",
+	}, func(ctx context.Context, c interview.Caller, in *raiseInput) (*callOutput, error) {
+		call, err := d.Raise(ctx, c.Device, in.Body.Language, in.Body.Step)
+		return &callOutput{call}, err
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "get-call", Method: http.MethodGet, Path: "/api/desk/calls/{call}", Summary: "How the kiosk's own call fares",
+	}, func(ctx context.Context, c interview.Caller, in *callInput) (*callOutput, error) {
+		call, err := d.Called(ctx, c.Device, in.Call)
+		return &callOutput{call}, err
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "answer-call", Method: http.MethodPost, Path: "/api/desk/calls/{call}/answer", Summary: "Take a call", DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, c interview.Caller, in *callInput) (*struct{}, error) {
+		by, err := officer(c)
+		if err != nil {
+			return nil, err
+		}
+		return nil, d.Answer(ctx, by, in.Call)
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "get-desk", Method: http.MethodGet, Path: "/api/desk", Summary: "What waits for an officer",
+	}, func(ctx context.Context, c interview.Caller, _ *struct{}) (*deskOutput, error) {
+		by, err := officer(c)
+		if err != nil {
+			return nil, err
+		}
+		out := &deskOutput{}
+		if out.Body.Calls, out.Body.Answers, err = d.Calls(ctx); err != nil {
+			return nil, err
+		}
+		out.Body.Identifications, err = d.Identifications(ctx, by)
+		return out, err
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "begin-identification", Method: http.MethodPost, Path: "/api/desk/identifications", Summary: "Begin to identify a person by name and method",
+	}, func(ctx context.Context, c interview.Caller, in *beginInput) (*identificationOutput, error) {
+		by, err := officer(c)
+		if err != nil {
+			return nil, err
+		}
+		i, err := d.Begin(ctx, by, in.Body.Reference, in.Body.Method, in.Body.Note)
+		return &identificationOutput{i}, err
+	})
+}
+
+type (
+	raiseInput struct {
+		Body struct {
+			Language string `json:"language" maxLength:"32"`
+			Step     string `json:"step" maxLength:"32"`
+		}
+	}
+	callInput struct {
+		Call interview.CallID `path:"call"`
+	}
+	callOutput struct{ Body Call }
+	beginInput struct {
+		Body struct {
+			Reference string        `json:"reference" maxLength:"64"`
+			Method    ticket.Method `json:"method" enum:"document,register,known"`
+			Note      string        `json:"note" maxLength:"1000"`
+		}
+	}
+	identificationOutput struct{ Body Identification }
+	deskOutput           struct {
+		Body struct {
+			Calls           []Call           `json:"calls"`
+			Answers         Answers          `json:"answers"`
+			Identifications []Identification `json:"identifications"`
+		}
+	}
+)

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ticket"
 	"kuule/kiosk-bridge/emrtd"
 )
 
@@ -21,6 +23,7 @@ type Booking struct {
 	Case        interview.CaseID
 	Hearing     interview.HearingID
 	Participant interview.ParticipantID
+	Name        string // as booked, for officers; never on a kiosk
 	Seat        interview.SeatID
 	Role        interview.Role
 	Purpose     interview.Purpose
@@ -29,6 +32,17 @@ type Booking struct {
 	Opens       time.Time          // a ticket opens no earlier
 	Closes      time.Time          // a seat is held no longer
 	Person      Person             // what the register knows
+}
+
+// open says whether somebody may be identified for the booking now.
+func (b Booking) open(now time.Time) error {
+	switch {
+	case !b.Closes.After(now):
+		return problem.New(problem.CodeTooLate, "hearing %s closed at %s", b.Hearing, b.Closes.UTC().Format(time.RFC3339))
+	case b.Opens.Sub(now) > ticket.MaxVisitAge:
+		return problem.New(problem.CodeTooEarly, "hearing %s opens at %s, people are identified for it from %s before", b.Hearing, b.Opens.UTC().Format(time.RFC3339), ticket.MaxVisitAge)
+	}
+	return nil
 }
 
 // Person is who was booked, as the zone of a document would spell it. Empty

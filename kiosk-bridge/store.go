@@ -118,22 +118,24 @@ var _ Store = (*SQL)(nil)
 
 // Save implements [Store].
 func (s *SQL) Save(ctx context.Context, v Record, t *TicketRecord) error {
-	err := s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.NewInsert().Model(&v).Exec(ctx); err != nil {
-			return err
+	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return saveVisit(ctx, tx, s.outbox, v, t) })
+}
+
+func saveVisit(ctx context.Context, tx bun.Tx, outbox interview.Outbox, v Record, t *TicketRecord) error {
+	if _, err := tx.NewInsert().Model(&v).Exec(ctx); err != nil {
+		return fmt.Errorf("save visit %s: %w", v.ID, err)
+	}
+	made := ""
+	if t != nil {
+		if _, err := tx.NewInsert().Model(t).Exec(ctx); err != nil {
+			return fmt.Errorf("save the ticket of visit %s: %w", v.ID, err)
 		}
-		made := ""
-		if t != nil {
-			if _, err := tx.NewInsert().Model(t).Exec(ctx); err != nil {
-				return err
-			}
-			made = t.ID.String()
-		}
-		return s.outbox.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: EventVisitEnded, Fields: map[string]any{
-			"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "result": v.Result, "assurance": v.Assurance,
-			"evidence": ticket.Hash([]byte(v.Evidence)), "ticket": made,
-		}})
-	})
+		made = t.ID.String()
+	}
+	err := outbox.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: EventVisitEnded, Fields: map[string]any{
+		"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "result": v.Result, "assurance": v.Assurance,
+		"evidence": ticket.Hash([]byte(v.Evidence)), "ticket": made,
+	}})
 	if err != nil {
 		return fmt.Errorf("save visit %s: %w", v.ID, err)
 	}

@@ -114,10 +114,8 @@ func (v *visit) document(ctx context.Context) (Booking, emrtd.MRZ, error) {
 	if err != nil {
 		return Booking{}, emrtd.MRZ{}, err
 	}
-	if now := v.bridge.Now(); !booking.Closes.After(now) {
-		return Booking{}, emrtd.MRZ{}, problem.New(problem.CodeTooLate, "hearing %s closed at %s", booking.Hearing, booking.Closes.UTC().Format(time.RFC3339))
-	} else if booking.Opens.Sub(now) > ticket.MaxVisitAge {
-		return Booking{}, emrtd.MRZ{}, problem.New(problem.CodeTooEarly, "hearing %s opens at %s, kiosks serve it from %s before", booking.Hearing, booking.Opens.UTC().Format(time.RFC3339), ticket.MaxVisitAge)
+	if err := booking.open(v.bridge.Now()); err != nil {
+		return Booking{}, emrtd.MRZ{}, err
 	}
 	v.step = stepReading
 	return booking, zone, nil
@@ -190,7 +188,7 @@ func (v *visit) conclude(ctx context.Context, booking Booking, zone emrtd.MRZ, d
 	out := tunnel.Outcome{Result: result, Way: way}
 	var written *TicketRecord
 	if result == tunnel.ResultJoin {
-		if written, err = v.writeTicket(record, booking); err != nil {
+		if written, err = v.bridge.ticketFor(record, booking); err != nil {
 			return err
 		}
 		out.Ticket, out.Hearing, out.Terminal, out.Place, out.Expires = written.ID, written.Hearing, written.Device, booking.Place, written.Expires
@@ -250,8 +248,9 @@ func (v *visit) vouch(record *Record, checks []interview.Check) error {
 	return nil
 }
 
-func (v *visit) writeTicket(record Record, b Booking) (*TicketRecord, error) {
-	opens := v.bridge.Now()
+// ticketFor writes the ticket that stands on a visit.
+func (bridge *Bridge) ticketFor(record Record, b Booking) (*TicketRecord, error) {
+	opens := bridge.Now()
 	if b.Opens.After(opens) {
 		opens = b.Opens
 	}
@@ -261,15 +260,15 @@ func (v *visit) writeTicket(record Record, b Booking) (*TicketRecord, error) {
 		}
 		return b
 	}
-	expires, until := earlier(opens.Add(v.bridge.Lifetime), b.Closes), earlier(opens.Add(ticket.MaxHold), b.Closes)
+	expires, until := earlier(opens.Add(bridge.Lifetime), b.Closes), earlier(opens.Add(ticket.MaxHold), b.Closes)
 	c := ticket.Claims{
 		V: 1, ID: interview.NewTicketID(), Hearing: b.Hearing, Purpose: b.Purpose, Participant: b.Participant,
-		Device: b.Terminal, Kiosk: v.kiosk.Device, Visit: v.id, EvidenceSHA256: ticket.Hash([]byte(record.Evidence)),
+		Device: b.Terminal, Kiosk: record.Kiosk, Visit: record.ID, EvidenceSHA256: ticket.Hash([]byte(record.Evidence)),
 		Assurance: record.Assurance, NotBefore: opens.Unix(), Expires: expires.Unix(), Until: until.Unix(),
 	}
-	signed, err := ticket.Sign(c, v.bridge.Key)
+	signed, err := ticket.Sign(c, bridge.Key)
 	if err != nil {
-		return nil, fmt.Errorf("write ticket of visit %s: %w", v.id, err)
+		return nil, fmt.Errorf("write ticket of visit %s: %w", record.ID, err)
 	}
 	return &TicketRecord{
 		ID: c.ID, Visit: c.Visit, Hearing: c.Hearing, Participant: c.Participant, Seat: b.Seat, Role: b.Role, Purpose: c.Purpose,

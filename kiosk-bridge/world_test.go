@@ -147,7 +147,7 @@ func newWorld(t testing.TB, adjust ...func(*kioskbridge.Config)) *world {
 	now := time.Now()
 	w.booking = kioskbridge.Booking{
 		Case: interview.NewCaseID(), Hearing: interview.NewHearingID(), Participant: interview.NewParticipantID(),
-		Seat: interview.NewSeatID(), Role: interview.RoleApplicant, Purpose: interview.PurposeHearing, Terminal: interview.NewDeviceID(), Place: "Room 2",
+		Seat: interview.NewSeatID(), Role: interview.RoleApplicant, Purpose: interview.PurposeHearing, Terminal: interview.NewDeviceID(), Place: "Room 2", Name: "Anna Maria Eriksson",
 		Opens: now.Add(-time.Hour), Closes: now.Add(4 * time.Hour),
 		Person: kioskbridge.Person{Surname: "Eriksson", DateOfBirth: "740812"},
 	}

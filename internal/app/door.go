@@ -146,6 +146,7 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	defer cancel()
 	tasks.Go(func() { audit.Worker{DB: db, Log: d.log}.Run(background) })
 	tasks.Go(func() { d.handOverAgreements(background) })
+	tasks.Go(func() { d.keeping.runJobs(background) })
 	tasks.Go(func() { d.viewings.run(background) })
 	return d.serve(ctx, mux, ready)
 }

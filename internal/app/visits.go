@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -22,6 +23,8 @@ type visits struct{ db *bolt.DB }
 var (
 	bucketVisits = []byte("visits") // visit id -> hash of the ticket
 	bucketMet    = []byte("met")    // hearing and interviewer admitted to it
+
+	bucketOfficers = []byte("officers") // visit, evidence and officer who stands for it
 )
 
 func openVisits(dir string) (*visits, error) {
@@ -77,6 +80,34 @@ func (v *visits) meet(h interview.HearingID, who string) error {
 		}
 		return b.Put([]byte(h.String()+"|"+who), []byte{1})
 	})
+}
+
+// stand notes that an officer stands for evidence of a visit.
+func (v *visits) stand(id interview.VisitID, evidenceSHA256, who string) error {
+	return v.db.Update(func(tx *bolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketOfficers)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(id.String()+"|"+evidenceSHA256+"|"+who), []byte{1})
+	})
+}
+
+// officers counts the different officers who stand for evidence of a visit.
+func (v *visits) officers(id interview.VisitID, evidenceSHA256 string) (n int, err error) {
+	prefix := []byte(id.String() + "|" + evidenceSHA256 + "|")
+	err = v.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketOfficers)
+		if b == nil {
+			return nil
+		}
+		c := b.Cursor()
+		for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+			n++
+		}
+		return nil
+	})
+	return n, err
 }
 
 // met reports whether the interviewer was admitted to the hearing.

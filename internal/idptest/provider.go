@@ -145,6 +145,7 @@ var roleNames = map[string]roleName{
 	"interpreter":     {"tulkki", "interpreter"},
 	"representative":  {"edustaja", "representative"},
 	"security-office": {"turvallisuustoimisto", "security office"},
+	"officer":         {"tunnistava virkailija", "officer at the desk"},
 	"administrator":   {"ylläpitäjä", "administrator"},
 }
 

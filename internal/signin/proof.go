@@ -72,7 +72,7 @@ func (i Identity) LogValue() slog.Value { return slog.StringValue(i.String()) }
 
 // Roles that the claim "kuule_role" may name. Applicants do not sign in: they
 // come by a join ticket.
-var Roles = []string{"interviewer", "counsel", "interpreter", "representative", "security-office", "administrator"}
+var Roles = []string{"interviewer", "counsel", "interpreter", "representative", "security-office", "administrator", "officer"}
 
 // NewNonce makes the nonce of one sign-in at a device, and the random part
 // that the proof shows later.

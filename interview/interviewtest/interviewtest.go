@@ -259,7 +259,7 @@ func (w *World) Ticket(p interview.Participant, purpose interview.Purpose) inter
 // Roles are all roles there are.
 var Roles = []interview.Role{
 	interview.RoleInterviewer, interview.RoleApplicant, interview.RoleCounsel, interview.RoleInterpreter,
-	interview.RoleRepresentative, interview.RoleSecurityOffice, interview.RoleAdministrator,
+	interview.RoleRepresentative, interview.RoleSecurityOffice, interview.RoleAdministrator, interview.RoleOfficer,
 }
 
 // Do sends one request as a caller and returns status and body.

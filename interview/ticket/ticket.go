@@ -93,6 +93,10 @@ type Evidence struct {
 	Assurance    Assurance               `json:"assurance"`
 	Started      int64                   `json:"started"`
 	Ended        int64                   `json:"ended"`
+
+	// Method says how officers identified the person; empty where a kiosk read a
+	// document. Kiosk is then the device at which the first of them sat.
+	Method Method `json:"method,omitempty"`
 }
 
 // Checks are the verdicts of a visit. The salt keeps the kiosk, which learns
@@ -153,6 +157,9 @@ type Trust struct {
 	DeviceRoots *x509.CertPool
 	// DeviceOf reads the device that a verified certificate names.
 	DeviceOf func(*x509.Certificate) (interview.DeviceID, error)
+	// Identified counts the officers, each proved by identification and sign-in,
+	// who stand for this evidence of this visit. Nil: none.
+	Identified func(visit interview.VisitID, evidenceSHA256 string) (int, error)
 }
 
 // Expected is the seat that somebody wants to take with a ticket.
@@ -219,6 +226,9 @@ func verifyVisit(p Proof, t Trust, c Claims) error {
 	if Hash([]byte(p.Evidence)) != c.EvidenceSHA256 {
 		return errors.New("stands on other evidence")
 	}
+	if e.Method != "" {
+		return verifyOfficers(e, t, c)
+	}
 	ended := time.Unix(e.Ended, 0)
 	var v Visit
 	cert, err := jws.VerifyChain(p.Visit, TypVisit, t.DeviceRoots, ended, &v)
@@ -229,21 +239,40 @@ func verifyVisit(p Proof, t Trust, c Claims) error {
 	if err != nil {
 		return err
 	}
-	opens := time.Unix(c.NotBefore, 0)
 	switch {
-	case e.V != 1 || v.V != 1:
-		return errors.New("unknown version of visit or evidence")
-	case kiosk != c.Kiosk || kiosk != e.Kiosk:
+	case v.V != 1:
+		return errors.New("unknown version of visit")
+	case kiosk != e.Kiosk:
 		return errors.New("visit is vouched for by another device than the kiosk named")
 	case v.EvidenceSHA256 != c.EvidenceSHA256:
 		return errors.New("kiosk vouches for other evidence")
-	case v.Visit != c.Visit || e.Visit != c.Visit:
+	case v.Visit != e.Visit:
 		return errors.New("visit is another one")
-	case v.Nonce != e.Nonce || !validNonce(v.Nonce):
+	case v.Nonce != e.Nonce:
 		return errors.New("nonce is another one")
-	case v.Hearing != c.Hearing || e.Hearing != c.Hearing:
+	case v.Hearing != e.Hearing:
 		return errors.New("visit was for another hearing")
-	case v.Participant != c.Participant || e.Participant != c.Participant:
+	case v.Participant != e.Participant:
+		return errors.New("visit was another participant's")
+	}
+	return e.bears(c)
+}
+
+// bears checks that a ticket says what the evidence it stands on says.
+func (e Evidence) bears(c Claims) error {
+	opens, ended := time.Unix(c.NotBefore, 0), time.Unix(e.Ended, 0)
+	switch {
+	case e.V != 1:
+		return errors.New("unknown version of evidence")
+	case !validNonce(e.Nonce):
+		return errors.New("nonce is another one")
+	case e.Kiosk != c.Kiosk:
+		return errors.New("visit was at another kiosk")
+	case e.Visit != c.Visit:
+		return errors.New("visit is another one")
+	case e.Hearing != c.Hearing:
+		return errors.New("visit was for another hearing")
+	case e.Participant != c.Participant:
 		return errors.New("visit was another participant's")
 	case e.Assurance != c.Assurance:
 		return errors.New("visit gave another assurance")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"kuule/attestation/agent/gateway/gatewaytest"
+	"kuule/internal/canon"
 	"kuule/internal/idptest"
 	"kuule/internal/jws"
 	"kuule/internal/problem"
@@ -28,6 +29,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/sealing"
+	"kuule/interview/ticket"
 )
 
 // Every path, written down a second time: a route that is added, opened or
@@ -50,6 +52,7 @@ func TestEveryRouteHasAnEntry(t *testing.T) {
 		"/gw/device":          {"GET", KindCall, true},
 		"/gw/statement":       {"POST", KindCall, true},
 		"/gw/consent":         {"POST", KindCall, true},
+		"/gw/identification":  {"POST", KindCall, true},
 		"/gw/signin":          {"GET", KindCall, true},
 		"/gw/signin/start":    {"POST", KindCall, true},
 		"/gw/signin/end":      {"POST", KindCall, true},
@@ -648,4 +651,54 @@ func FuzzStatement(f *testing.F) {
 			t.Errorf("would sign %+v", st)
 		}
 	})
+}
+
+// B12: the device signs for an officer who is signed in at it, and for nobody
+// else; evidence that no officer could stand for is not signed.
+func TestTheDeviceSignsAnOfficersIdentification(t *testing.T) {
+	t.Parallel()
+	f := serve(t)
+	page := f.open(t)
+	now := time.Now().Unix()
+	good := ticket.Evidence{
+		V: 1, Visit: interview.NewVisitID(), Nonce: base64.RawURLEncoding.EncodeToString(make([]byte, 32)), Kiosk: f.cfg.Device.ID,
+		Hearing: interview.NewHearingID(), Participant: interview.NewParticipantID(), ChecksSHA256: "c", Assurance: ticket.AssuranceLow,
+		Started: now, Ended: now, Method: ticket.MethodDocument,
+	}
+	ask := func(e ticket.Evidence) (identificationAnswer, error) {
+		t.Helper()
+		text, err := canon.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out identificationAnswer
+		return out, page.Call(t.Context(), http.MethodPost, "/gw/identification", map[string]string{"evidence": string(text)}, &out)
+	}
+	if _, err := ask(good); !isProblem(err, problem.CodeSignIn) {
+		t.Errorf("nobody signed in: %v", err)
+	}
+	if err := page.SignIn(t.Context(), f.idp, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(good); !isProblem(err, problem.CodeSignIn) {
+		t.Errorf("counsel signed in: %v", err)
+	}
+	if err := page.SignIn(t.Context(), f.idp, "o1"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ask(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(f.key.cert)
+	var i ticket.Identification
+	if _, err := jws.VerifyChain(out.Signed, ticket.TypIdentification, roots, time.Now(), &i); err != nil || i.Device != f.cfg.Device.ID || i.Participant != good.Participant {
+		t.Errorf("signed %+v %v", i, err)
+	}
+	ofAKiosk := good
+	ofAKiosk.Method = ""
+	if _, err := ask(ofAKiosk); !isProblem(err, problem.CodeStatementInvalid) {
+		t.Errorf("a kiosk's evidence: %v", err)
+	}
 }

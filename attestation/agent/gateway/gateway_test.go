@@ -144,7 +144,7 @@ func serve(t *testing.T, options ...option) *fixture {
 		t.Fatal(err)
 	}
 	device := interview.NewDeviceID()
-	f.idp, err = idptest.Start(t.Context(), "127.0.0.1:0", []idptest.Persona{{Subject: "c1", Name: "Aino Avustaja", Role: "counsel", Redirect: f.addr.Callback()}})
+	f.idp, err = idptest.Start(t.Context(), "127.0.0.1:0", []idptest.Persona{{Subject: "c1", Name: "Aino Avustaja", Role: "counsel", Redirect: f.addr.Callback()}, {Subject: "o1", Name: "Olga Ranta", Role: "officer", Redirect: f.addr.Callback()}})
 	if err != nil {
 		t.Fatal(err)
 	}

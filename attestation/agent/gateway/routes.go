@@ -39,6 +39,7 @@ func (g *Gateway) Routes() []Route {
 		{"/gw/device", get, KindCall, true, g.getDevice},
 		{"/gw/statement", post, KindCall, true, g.postStatement},
 		{"/gw/consent", post, KindCall, true, g.postConsent},
+		{"/gw/identification", post, KindCall, true, g.postIdentification},
 		{"/gw/signin", get, KindCall, true, g.getSignIn},
 		{"/gw/signin/start", post, KindCall, true, g.postSignInStart},
 		{"/gw/signin/end", post, KindCall, true, g.postSignInEnd},

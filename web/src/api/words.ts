@@ -42,7 +42,7 @@ export const anchorKinds = ['opening', 'resume', 'recorder', 'takeover'] as cons
 export type AnchorKind = (typeof anchorKinds)[number]
 
 /** Role is what a participant is at a hearing. */
-export const roles = ['interviewer', 'applicant', 'counsel', 'interpreter', 'representative', 'security-office', 'administrator'] as const
+export const roles = ['interviewer', 'applicant', 'counsel', 'interpreter', 'representative', 'security-office', 'administrator', 'officer'] as const
 export type Role = (typeof roles)[number]
 
 /** Mode is how a hearing is held. */

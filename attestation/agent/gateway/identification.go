@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"net/http"
+	"time"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/ticket"
+)
+
+type identificationAnswer struct {
+	Signed string `json:"signed"`
+}
+
+// postIdentification signs that the officer at this device stands for evidence
+// of who a person is. Only the page can ask for it, and only while an officer is
+// signed in: the server alone can identify nobody.
+func (g *Gateway) postIdentification(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Evidence string `json:"evidence"`
+	}
+	if err := read(w, r, &in); err != nil {
+		g.refuse(w, r, err)
+		return
+	}
+	i, err := ticket.Identify(in.Evidence, g.cfg.Device.ID, time.Now())
+	if err != nil {
+		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
+		return
+	}
+	if who, _ := g.signedIn(sessionOf(r)); who == nil || who.Role != string(interview.RoleOfficer) {
+		g.refuse(w, r, problem.New(problem.CodeSignIn, "no officer is signed in at the device"))
+		return
+	}
+	if !g.signRate.Allow() {
+		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many signatures in a short time"))
+		return
+	}
+	signed, err := g.cfg.Signer.SignStatement(i, ticket.TypIdentification)
+	if err != nil {
+		g.refuse(w, r, problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err))
+		return
+	}
+	answer(w, identificationAnswer{Signed: signed})
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"kuule/internal/bus"
+	"kuule/internal/canon"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/ticket"
+	"kuule/interview/viewing"
+	kioskbridge "kuule/kiosk-bridge"
+)
+
+// identifyQuestion is an officer's word with all that proves it.
+type identifyQuestion struct {
+	Evidence string `json:"evidence"`
+	Word     person `json:"word"` // Consent is the kuule-identification+jws
+}
+
+// wordRoute is the route of an officer's word, as the access table names it.
+const wordRoute = "PUT /api/desk/identifications/{visit}/word"
+
+// officer names the caller as authority will: by the hash of issuer and subject.
+func (d *door) officer(c interview.Caller) (kioskbridge.Officer, error) {
+	if c.Subject == "" {
+		return kioskbridge.Officer{}, problem.New(problem.CodeSignIn, "nobody is signed in")
+	}
+	return kioskbridge.Officer{Person: viewing.Person(d.in.Identity.Issuer, c.Subject), Device: c.Device}, nil
+}
+
+// registerWord takes officers' words. It is no operation of the typed interface,
+// since authority needs the connection's certificate and the identity token.
+func (d *door) registerWord(mux *http.ServeMux, desk *kioskbridge.Desk) {
+	mux.HandleFunc(wordRoute, func(w http.ResponseWriter, r *http.Request) {
+		out, err := d.takeWord(w, r, desk)
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		text, err := canon.Marshal(out)
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		_, _ = w.Write(text)
+	})
+}
+
+func (d *door) takeWord(w http.ResponseWriter, r *http.Request, desk *kioskbridge.Desk) (any, error) {
+	caller, _ := interview.CallerFrom(r.Context())
+	if err := interview.Allowed(wordRoute, caller, time.Now()); err != nil {
+		return nil, err
+	}
+	by, err := d.officer(caller)
+	if err != nil {
+		return nil, err
+	}
+	visit, err := interview.ParseVisitID(r.PathValue("visit"))
+	if err != nil {
+		return nil, problem.New(problem.CodeMalformed, "%w", err)
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+	if err != nil {
+		return nil, problem.New(problem.CodeTooLarge, "%w", err)
+	}
+	var in struct {
+		Signed string `json:"signed"`
+	}
+	if err := canon.Strict(text, &in); err != nil {
+		return nil, problem.New(problem.CodeMalformed, "%w", err)
+	}
+	evidence, err := desk.Evidence(r.Context(), visit)
+	if err != nil {
+		return nil, err
+	}
+	// Authority remembers the word before the door counts it: a ticket that it
+	// would refuse is never written.
+	q := identifyQuestion{Evidence: evidence, Word: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Signed}}
+	if err := d.conn.Call(r.Context(), bus.Main(bus.Authority), "identify", q, nil); err != nil {
+		return nil, err
+	}
+	return desk.Word(r.Context(), by, visit, in.Signed)
+}
+
+// PlaceOf implements kioskbridge.Places.
+func (d *door) PlaceOf(ctx context.Context, device interview.DeviceID) (string, error) {
+	places, err := d.register.Places(ctx, time.Now())
+	if err != nil {
+		return "", err
+	}
+	for _, p := range places {
+		if p.Device == device {
+			return strings.TrimSpace(p.Label + ", " + p.Place), nil
+		}
+	}
+	return "", problem.New(problem.CodeDeviceNotNamed, "no agreement in force names device %s", device)
+}
+
+// identify checks an officer's word and remembers it: signed in as an officer,
+// at a device that proves its state now and whose agreement names that person
+// as an officer, and signed by that device for exactly this evidence.
+func (a *authority) identify(ctx context.Context, q identifyQuestion) error {
+	now := time.Now()
+	device, err := a.devices.Device(ctx, q.Word.Certificate)
+	if err != nil {
+		return err
+	}
+	if _, err := a.devices.Fresh(device.DeviceID, now, postureAge); err != nil {
+		return err
+	}
+	doc, err := a.shelf.covering(device.DeviceID)
+	if err != nil {
+		return problem.New(problem.CodeNoAgreement, "device %s: %w", device.DeviceID, err)
+	}
+	who, err := a.people.Verify(ctx, q.Word.Proof, device.DeviceID.String())
+	if err != nil {
+		return err
+	}
+	switch {
+	case who.Role != string(interview.RoleOfficer):
+		return problem.Refused(problem.CodeForbidden, "identify-by-officer", "role %s identifies nobody", who.Role)
+	case !doc.Names(who.Subject, interview.RoleOfficer):
+		return problem.Refused(problem.CodeForbidden, "identify-by-officer", "agreement %s names no such officer", doc.ID)
+	}
+	i, err := ticket.VerifyIdentification(q.Word.Consent, q.Evidence, a.deviceRoot, deviceOf, now)
+	if err != nil {
+		return problem.Refused(problem.CodeStatementInvalid, "identify-signed", "%w", err)
+	}
+	if i.Device != device.DeviceID {
+		return problem.Refused(problem.CodeStatementInvalid, "identify-signed", "signed by another device than the one that brings it")
+	}
+	slog.Info("an officer stands for a person", "visit", i.Visit, "method", i.Method, "device", i.Device)
+	return a.visits.stand(i.Visit, ticket.Hash([]byte(q.Evidence)), viewing.Person(who.Issuer, who.Subject))
+}
