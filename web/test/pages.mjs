@@ -6,6 +6,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
+import { listen } from './listen.mjs'
+import { writeRecording } from './recording.mjs'
 import { serve } from './server.mjs'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -243,6 +245,14 @@ for (const language of ['fi', 'en']) {
       await press(page, /Päätä puhuttelu|End the interview/)
       await page.getByRole('heading', { level: 1, name: /jälkeen|After/ }).waitFor()
     })
+    walk('requests', { code: 'interviewer-asked', language, size }, async ({ page, look }) => {
+      await page.getByLabel(/perustelu|Reason/).fill('Sovittu yksikössä')
+      await look('waiting')
+      await press(page, /^Salli|^Allow/)
+      await page.getByText(/Mikään pyyntö|No request/).waitFor()
+      await press(page, /^Pyydä lupaa|^Ask to listen/)
+      await look('ask')
+    })
     walk('after', { code: 'interviewer-after', language, size }, async ({ page, look }) => {
       await press(page, /^Pöytäkirja|^Transcript/)
       await page.locator('.line').first().waitFor()
@@ -293,6 +303,24 @@ for (const language of ['fi', 'en']) {
     await look('room')
   })
   walk('sign-in', { code: 'interviewer-out', language }, async ({ look }) => look('page'))
+}
+
+// H6: a recording of three people, played: each sound on its own track, in step,
+// from any moment, faster, and with its gap.
+walk('listen', { code: 'interviewer-listen' }, async ({ page, look }) => {
+  writeRecording()
+  await press(page, /^Pöytäkirja/)
+  const person = { page, press: (name) => page.getByRole('button', { name }).first().press('Enter'), shot: look }
+  console.log(`      ${await listen({ person, tones: { interviewer: 310, applicant: 430, interpreter: 550 }, until })}`)
+})
+async function until(what, within, look) {
+  const began = performance.now()
+  for (;;) {
+    const [ok, value] = await look()
+    if (ok) return value
+    if (performance.now() - began > within) throw new Error(`${what}: not within ${within} ms: ${JSON.stringify(value)}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
 }
 
 // The pages as they are released, with their own sealing: its worker starts

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
+import { segment, viewingRoutes } from './recording.mjs'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
 
@@ -51,7 +52,7 @@ function scene(name) {
   const [persona] = name.split('-')
   return {
     name, persona, signedIn: persona !== 'applicant' && name !== 'interviewer-out', started: Date.now(), saves: [], puts: 0,
-    record: name === 'interviewer-after' || persona !== 'interviewer' ? sealed() : null, ended: name === 'interviewer-after',
+    record: /^interviewer-(after|listen)/.test(name) || persona !== 'interviewer' ? sealed() : null, ended: /^interviewer-(after|listen)/.test(name),
     redeemed: name !== 'applicant-ticket', asked: [],
   }
 }
@@ -134,6 +135,7 @@ const routes = [
     return made
   }],
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
+  ...viewingRoutes(hearing),
   ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => (s.record.after.amendments.forEach((a) => (a.reply = { ...body, at: nowUnix() })), body)],
 ]
 
@@ -174,6 +176,11 @@ export async function serve(port, folder = './dist/') {
     if (path === '/gw/session/resume') return send(200, { opened: false })
     const s = scenes.get((request.headers.authorization ?? '').replace('Bearer ', ''))
     if (s === undefined) return send(401, problem(401, 'bearer', 'reload'))
+    const media = segment(new URL(request.url, 'http://x'))
+    if (media !== null) {
+      response.writeHead(200, { 'Content-Type': 'video/webm', 'Cache-Control': 'no-store' })
+      return response.end(media)
+    }
     if (s.cut && request.method === 'PUT') return request.socket.destroy()
     const route = routes.find(([method, pattern]) => method === request.method && pattern.test(path))
     if (route === undefined) return send(404, problem(404, 'no-route', 'correct-input'))

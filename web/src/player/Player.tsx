@@ -96,7 +96,7 @@ export function Player({ viewing, first, lines, onClose }: { viewing: string; fi
   return (
     // The keys are short cuts: everything they do has a control that can be reached.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
-    <section className="player stack" aria-label={t('shared.player.title')} onKeyDown={onKey}>
+    <div role="group" className="player stack" aria-label={t('shared.player.title')} onKeyDown={onKey}>
       {(outline.faults ?? []).length > 0 && (
         <Notice kind="alert" title={t('shared.player.damaged')}>
           {(outline.faults ?? []).map((f) => (
@@ -181,7 +181,7 @@ export function Player({ viewing, first, lines, onClose }: { viewing: string; fi
           {t('shared.player.close')}
         </Button>
       </div>
-    </section>
+    </div>
   )
 }
 

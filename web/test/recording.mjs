@@ -1,0 +1,48 @@
+// The recording that the pages' journey plays: written by a test of the server
+// (internal/app, TestThePlayersRecording), so that the player meets what a
+// playback process really gives out.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+let folder = ''
+
+/** Has the recording written, once. */
+export function writeRecording() {
+  if (folder !== '') return
+  folder = mkdtempSync(join(tmpdir(), 'kuule-player-'))
+  execFileSync('go', ['test', '-count=1', '-run', 'TestThePlayersRecording', './internal/app'], { cwd: new URL('../..', import.meta.url).pathname, env: { ...process.env, KUULE_PLAYER: folder }, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+const now = () => Math.floor(Date.now() / 1000)
+const id = (n) => `view-${String(n).padStart(32, '0')}`
+
+/** One viewing as internal/app/viewing.go answers. */
+const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, mine: true, decide: false, open: false, purpose: '', asker: 'Aino Virtanen', approver: '', reason: '', created: now() - 3600, decided: 0, expires: now() + 3600, spans: [], ...more })
+
+/** The routes of viewings, for one scene; what is waiting and who listened is remembered in it. */
+export const viewingRoutes = (hearing) => [
+  ['POST', /^\/gw\/consent$/, () => ({ consent: 'e30.e30.c2ln' })],
+  ['GET', /^\/api\/viewings$/, (s) => ({ viewings: s.name.includes('asked') ? (s.viewings ??= [viewing(7, { hearing, state: 'asked', own: false, mine: false, decide: true, asker: 'Veera Colleague', purpose: 'Laadun seuranta: tulkkauksen pistokoe' }), viewing(8, { hearing, own: false, purpose: 'Valituksen vastine', reason: 'Sovittu esihenkilön kanssa' })]) : [] })],
+  ['GET', /^\/api\/hearings\/[^/]+\/viewings$/, (s) => ({ viewings: s.log ?? [] })],
+  ['POST', /^\/api\/hearings\/[^/]+\/viewings$/, (s, body) => (s.viewing = viewing(1, { hearing, purpose: body.purpose }))],
+  ['POST', /^\/api\/viewings\/[^/]+\/decision$/, (s, body) => {
+    s.viewings = s.viewings.map((v) => (v.decide ? { ...v, decide: false, state: body.allow ? 'allowed' : 'declined', reason: body.reason } : v))
+    return s.viewings[0]
+  }],
+  ['POST', /^\/api\/viewings\/[^/]+\/open$/, () => ({ opening: 'x', until: now() + 3600, idle: 120 })],
+  ['GET', /^\/api\/viewings\/[^/]+\/outline$/, () => JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8'))],
+  ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans), {})],
+  ['POST', /^\/api\/viewings\/[^/]+\/close$/, (s) => {
+    s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })) }]
+    return {}
+  }],
+]
+
+/** Bytes of one segment, where the request asks for some. */
+export function segment(url) {
+  if (!/^\/api\/viewings\/[^/]+\/media$/.test(url.pathname)) return null
+  const q = url.searchParams
+  return readFileSync(join(folder, `${Number(q.get('lane'))}-${Number(q.get('from'))}-${q.get('begin') === '1'}.webm`))
+}
