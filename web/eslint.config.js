@@ -23,11 +23,11 @@ export default ts.config(
   },
   {
     files: ['**/*.mjs', '*.js'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', setTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly', document: 'readonly', sessionStorage: 'readonly', window: 'readonly', getComputedStyle: 'readonly', navigator: 'readonly', crypto: 'readonly', performance: 'readonly' } },
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', setTimeout: 'readonly', setInterval: 'readonly', clearInterval: 'readonly', document: 'readonly', sessionStorage: 'readonly', localStorage: 'readonly', window: 'readonly', getComputedStyle: 'readonly', navigator: 'readonly', crypto: 'readonly', performance: 'readonly' } },
   },
   {
     // Runs inside a page.
     files: ['test/inpage.mjs'],
-    languageOptions: { globals: { location: 'readonly', AudioContext: 'readonly', OscillatorNode: 'readonly', GainNode: 'readonly', MediaStreamAudioDestinationNode: 'readonly', MutationObserver: 'readonly', AnalyserNode: 'readonly', MediaStream: 'readonly', Event: 'readonly' } },
+    languageOptions: { globals: { location: 'readonly', AudioContext: 'readonly', OscillatorNode: 'readonly', GainNode: 'readonly', MediaStreamAudioDestinationNode: 'readonly', MutationObserver: 'readonly', AnalyserNode: 'readonly', AudioNode: 'readonly', AudioDestinationNode: 'readonly', MediaStream: 'readonly', Event: 'readonly' } },
   },
 )
