@@ -35,6 +35,10 @@ type File struct {
 	BundleKey     string   `json:"bundle_key"`     // release: web bundle
 	LogKey        string   `json:"log_key"`        // audit log, note verifier key
 
+	// BackupKey is the agency's key that room terminals seal their back-ups to
+	// (P-256); none: they keep no back-up.
+	BackupKey string `json:"backup_key,omitempty"`
+
 	// TrustListKeys are those of the persons of whom two approve each list of
 	// issuers of travel documents; none: no list is taken after the first.
 	TrustListKeys []string `json:"trust_list_keys,omitempty"`
@@ -76,6 +80,11 @@ func Parse(text []byte) (*File, error) {
 	for name, roots := range map[string][]string{"server_roots": f.ServerRoots, "device_roots": f.DeviceRoots, "recorder_roots": f.RecorderRoots} {
 		if _, err := Pool(roots); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+		}
+	}
+	if f.BackupKey != "" {
+		if _, err := Key(f.BackupKey); err != nil {
+			return nil, fmt.Errorf("%w: backup_key: %w", ErrMalformed, err)
 		}
 	}
 	for i, key := range f.TrustListKeys {
