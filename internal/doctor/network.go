@@ -53,7 +53,7 @@ type Pass struct {
 // maxPass bounds a pass's text in bytes.
 const maxPass = 2048
 
-// String is the pass as one word, to be copied. It is a secret for minutes.
+// Text is the pass as one word, to be copied. It is a secret for minutes.
 func (p Pass) Text() (string, error) {
 	b, err := json.Marshal(p)
 	return base64.RawURLEncoding.EncodeToString(b), err
