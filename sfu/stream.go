@@ -109,6 +109,9 @@ func (l *leg) namedStream(p *port.Packet) *stream {
 		return nil
 	}
 	t := l.tracks[at]
+	if t.types.Codec(p.Header.PayloadType) == offer.None {
+		return nil
+	}
 	s := &stream{leg: l, track: t, ssrc: p.Header.SSRC}
 	repair := t.types[offer.RTX] != 0 && p.Header.PayloadType == t.types[offer.RTX]
 	name := extension(p, uses.Rid)
