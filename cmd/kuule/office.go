@@ -15,7 +15,10 @@ import (
 )
 
 type keyCommand struct {
-	Make makeKeyCommand `cmd:"" help:"Make a signing key and print its public half."`
+	Make   makeKeyCommand   `cmd:"" help:"Make a signing key and print its public half."`
+	Renew  renewKeyCommand  `cmd:"" help:"Give keys of cases a new version and rewrap what they wrapped."`
+	Policy policyKeyCommand `cmd:"" help:"Print the policy that Vault has to enforce for a process."`
+	Seal   sealKeyCommand   `cmd:"" help:"Seal the local keyring's root key anew: passphrase, TPM or shares."`
 }
 
 type makeKeyCommand struct {

@@ -85,11 +85,7 @@ type serveCommand struct {
 
 // Run serves until it is told to stop.
 func (c serveCommand) Run(ctx context.Context) error {
-	file, err := app.PassphraseFile(c.Data)
-	if err != nil {
-		return err
-	}
-	secret, err := passphrase(file, false)
+	secret, err := unlocking(c.Data)
 	if err != nil {
 		return err
 	}

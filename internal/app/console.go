@@ -62,6 +62,26 @@ func (c Console) TrustList(ctx context.Context) (out TrustListStatus, err error)
 	return out, json.NewDecoder(resp.Body).Decode(&out)
 }
 
+// Due lists what the clock ends; run has it erased.
+func (c Console) Due(ctx context.Context, run bool) (out ErasureReport, err error) {
+	err = c.post(ctx, "/retention/due", EraseDue{Run: run}, &out)
+	return out, err
+}
+
+// RenewKeys makes new versions of keys and rewraps what they wrapped.
+func (c Console) RenewKeys(ctx context.Context, in RenewKeys) (out RenewReport, err error) {
+	err = c.post(ctx, "/keys/renew", in, &out)
+	return out, err
+}
+
+// Tombstones gives the proofs of all erasures, after taking in those that were
+// kept apart.
+func (c Console) Tombstones(ctx context.Context, kept []string) (out []string, err error) {
+	var all Tombstones
+	err = c.post(ctx, "/tombstones", Tombstones{Messages: append([]string{}, kept...)}, &all)
+	return all.Messages, err
+}
+
 // Evidence writes the bundle of a hearing and returns its size in bytes.
 func (c Console) Evidence(ctx context.Context, id interview.HearingID, out io.Writer) (int64, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/evidence/"+id.String(), nil)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"kuule/internal/bus"
+	"kuule/internal/jobs"
 	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/keyring/renewal"
 	"kuule/internal/problem"
@@ -320,8 +322,8 @@ func (d *keepingDesk) buried(ctx context.Context, w http.ResponseWriter, c inter
 	}{message})
 }
 
-// erasureReport is what one look at all cases found and did.
-type erasureReport struct {
+// ErasureReport is what one look at all cases found and did.
+type ErasureReport struct {
 	Due    []retention.DueCase `json:"due"`
 	Notes  []interview.NoteID  `json:"notes"` // whose time has come
 	Erased int                 `json:"erased"`
@@ -330,8 +332,8 @@ type erasureReport struct {
 
 // look finds what is due and, unless it only looks, tells authority of every
 // case's period and has what is due erased. It can be repeated at any time.
-func (d *keepingDesk) look(ctx context.Context, only bool) (erasureReport, error) {
-	out := erasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
+func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error) {
+	out := ErasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
 	failed := func(what fmt.Stringer, err error) {
 		out.Failed = append(out.Failed, what.String()+": "+err.Error())
 	}
@@ -426,15 +428,15 @@ func (d *keepingDesk) agree(ctx context.Context) error {
 	return nil
 }
 
-// renewReport is what a rotation of keys did.
-type renewReport struct {
+// RenewReport is what a rotation of keys did.
+type RenewReport struct {
 	Renewed  []renewal.Report `json:"renewed"`
 	Problems []string         `json:"problems"`
 }
 
 // renew rotates keys and rewraps what they wrapped: of one case, or of all.
-func (d *keepingDesk) renew(ctx context.Context, subject string, retire bool) (renewReport, error) {
-	out := renewReport{Renewed: []renewal.Report{}, Problems: []string{}}
+func (d *keepingDesk) renew(ctx context.Context, subject string, retire bool) (RenewReport, error) {
+	out := RenewReport{Renewed: []renewal.Report{}, Problems: []string{}}
 	var list keyList
 	if err := d.authority(ctx, "keys.list", none{}, &list); err != nil {
 		return out, err
@@ -482,8 +484,8 @@ type (
 
 // administer puts these on the administrator's socket.
 func (d *keepingDesk) administer(mux *http.ServeMux) {
-	mux.HandleFunc("POST /retention/due", answer(func(ctx context.Context, in EraseDue) (erasureReport, error) { return d.look(ctx, !in.Run) }))
-	mux.HandleFunc("POST /keys/renew", answer(func(ctx context.Context, in RenewKeys) (renewReport, error) { return d.renew(ctx, in.Case, in.Retire) }))
+	mux.HandleFunc("POST /retention/due", answer(func(ctx context.Context, in EraseDue) (ErasureReport, error) { return d.look(ctx, !in.Run) }))
+	mux.HandleFunc("POST /keys/renew", answer(func(ctx context.Context, in RenewKeys) (RenewReport, error) { return d.renew(ctx, in.Case, in.Retire) }))
 	mux.HandleFunc("POST /tombstones", answer(func(ctx context.Context, in Tombstones) (Tombstones, error) {
 		for _, m := range in.Messages {
 			if _, err := d.store.Bury(ctx, m); err != nil {
@@ -498,3 +500,42 @@ func (d *keepingDesk) administer(mux *http.ServeMux) {
 	}))
 }
 
+
+// Jobs of retention (package jobs).
+const (
+	lookEvery  = 24 * time.Hour
+	agreeEvery = time.Hour
+	jobTimeout = 30 * time.Minute
+	jobsFile   = "jobs.db" // in the door's folder
+)
+
+// jobs are what retention does by itself.
+func (d *keepingDesk) jobs() []jobs.Job {
+	return []jobs.Job{
+		{Name: "agree-on-tombstones", Every: agreeEvery, Timeout: jobTimeout, Run: d.agree},
+		{Name: "erase-what-is-due", Every: lookEvery, Timeout: jobTimeout, Run: func(ctx context.Context) error {
+			report, err := d.look(ctx, false)
+			if err != nil {
+				return err
+			}
+			if report.Erased > 0 || len(report.Failed) > 0 {
+				slog.Info("retention", "due", len(report.Due)+len(report.Notes), "erased", report.Erased, "kept", len(report.Failed))
+			}
+			for _, failed := range report.Failed {
+				slog.Warn("retention: not erased", "what", failed)
+			}
+			return nil
+		}},
+	}
+}
+
+// runJobs runs them until ctx ends.
+func (d *keepingDesk) runJobs(ctx context.Context) {
+	address := d.in.DatabaseAddress()
+	if strings.HasPrefix(address, "sqlite:") {
+		address = "sqlite:" + filepath.Join(d.in.layout.Door(), jobsFile)
+	}
+	if err := jobs.Run(ctx, address, d.jobs()...); err != nil && ctx.Err() == nil {
+		slog.Error("jobs do not run: nothing is erased when its time comes", "err", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"kuule/internal/keyring"
 	"kuule/internal/keyring/renewal"
+	"kuule/internal/keyring/tpmseal"
 	"kuule/internal/keyring/vault"
 )
 
@@ -37,12 +38,66 @@ func openRing(ctx context.Context, in *installation, passphrase keyring.Secret) 
 	return ring, closeRing, nil
 }
 
-func openLocalRing(in *installation, passphrase keyring.Secret) (keyring.Keyring, func() error, error) {
-	local, err := keyring.OpenLocal(in.layout.Keyring(), passphrase)
+func openLocalRing(in *installation, secret keyring.Secret) (keyring.Keyring, func() error, error) {
+	lock, err := in.lock(secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	local, err := keyring.OpenLocked(in.layout.Keyring(), lock)
 	if err != nil {
 		return nil, nil, err
 	}
 	return local, local.Close, nil
+}
+
+// lock is how the local keyring opens, by its own root file: the secret is the
+// passphrase, or what two shares gave, or nothing where a TPM holds it.
+func (in *installation) lock(secret keyring.Secret) (keyring.Lock, error) {
+	method, err := keyring.MethodOf(in.layout.Keyring())
+	if err != nil {
+		return keyring.Lock{}, err
+	}
+	switch method {
+	case keyring.MethodTPM:
+		return keyring.ByTPM(tpmseal.Device(in.Keys.TPM)), nil
+	case keyring.MethodShares:
+		return keyring.ByShares(secret), nil
+	default:
+		return keyring.ByPassphrase(secret, keyring.DefaultCost), nil
+	}
+}
+
+// KeyringMethod tells what a start has to ask for; empty: nothing, the keys are
+// in Vault.
+func KeyringMethod(data string) (keyring.Method, error) {
+	in, err := openInstallation(data)
+	if err != nil {
+		return "", err
+	}
+	if in.Keys.Backend == "vault" {
+		return "", nil
+	}
+	return keyring.MethodOf(in.layout.Keyring())
+}
+
+// SealKeyring locks the local keyring anew. The installation must not run.
+func SealKeyring(data string, old keyring.Secret, to keyring.Method, fresh keyring.Secret) error {
+	in, err := openInstallation(data)
+	if err != nil {
+		return err
+	}
+	from, err := in.lock(old)
+	if err != nil {
+		return err
+	}
+	lock := keyring.ByPassphrase(fresh, keyring.DefaultCost)
+	switch to {
+	case keyring.MethodTPM:
+		lock = keyring.ByTPM(tpmseal.Device(in.Keys.TPM))
+	case keyring.MethodShares:
+		lock = keyring.ByShares(fresh)
+	}
+	return keyring.Relock(in.layout.Keyring(), from, lock)
 }
 
 func openVault(ctx context.Context, in *installation) (keyring.Keyring, func() error, error) {

@@ -23,7 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/sys/unix"
 
 	"kuule/internal/durable"
@@ -65,13 +64,15 @@ var (
 	// ErrNoKeyring says that the folder holds no keyring yet.
 	ErrNoKeyring = errors.New("folder holds no keyring")
 	// ErrPassphrase says that the keyring does not open with this passphrase.
-	ErrPassphrase = errors.New("keyring does not open: wrong passphrase, or its root file was changed")
+	ErrPassphrase = errors.New("keyring does not open: wrong passphrase or shares, or its root file was changed")
+	// ErrLock says that the keyring is locked in another way than it was opened.
+	ErrLock = errors.New("keyring is locked in another way")
 	// ErrInUse says that another process holds the keyring.
 	ErrInUse = errors.New("keyring is held by another process")
 )
 
 // Local is a keyring in a folder: one file per key, each version sealed under a
-// root key, the root key sealed under a passphrase. All sealing is AES-256-GCM.
+// root key, the root key sealed under a Lock. All sealing is AES-256-GCM.
 // One process holds it at a time.
 type Local struct {
 	folder string
@@ -83,11 +84,12 @@ type Local struct {
 }
 
 type rootRecord struct {
-	V      int    `json:"v"`
-	KDF    string `json:"kdf"`
-	Cost   Cost   `json:"cost"`
-	Salt   []byte `json:"salt"`
-	Sealed []byte `json:"sealed"`
+	V      int             `json:"v"`
+	KDF    Method          `json:"kdf"`
+	Cost   *Cost           `json:"cost,omitempty"` // of a passphrase
+	Kept   json.RawMessage `json:"kept,omitempty"` // of a TPM
+	Salt   []byte          `json:"salt"`
+	Sealed []byte          `json:"sealed"`
 }
 
 // keyRecord is a key's file.
@@ -103,58 +105,65 @@ type keyVersion struct {
 	Sealed []byte `json:"sealed,omitempty"` // empty: retired
 }
 
-// CreateLocal makes an empty keyring in a folder and opens it. The passphrase
-// is not kept.
+// CreateLocal makes an empty keyring in a folder, locked by a passphrase, and
+// opens it. The passphrase is not kept.
 func CreateLocal(folder string, passphrase Secret, cost Cost) (*Local, error) {
-	if err := cost.check(); err != nil {
-		return nil, fmt.Errorf("create keyring: %w", err)
-	}
-	if len(passphrase.Bytes()) == 0 {
-		return nil, errors.New("create keyring: the passphrase is empty")
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("create keyring: %w", err)
-	}
-	record := rootRecord{V: 1, KDF: "argon2id", Cost: cost, Salt: random(16)}
+	return CreateLocked(folder, ByPassphrase(passphrase, cost))
+}
+
+// CreateLocked makes an empty keyring in a folder and opens it.
+func CreateLocked(folder string, lock Lock) (*Local, error) {
 	root := random(keySize)
 	defer clear(root)
-	aead, err := record.sealer(passphrase)
+	text, err := sealRoot(root, lock)
 	if err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
-	record.Sealed = seal(aead, root, "kuule keyring root")
-	text, err := json.Marshal(record)
-	if err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
 	if err := durable.Create(filepath.Join(folder, rootFile), strings.NewReader(string(text)), 0o600); err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
-	return OpenLocal(folder, passphrase)
+	return OpenLocked(folder, lock)
 }
 
-// OpenLocal opens the keyring in a folder. Close lets another process have it.
+// OpenLocal opens the keyring in a folder by its passphrase. Close lets another
+// process have it.
 func OpenLocal(folder string, passphrase Secret) (*Local, error) {
+	return OpenLocked(folder, ByPassphrase(passphrase, Cost{}))
+}
+
+// rootBinding is the associated data of the sealed root key.
+const rootBinding = "kuule keyring root"
+
+func readRoot(folder string) (rootRecord, error) {
 	path := filepath.Join(folder, rootFile)
 	text, err := readBounded(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open keyring in %s: %w", folder, ErrNoKeyring)
+		return rootRecord{}, fmt.Errorf("open keyring in %s: %w", folder, ErrNoKeyring)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
+		return rootRecord{}, fmt.Errorf("open keyring: %w", err)
 	}
 	var record rootRecord
-	if err := json.Unmarshal(text, &record); err != nil || record.V != 1 || record.KDF != "argon2id" {
-		return nil, fmt.Errorf("open keyring: %s is not a root file of this version", path)
+	if err := json.Unmarshal(text, &record); err != nil || record.V != 1 {
+		return rootRecord{}, fmt.Errorf("open keyring: %s is not a root file of this version", path)
 	}
-	if err := record.Cost.check(); err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
+	return record, nil
+}
+
+// OpenLocked opens the keyring in a folder.
+func OpenLocked(folder string, by Lock) (*Local, error) {
+	record, err := readRoot(folder)
+	if err != nil {
+		return nil, err
 	}
-	aead, err := record.sealer(passphrase)
+	aead, err := by.open(record)
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
-	root, err := open(aead, record.Sealed, "kuule keyring root")
+	root, err := open(aead, record.Sealed, rootBinding)
 	if err != nil {
 		return nil, ErrPassphrase
 	}
@@ -163,7 +172,7 @@ func OpenLocal(folder string, passphrase Secret) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
-	lock, err := os.Open(path)
+	lock, err := os.Open(folder)
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
@@ -171,12 +180,6 @@ func OpenLocal(folder string, passphrase Secret) (*Local, error) {
 		return nil, errors.Join(fmt.Errorf("open keyring in %s: %w", folder, ErrInUse), lock.Close())
 	}
 	return &Local{folder: folder, root: sealer, lock: lock, now: time.Now}, nil
-}
-
-func (r rootRecord) sealer(passphrase Secret) (cipher.AEAD, error) {
-	key := argon2.IDKey(passphrase.Bytes(), r.Salt, r.Cost.Time, r.Cost.MemoryKiB, r.Cost.Threads, keySize)
-	defer clear(key)
-	return newAEAD(key)
 }
 
 // Close releases the folder. The ring is not used afterwards.

@@ -12,6 +12,7 @@ import (
 
 	"kuule/internal/keyring"
 	"kuule/internal/keyring/keyringtest"
+	"kuule/internal/keyring/shares"
 )
 
 func TestLocalKeepsWhatAKeyringPromises(t *testing.T) {
@@ -237,4 +238,65 @@ func FuzzUnwrap(f *testing.F) {
 			t.Fatalf("%q opened", wrapped)
 		}
 	})
+}
+
+// The root key may be locked anew in another way; the keys stay what they are.
+func TestALockIsReplacedByAnother(t *testing.T) {
+	t.Parallel()
+	folder, ring := create(t)
+	wrapped, err := ring.Wrap(t.Context(), someKey, "c", []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := keyring.NewSecret([]byte("another passphrase"))
+	if err := keyring.Relock(folder, keyring.ByPassphrase(passphrase, keyring.LeastCost), keyring.ByPassphrase(fresh, keyring.LeastCost)); !errors.Is(err, keyring.ErrInUse) {
+		t.Errorf("while it is held: got %v", err)
+	}
+	if err := ring.Close(); err != nil {
+		t.Fatal(err)
+	}
+	secret := make([]byte, 32)
+	secret[0] = 7
+	all, err := shares.Split(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keyring.Relock(folder, keyring.ByPassphrase(passphrase, keyring.Cost{}), keyring.ByShares(keyring.NewSecret(secret))); err != nil {
+		t.Fatal(err)
+	}
+	if method, err := keyring.MethodOf(folder); err != nil || method != keyring.MethodShares {
+		t.Errorf("%s, %v", method, err)
+	}
+	if _, err := keyring.OpenLocal(folder, passphrase); !errors.Is(err, keyring.ErrLock) {
+		t.Errorf("the old passphrase: got %v", err)
+	}
+	stranger, err := shares.Split(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pair := range map[string][2]string{"first and third": {all[0], all[2]}, "of another ring": {stranger[0], stranger[1]}} {
+		got, err := shares.Combine(pair[0], pair[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := keyring.OpenLocked(folder, keyring.ByShares(keyring.NewSecret(got)))
+		if name == "of another ring" {
+			if !errors.Is(err, keyring.ErrPassphrase) {
+				t.Errorf("%s: got %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := again.Unwrap(t.Context(), someKey, "c", wrapped); err != nil || string(text.Bytes()) != "x" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := keyring.CreateLocked(t.TempDir(), keyring.ByShares(keyring.NewSecret([]byte("short")))); err == nil {
+		t.Error("a short secret was taken for shares")
+	}
 }
