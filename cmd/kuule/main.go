@@ -23,7 +23,8 @@ type commands struct {
 	Trustlist trustlistCommand `cmd:"" help:"Lists of those who issue travel documents."`
 	Audit     auditCommand     `cmd:"" help:"The audit log."`
 	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
-	Key       keyCommand       `cmd:"" help:"Signing keys of the security office and of releases."`
+	Retention retentionCommand `cmd:"" help:"What is kept until when, and what was erased."`
+	Key       keyCommand       `cmd:"" help:"Keys: of the security office, of releases, of cases."`
 	Bundle    bundleCommand    `cmd:"" help:"Sign the web pages for release."`
 	Process   processCommand   `cmd:"" hidden:"" help:"One process of an installation; started by serve."`
 }
