@@ -99,6 +99,13 @@ func Init(o InitOptions) (err error) {
 			return err
 		}
 	}
+	backups, err := makeKey(filepath.Join(layout.Authority(), "backup.key"))
+	if err != nil {
+		return err
+	}
+	if f.BackupKey, err = trust.EncodeKey(backups.Public()); err != nil {
+		return err
+	}
 	if f.LogKey, err = makeLogKey(filepath.Join(layout.Authority(), "log.key"), o.Config.Host); err != nil {
 		return err
 	}

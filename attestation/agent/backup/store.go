@@ -57,10 +57,9 @@ type Limits struct {
 }
 
 type file struct {
-	f     *os.File
-	size  int64
-	n     int64
-	epoch int64
+	f    *os.File
+	size int64
+	n    int64
 }
 
 // Open makes the folder and removes what is old. backup.ErrKey where the
@@ -101,7 +100,7 @@ func (s *Store) prune(now time.Time) error {
 }
 
 // Append keeps a chunk, durably when it returns nil. It refuses what does not
-// show a recorder in its epoch, and an epoch older than one that was kept.
+// show a recorder in its epoch.
 func (s *Store) Append(c *backup.Chunk) error {
 	if err := c.Check(s.trust); err != nil {
 		return err
@@ -111,9 +110,6 @@ func (s *Store) Append(c *backup.Chunk) error {
 	f, err := s.open(c.Hearing)
 	if err != nil {
 		return err
-	}
-	if c.Epoch < f.epoch {
-		return fmt.Errorf("%w: epoch %d is over", backup.ErrChunk, c.Epoch)
 	}
 	sealed, err := c.Seal(s.to, f.n)
 	if err != nil {
@@ -128,7 +124,7 @@ func (s *Store) Append(c *backup.Chunk) error {
 	if err := f.f.Sync(); err != nil {
 		return fmt.Errorf("back-up: %w", err)
 	}
-	f.size, f.n, f.epoch = f.size+int64(len(sealed)), f.n+1, c.Epoch
+	f.size, f.n = f.size+int64(len(sealed)), f.n+1
 	return nil
 }
 

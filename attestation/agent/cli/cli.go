@@ -18,6 +18,7 @@ import (
 
 	"kuule/attestation/agent"
 	"kuule/attestation/agent/bundle"
+	"kuule/attestation/agent/backup"
 	"kuule/attestation/agent/gateway"
 	agentsignin "kuule/attestation/agent/signin"
 	"kuule/internal/problem"
@@ -147,13 +148,24 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 			return errors.Join(err, address.Close())
 		}
 	}
+	own, err := c.backup(d.Trust())
+	if err != nil {
+		return errors.Join(err, address.Close())
+	}
+	if own != nil {
+		defer own.Close()
+	}
 	transport := gateway.NewTransport(d.ClientTLS(), d.Address())
 	defer transport.CloseIdleConnections()
-	g, err := gateway.New(gateway.Config{
+	config := gateway.Config{
 		Address: address, BrowserUID: uint32(uid), Pages: pages, Door: door, Transport: transport,
 		Device: gateway.Device{ID: info.DeviceID, Label: c.Label, Kind: c.Kind, Agreement: info.AgreementID, Premises: c.Premises, Trust: d.Trust()},
 		Signer: d, SignIn: signIn, Kiosk: kiosk, StartSocket: filepath.Join(c.State, startSocket), Log: log,
-	})
+	}
+	if own != nil {
+		config.Backup = own
+	}
+	g, err := gateway.New(config)
 	if err != nil {
 		return errors.Join(err, address.Close())
 	}
@@ -171,6 +183,18 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 		}
 	})
 	return group.Wait()
+}
+
+// terminalKind is the kind of device that keeps a back-up of its own.
+const terminalKind = "room-terminal"
+
+// backup opens a room terminal's back-up; nil on other devices, and where the
+// installation has no key for it.
+func (c Run) backup(t *trust.File) (*backup.Store, error) {
+	if c.Kind != terminalKind || t.BackupKey == "" {
+		return nil, nil
+	}
+	return backup.Open(filepath.Join(c.State, "backup"), t)
 }
 
 // signIn is nil where no identity provider is named.

@@ -54,6 +54,9 @@ type Config struct {
 	// devices, which then have no such paths.
 	Kiosk *Kiosk
 
+	// Backup is a room terminal's own back-up; nil: the path does not exist.
+	Backup Backup
+
 	// StartSocket is the path of the unix socket where `kuule-agent start-url`
 	// asks for start links; empty: none.
 	StartSocket string
@@ -80,7 +83,7 @@ type Gateway struct {
 	sessions *sessions
 	handler  http.Handler
 
-	redeemRate, signRate, relaunchRate *rate.Limiter
+	redeemRate, signRate, relaunchRate, backupRate *rate.Limiter
 }
 
 // New makes a gateway; it serves nothing yet.
@@ -105,6 +108,7 @@ func New(cfg Config) (*Gateway, error) {
 		redeemRate:   rate.NewLimiter(5, 10),
 		signRate:     rate.NewLimiter(2, 8),
 		relaunchRate: rate.NewLimiter(rate.Every(5*time.Second), 1),
+		backupRate:   rate.NewLimiter(4, 16),
 	}
 	g.handler = g.routes()
 	return g, nil

@@ -45,6 +45,9 @@ func (g *Gateway) Routes() []Route {
 		{"/gw/signin/end", post, KindCall, true, g.postSignInEnd},
 		{pathCallback, get, KindLanding, false, g.getSignInCallback},
 	}
+	if g.cfg.Backup != nil {
+		routes = append(routes, Route{"/gw/backup", post, KindCall, true, g.postBackup})
+	}
 	if k := g.cfg.Kiosk; k != nil {
 		routes = append(routes, []Route{
 			{"/kiosk/visit", get, KindSocket, true, k.Visit.ServeHTTP},
