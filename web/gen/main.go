@@ -134,10 +134,10 @@ func (s source) ids(w *strings.Builder) error {
 		}
 		kind := generic.Index.(*ast.Ident).Name
 		prefix, ok := prefixes[strings.TrimSuffix(kind, "Kind")]
-		if !ok {
-			return
-		}
 		found++
+		if !ok {
+			return // the count below tells
+		}
 		fmt.Fprintf(w, "/** %s */\nexport type %s = `%s_${string}`\n", strings.TrimSpace(t.Comment.Text()), t.Name.Name, prefix)
 	})
 	if found != len(prefixes) {
@@ -151,7 +151,7 @@ func (s source) ids(w *strings.Builder) error {
 var prefixes = map[string]string{
 	"case": "cas", "hearing": "hrg", "participant": "par", "seat": "set", "device": "dev", "agreement": "agr",
 	"premises": "pre", "leg": "leg", "member": "mem", "group": "grp", "track": "trk", "visit": "vis", "ticket": "tkt",
-	"recording": "rec", "utterance": "utt", "amendment": "amd", "record": "rcd", "event": "evt",
+	"recording": "rec", "utterance": "utt", "amendment": "amd", "record": "rcd", "event": "evt", "note": "nte", "call": "cal",
 }
 
 // enums writes string types with the values that their constants name.

@@ -34,8 +34,12 @@ export type UtteranceID = `utt_${string}`
 export type AmendmentID = `amd_${string}`
 /** a sealed version of the transcript */
 export type RecordID = `rcd_${string}`
+/** a note that may have to go alone */
+export type NoteID = `nte_${string}`
 /** an audit event */
 export type EventID = `evt_${string}`
+/** a call for help at a kiosk */
+export type CallID = `cal_${string}`
 
 /** AnchorKind says at what occasion an anchor was logged. */
 export const anchorKinds = ['opening', 'resume', 'recorder', 'takeover'] as const

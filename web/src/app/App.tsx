@@ -19,6 +19,7 @@ import { StartNeeded, Unsupported } from './Start'
 const InterviewerHome = lazy(() => import('../interviewer/Home').then((m) => ({ default: m.Home })))
 const InterviewerRoom = lazy(() => import('../interviewer/Room').then((m) => ({ default: m.Room })))
 const After = lazy(() => import('../interviewer/After').then((m) => ({ default: m.After })))
+const Desk = lazy(() => import('../desk/Home').then((m) => ({ default: m.Home })))
 const Kiosk = lazy(() => import('../kiosk/Kiosk').then((m) => ({ default: m.Kiosk })))
 const CounselHome = lazy(() => import('../counsel/Home').then((m) => ({ default: m.Home })))
 const CounselRoom = lazy(() => import('../counsel/Room').then((m) => ({ default: m.Room })))
@@ -178,6 +179,8 @@ function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesPr
   switch (persona) {
     case 'kiosk':
       return <Kiosk />
+    case 'officer':
+      return <Desk />
     case 'applicant':
       return <ApplicantHome me={me} canSignIn={signIn.available} failed={failed} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />
     case 'interviewer':

@@ -40,7 +40,7 @@ export async function whoAmI(): Promise<Me> {
   }
 }
 
-export type Persona = 'kiosk' | 'applicant' | 'interviewer' | 'counsel' | 'none' | 'nobody'
+export type Persona = 'kiosk' | 'officer' | 'applicant' | 'interviewer' | 'counsel' | 'none' | 'nobody'
 
 /** Which pages to show: a room terminal is the applicant's, whoever else signed in there. */
 export function personaOf(device: Device, me: Me): Persona {
@@ -49,6 +49,7 @@ export function personaOf(device: Device, me: Me): Persona {
   if (me.person === null) return 'nobody'
   const { roles } = me.person
   if (roles.includes('interviewer')) return 'interviewer'
+  if (roles.includes('officer')) return 'officer'
   if (roles.some((r) => r === 'counsel' || r === 'interpreter' || r === 'representative')) return 'counsel'
   return 'none'
 }

@@ -27,6 +27,7 @@ export const ar: ApplicantCatalogue = {
       representative: 'الممثل',
       'security-office': 'مكتب الأمن',
       administrator: 'مدير النظام',
+      officer: 'موظف الاستقبال',
       recorder: 'المسجل',
     },
     phase: {
@@ -422,6 +423,7 @@ export const ar: ApplicantCatalogue = {
     problem: 'لم ينجح هذا.',
     where: 'الغرفة',
     until: 'التذكرة صالحة حتى',
+    called: { title: 'طُلبت المساعدة', wait: 'انتظر لحظة. سيأتي الموظفون أو اذهب إلى المكتب.', coming: 'الموظف في الطريق إليك.' },
     there: { title: 'هل ما زلت هنا؟', body: 'ستُمحى هذه الصفحة بعد {{seconds}} ثانية.', yes: 'أنا هنا' },
   },
   problem: {

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
-import type { Document } from '../api/words'
+import type { CallID, Document } from '../api/words'
+import { desk } from '../desk/desk'
 import { forgetLanguage, languages, setLanguage, useTexts, type Language } from '../i18n'
 import { Button, Dialog, Field } from '../ui/controls'
 import { Icon } from '../ui/Icon'
@@ -17,6 +18,7 @@ type Place =
   | { at: 'outcome'; outcome: Outcome }
   | { at: 'problem'; problem: Document }
   | { at: 'desk' }
+  | { at: 'called'; coming: boolean }
 
 const begin: Place = { at: 'languages' }
 
@@ -36,6 +38,7 @@ export function Kiosk() {
   const [place, setPlace] = useState<Place>(begin)
   const [code, setCode] = useState('')
   const [loud, setLoud] = useState(true)
+  const [call, setCall] = useState<CallID | null>(null)
   const visit = useRef<VisitSocket | null>(null)
   const voice = useVoice()
 
@@ -44,6 +47,7 @@ export function Kiosk() {
     visit.current = null
     voice.stop()
     setCode('')
+    setCall(null)
     forgetLanguage()
     setPlace(begin)
   }, [voice])
@@ -57,6 +61,33 @@ export function Kiosk() {
     })
   }
 
+  // A call that reaches nobody still leads somewhere: to the desk.
+  const help = async () => {
+    visit.current?.close()
+    visit.current = null
+    try {
+      const { call: raised } = await desk.raise(language, guidance(place, t).key)
+      setCall(raised)
+      setPlace({ at: 'called', coming: false })
+    } catch {
+      setPlace({ at: 'desk' })
+    }
+  }
+  useEffect(() => {
+    if (call === null) return undefined
+    const timer = setInterval(() => {
+      void desk.called(call).then(
+        ({ answered }) => {
+          if (!answered) return
+          setCall(null)
+          setPlace({ at: 'called', coming: true })
+        },
+        () => undefined, // asked again
+      )
+    }, 2000)
+    return () => clearInterval(timer)
+  }, [call])
+
   const { key, picture, text } = guidance(place, t)
   useEffect(() => {
     if (loud && key !== 'languages') void voice.say(language, key, text)
@@ -65,7 +96,7 @@ export function Kiosk() {
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => heading.current?.focus(), [key])
 
-  const ends = place.at === 'outcome' || place.at === 'desk' || place.at === 'problem'
+  const ends = place.at === 'outcome' || place.at === 'desk' || place.at === 'called' || place.at === 'problem'
   return (
     <main id="content" className="kiosk" tabIndex={-1}>
       <div className="screen">
@@ -104,7 +135,7 @@ export function Kiosk() {
             <Icon name="sound" />
             {t('kiosk.repeat')}
           </Button>
-          <Button large onPress={() => setPlace({ at: 'desk' })} isDisabled={place.at === 'desk'}>
+          <Button large onPress={() => void help()} isDisabled={place.at === 'called'}>
             <Icon name="person" />
             {t('kiosk.help')}
           </Button>
@@ -136,6 +167,8 @@ function guidance(place: Place, t: Texts): { key: string; picture: Subject; text
     }
     case 'problem':
       return { key: 'problem', picture: 'again', text: t('kiosk.problem') }
+    case 'called':
+      return { key: place.coming ? 'called.coming' : 'called.wait', picture: 'desk', text: place.coming ? t('kiosk.called.coming') : t('kiosk.called.wait') }
     case 'desk':
       return { key: 'outcome.desk', picture: 'desk', text: t('kiosk.outcome.desk') }
   }

@@ -1,0 +1,161 @@
+import { useCallback, useEffect, useState } from 'react'
+import { Problem } from '../api/problem'
+import type { Document } from '../api/words'
+import { languages, useTexts, type Language } from '../i18n'
+import { grouped, isRight, length, symbol } from '../kiosk/reference'
+import { Button, Field, Notice, Radios, Section } from '../ui/controls'
+import { ProblemNotice } from '../ui/Refusal'
+import { desk, methods, waited, type Call, type Identification, type Led, type Method, type Waiting } from './desk'
+
+const refreshEvery = 3000
+
+/** The officer's desk: calls from kiosks, and people whom no kiosk could identify. */
+export function Home() {
+  const { t } = useTexts()
+  const [waiting, setWaiting] = useState<Waiting | null>(null)
+  const [problem, setProblem] = useState<Document | null>(null)
+  const [led, setLed] = useState<Led | null>(null)
+  const [now, setNow] = useState(() => Date.now())
+  const refresh = useCallback(async () => {
+    try {
+      setWaiting(await desk.waiting())
+      setNow(Date.now())
+    } catch (thrown) {
+      setProblem(Problem.of(thrown).document)
+    }
+  }, [])
+  useEffect(() => {
+    const first = setTimeout(() => void refresh(), 0)
+    const timer = setInterval(() => void refresh(), refreshEvery)
+    return () => {
+      clearTimeout(first)
+      clearInterval(timer)
+    }
+  }, [refresh])
+  const act = async (what: () => Promise<unknown>) => {
+    setProblem(null)
+    try {
+      await what()
+    } catch (thrown) {
+      setProblem(Problem.of(thrown).document)
+    }
+    await refresh()
+  }
+  const stand = (i: Identification) => act(async () => setLed(await desk.stand(i)))
+  const calls = waiting?.calls ?? []
+  useEffect(() => {
+    document.title = calls.length === 0 ? 'Kuule' : `(${calls.length}) Kuule`
+    return () => {
+      document.title = 'Kuule'
+    }
+  }, [calls.length])
+
+  return (
+    <main id="content" className="page narrow stack" tabIndex={-1}>
+      <h1>{t('staff.desk.title')}</h1>
+      <ProblemNotice problem={problem} />
+      {led !== null && <Result led={led} />}
+      <Section title={t('staff.desk.calls')}>
+        {calls.length === 0 ? (
+          <p className="quiet">{t('staff.desk.noCalls')}</p>
+        ) : (
+          <ul className="stack tight" aria-live="assertive">
+            {calls.map((c) => (
+              <CallCard key={c.call} call={c} now={now} onAnswer={() => void act(() => desk.answer(c.call))} />
+            ))}
+          </ul>
+        )}
+        {waiting !== null && waiting.answers.calls > 0 && (
+          <p className="quiet small">
+            {t('staff.desk.answers', { calls: waiting.answers.calls, half: waited(waiting.answers.p50), most: waited(waiting.answers.p95) })}
+          </p>
+        )}
+      </Section>
+      {waiting !== null && waiting.identifications.length > 0 && (
+        <Section title={t('staff.desk.waiting')}>
+          <ul className="stack tight">
+            {waiting.identifications.map((i) => (
+              <li key={i.visit} className="stack tight">
+                <strong>{i.name}</strong>
+                <p>
+                  {t(`staff.desk.method.${i.method}`)}. <q>{i.note}</q>
+                </p>
+                <p className="quiet small">{t('staff.desk.words', { words: i.words, needed: i.needed })}</p>
+                {i.mine ? (
+                  <p>{t('staff.desk.another')}</p>
+                ) : (
+                  <div>
+                    <Button onPress={() => void stand(i)}>{t('staff.desk.stand', { name: i.name })}</Button>
+                  </div>
+                )}
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+      <Identify
+        onBegin={(reference, method, note) =>
+          act(async () => {
+            setLed(null)
+            await desk.begin(reference, method, note)
+          })
+        }
+      />
+    </main>
+  )
+}
+
+function Result({ led }: { led: Led }) {
+  const { t, time } = useTexts()
+  if (led.result === 'desk') return <Notice title={t('staff.desk.counted')} live />
+  return (
+    <Notice kind="success" title={t('staff.desk.ticket')} live>
+      <p>
+        <bdi>{led.place}</bdi> · {t('kiosk.until')} <bdi>{time(led.expires ?? 0)}</bdi>
+      </p>
+    </Notice>
+  )
+}
+
+function CallCard({ call, now, onAnswer }: { call: Call; now: number; onAnswer: () => void }) {
+  const { t } = useTexts()
+  const spoken = call.language in languages ? t(`shared.languages.${call.language as Language}`) : call.language
+  return (
+    <li className="row spread">
+      <div>
+        <strong>{call.place}</strong>
+        <p className="quiet small">
+          <span lang={call.language}>{spoken}</span> · {t('staff.desk.waited', { time: waited((now - Date.parse(call.raised)) / 1000) })}
+        </p>
+      </div>
+      <Button onPress={onAnswer}>{t('staff.desk.answer')}</Button>
+    </li>
+  )
+}
+
+function Identify({ onBegin }: { onBegin: (reference: string, method: Method, note: string) => Promise<void> }) {
+  const { t } = useTexts()
+  const [code, setCode] = useState('')
+  const [method, setMethod] = useState<Method>('document')
+  const [note, setNote] = useState('')
+  const full = code.length === length
+  return (
+    <Section title={t('staff.desk.identify')}>
+      <p className="quiet">{t('staff.desk.identifyHelp')}</p>
+      <Field
+        label={t('kiosk.code.label')}
+        value={grouped(code)}
+        onChange={(text) => setCode(Array.from(text).map(symbol).join('').slice(0, length))}
+        {...(full && !isRight(code) ? { wrong: t('kiosk.code.wrong') } : {})}
+        required
+      />
+      <Radios label={t('staff.desk.how')} value={method} onChange={setMethod} options={methods.map((m) => ({ id: m, text: t(`staff.desk.method.${m}`) }))} />
+      <Field label={t('staff.desk.note')} help={t('staff.desk.noteHelp')} value={note} onChange={setNote} lines required />
+      <div>
+        <Button isDisabled={!isRight(code) || note.trim().length < 10} onPress={() => void onBegin(grouped(code), method, note.trim()).then(() => setCode(''))}>
+          {t('staff.desk.begin')}
+        </Button>
+      </div>
+    </Section>
+  )
+}
