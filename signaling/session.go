@@ -12,6 +12,7 @@ import (
 
 	"kuule/internal/jws"
 	"kuule/internal/problem"
+	"kuule/internal/tracing"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/interview/sealing"
@@ -128,7 +129,11 @@ func (s *Session) dispatch(ctx context.Context, m wire.Message) (wire.Message, e
 	case wire.TypeOrigin:
 		return with(m, func(b wire.Origin) (wire.Message, error) { return ok, s.room.takeOrigins(s, b.Lists) })
 	case wire.TypeOffer:
-		return with(m, func(b wire.Offer) (wire.Message, error) { return s.room.openLeg(ctx, s, b) })
+		return with(m, func(b wire.Offer) (out wire.Message, err error) {
+			ctx, span := tracing.Begin(tracing.Of(ctx, s.member.String()), "offer")
+			defer func() { tracing.End(span, err) }()
+			return s.room.openLeg(ctx, s, b)
+		})
 	case wire.TypeWish:
 		return with(m, func(b wire.Wish) (wire.Message, error) { return ok, s.room.takeWish(s, b) })
 	case wire.TypeShare:
@@ -160,7 +165,7 @@ func with[B any](m wire.Message, f func(B) (wire.Message, error)) (wire.Message,
 }
 
 // handleJoin judges who stands at the door and lets them in, or wait.
-func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message, error) {
+func (s *Session) handleJoin(ctx context.Context, join wire.Join) (_ wire.Message, err error) {
 	var st sealing.Statement
 	if err := jws.Peek(join.Statement, sealing.TypeStatement, &st); err != nil {
 		return wire.Message{}, problem.New(problem.CodeStatementInvalid, "%w", err)
@@ -168,6 +173,8 @@ func (s *Session) handleJoin(ctx context.Context, join wire.Join) (wire.Message,
 	if st.Hearing != join.Hearing || st.Member.IsZero() || (st.Kind == sealing.KindRecorder) != s.peer.Recorder {
 		return wire.Message{}, problem.New(problem.CodeStatementInvalid, "statement is for another hearing or another kind of member")
 	}
+	ctx, span := tracing.Begin(tracing.Of(ctx, st.Member.String()), "join", "hearing", st.Hearing.String(), "member", st.Member.String())
+	defer func() { tracing.End(span, err) }()
 	revocations := s.hub.revocations(s.peer)
 	judge := s.hub.cfg.Admission.Judge
 	if join.Admission != "" {

@@ -28,6 +28,7 @@ import (
 	auditremote "kuule/internal/audit/remote"
 	"kuule/internal/bus"
 	keyringremote "kuule/internal/keyring/remote"
+	"kuule/internal/metrics"
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/internal/store"
@@ -121,6 +122,9 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 		return err
 	}
 	defer d.quality.Close()
+	if err := metrics.Serve(ctx, in.metricsPort(conn.Name()), metrics.Show(d.show)); err != nil {
+		return err
+	}
 	if _, err := bus.Subscribe(conn, bus.SFU, "hint", func(_ bus.Name, _ string, h media.Hint) { d.hub.Hint(h) }); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/internal/signin"
+	"kuule/internal/tracing"
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/admission"
@@ -213,7 +214,17 @@ func (j joins) salt(h interview.HearingID, s interview.SeatID, p interview.Parti
 }
 
 // Countersign implements signaling.Admission.
-func (j joins) Countersign(ctx context.Context, _ wire.Join, judgement signaling.Judgement) (string, error) {
+func (j joins) Countersign(ctx context.Context, join wire.Join, judgement signaling.Judgement) (_ string, err error) {
+	var st sealing.Statement
+	if err := jws.Peek(join.Statement, sealing.TypeStatement, &st); err == nil { // authority verifies it
+		ctx, span := tracing.Begin(tracing.Of(ctx, st.Member.String()), "countersign")
+		defer func() { tracing.End(span, err) }()
+		return j.countersign(ctx, judgement)
+	}
+	return j.countersign(ctx, judgement)
+}
+
+func (j joins) countersign(ctx context.Context, judgement signaling.Judgement) (string, error) {
 	var facts admitFacts
 	if err := json.Unmarshal(judgement.Facts, &facts); err != nil {
 		return "", err

@@ -83,13 +83,10 @@ func openRelay(in *installation, media []netip.AddrPort) (*relay.Server, error) 
 }
 
 // serveRelay runs the relay and answers measurements over it.
-func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (func(), error) {
+func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (*relay.Server, func(), error) {
 	server, err := openRelay(in, media)
-	if err != nil {
-		return nil, err
-	}
 	if server == nil {
-		return func() {}, nil
+		return nil, func() {}, err
 	}
 	stop := func() {
 		if err := server.Close(); err != nil {
@@ -105,9 +102,9 @@ func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (func(
 	}))
 	if err != nil {
 		stop()
-		return nil, err
+		return nil, nil, err
 	}
-	return stop, nil
+	return server, stop, nil
 }
 
 // Paths are the ways to the media server beside the direct one, for a page's

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"kuule/internal/bus"
+	"kuule/internal/tracing"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/interview/quality"
@@ -19,6 +20,10 @@ func (d *door) hearLegs() error {
 	d.quality = quality.NewKeeper(d.db, d.whose, slog.Default())
 	if _, err := bus.Subscribe(d.conn, bus.SFU, "leg", func(_ bus.Name, _ string, ev media.Event) {
 		d.quality.Event(ev) // first: the room may forget the leg
+		if o, known := d.hub.Whose(ev.Room, ev.Leg); known {
+			_, span := tracing.Begin(tracing.Of(context.Background(), o.Member.String()), "leg-"+string(ev.State))
+			span.End()
+		}
 		d.hub.LegEvent(ev)
 	}); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"kuule/internal/keyring"
 	"kuule/internal/problem"
 	"kuule/internal/supervise"
+	"kuule/internal/tracing"
 	"kuule/sfu/relay"
 )
 
@@ -231,6 +232,16 @@ func Process(ctx context.Context, role string) error {
 		return err
 	}
 	defer conn.Close()
+	untrace, err := tracing.Start(credentials.Name().String(), in.Traces)
+	if err != nil {
+		return err
+	}
+	defer untrace()
+	if role := credentials.Name().Role; role == bus.Authority || role == bus.Recorder {
+		if err := serveMetrics(ctx, in, credentials.Name()); err != nil {
+			return err
+		}
+	}
 	switch credentials.Name().Role {
 	case bus.Door:
 		return runDoor(ctx, in, conn, ready)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kuule/internal/bus"
+	"kuule/internal/metrics"
 	"kuule/interview/media"
 	"kuule/sfu"
 )
@@ -13,11 +14,13 @@ import (
 // runSFU is the process that forwards sealed media. It holds sockets and
 // nothing else.
 func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
+	legs := newLegMetrics()
 	cfg := sfu.Config{Log: slog.Default(), OnEvent: func(ev media.Event) {
 		if err := conn.Publish("leg", ev); err != nil {
 			slog.Warn("leg event was not told", "leg", ev.Leg, "err", err)
 		}
 	}, OnQuality: func(q media.Quality) {
+		legs.take(q)
 		if err := conn.Publish("quality", q); err != nil {
 			slog.Warn("quality was not told", "leg", q.Leg, "err", err)
 		}
@@ -35,11 +38,14 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 		return err
 	}
 	defer node.Close()
-	closeRelay, err := serveRelay(in, conn, cfg.Addresses)
+	relay, closeRelay, err := serveRelay(in, conn, cfg.Addresses)
 	if err != nil {
 		return err
 	}
 	defer closeRelay()
+	if err := metrics.Serve(ctx, in.metricsPort(conn.Name()), metrics.Show(legs.show), metrics.Show(showRelay(relay))); err != nil {
+		return err
+	}
 	if err := bus.Handle(conn, "leg.open", func(ctx context.Context, _ bus.Name, req media.OpenLeg) (media.LegOpened, error) {
 		return node.OpenLeg(ctx, req)
 	}); err != nil {

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"kuule/internal/canon"
 	"kuule/internal/problem"
+	"kuule/internal/tracing"
 )
 
 const (
@@ -28,6 +30,7 @@ const (
 	comingBack = time.Second
 
 	deadlineHeader = "Kuule-Within" // milliseconds left to the caller
+	traceHeader    = "Traceparent"  // W3C Trace Context, where a request is followed
 )
 
 // Conn is one process's connection to the bus. It reconnects by itself for as
@@ -151,6 +154,9 @@ func (c *Conn) request(ctx context.Context, to Name, what string, body []byte) (
 	message := nats.NewMsg(subject)
 	message.Data = body
 	message.Header.Set(deadlineHeader, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
+	if parent := tracing.Parent(ctx); parent != "" {
+		message.Header.Set(traceHeader, parent)
+	}
 	until := time.Now().Add(comingBack)
 	for {
 		reply, err := c.nats.RequestMsgWithContext(ctx, message)
@@ -265,6 +271,11 @@ func (c *Conn) dispatch(message *nats.Msg, work func(context.Context, Name, []by
 		defer c.end()
 		ctx, cancel := context.WithTimeout(c.ctx, patience(message.Header.Get(deadlineHeader)))
 		defer cancel()
+		if parent := message.Header.Get(traceHeader); parent != "" {
+			var span trace.Span
+			ctx, span = tracing.Begin(tracing.Under(ctx, parent), message.Subject)
+			defer span.End()
+		}
 		reply := work(ctx, caller, message.Data)
 		if err := message.Respond(reply); err != nil {
 			slog.Warn("answer on the bus was not delivered", "subject", message.Subject, "error", err)

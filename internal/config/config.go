@@ -36,6 +36,18 @@ type Config struct {
 	Identity       Identity `json:"identity"`
 	Keys           Keys     `json:"keys"`
 	Blobs          Blobs    `json:"blobs"`
+	Metrics        Metrics  `json:"metrics"`
+	Traces         string   `json:"traces"` // absolute path of a file, or address of an OTLP collector; empty: none
+}
+
+// Metrics are the loopback ports at which processes show what they do, to a
+// Prometheus server of the installation's own; 0 is off. A second recorder has
+// the port after the first's.
+type Metrics struct {
+	Door      int `json:"door"`
+	Authority int `json:"authority"`
+	SFU       int `json:"sfu"`
+	Recorder  int `json:"recorder"`
 }
 
 // Ports is the one table of ports. 0 takes a free one, for tests.
@@ -170,7 +182,8 @@ func (c Config) Check() error {
 	}
 	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://127.0.0.1:"),
 		"identity issuer: begin with https://")
-	errs = append(errs, c.Ports.check()...)
+	refuse(c.Traces != "" && !filepath.IsAbs(c.Traces) && !secure(c.Traces), "traces %q: give an absolute path, or an OTLP collector by https:// (http:// on this machine alone)", c.Traces)
+	errs = append(errs, c.Ports.check(c.Metrics)...)
 	errs = append(errs, c.Keys.check()...)
 	errs = append(errs, c.Blobs.check()...)
 	return errors.Join(errs...)
@@ -212,13 +225,14 @@ func (b Blobs) check() []error {
 	return nil
 }
 
-func (p Ports) check() []error {
+func (p Ports) check(m Metrics) []error {
 	var errs []error
 	var taken []int
 	for _, port := range []struct {
 		name   string
 		number int
-	}{{"https", p.HTTPS}, {"bus", p.Bus}, {"media", p.Media}, {"turn", p.TURN}, {"splice", p.Splice}} {
+	}{{"https", p.HTTPS}, {"bus", p.Bus}, {"media", p.Media}, {"turn", p.TURN}, {"splice", p.Splice},
+		{"metrics.door", m.Door}, {"metrics.authority", m.Authority}, {"metrics.sfu", m.SFU}, {"metrics.recorder", m.Recorder}} {
 		if port.number < 0 || port.number > 65535 {
 			errs = append(errs, fmt.Errorf("port %s: %d is out of range", port.name, port.number))
 		}
