@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,21 +38,23 @@ type house struct {
 	world *signalingtest.World
 	trust *sealing.Trust
 	hub   *signaling.Hub
+	media localMedia
 	url   string
 	mu    sync.Mutex
 	peers map[string]signaling.Peer
 }
 
-type localMedia struct{ node *sfu.Node }
+// localMedia is the media node of now: one may take another's place.
+type localMedia struct{ node atomic.Pointer[sfu.Node] }
 
-func (l localMedia) OpenLeg(ctx context.Context, r media.OpenLeg) (media.LegOpened, error) {
-	return l.node.OpenLeg(ctx, r)
+func (l *localMedia) OpenLeg(ctx context.Context, r media.OpenLeg) (media.LegOpened, error) {
+	return l.node.Load().OpenLeg(ctx, r)
 }
-func (l localMedia) CloseLeg(_ context.Context, r media.CloseLeg) error {
-	l.node.CloseLeg(r)
+func (l *localMedia) CloseLeg(_ context.Context, r media.CloseLeg) error {
+	l.node.Load().CloseLeg(r)
 	return nil
 }
-func (l localMedia) Forward(_ context.Context, t media.Table) error { return l.node.Forward(t) }
+func (l *localMedia) Forward(_ context.Context, t media.Table) error { return l.node.Load().Forward(t) }
 
 func newHouse(t *testing.T, limits signaling.Limits) *house {
 	t.Helper()
@@ -60,17 +63,10 @@ func newHouse(t *testing.T, limits signaling.Limits) *house {
 	if h.trust, err = h.world.Trust(); err != nil {
 		t.Fatal(err)
 	}
-	var hub *signaling.Hub
-	node, err := sfu.New(sfu.Config{
-		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
-		OnEvent:   func(ev media.Event) { hub.LegEvent(ev) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := h.world.Config(localMedia{node})
+	h.startNode()
+	cfg := h.world.Config(&h.media)
 	cfg.Limits = limits
-	hub = signaling.NewHub(cfg)
+	hub := signaling.NewHub(cfg)
 	h.hub = hub
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
@@ -82,9 +78,22 @@ func newHouse(t *testing.T, limits signaling.Limits) *house {
 	t.Cleanup(func() {
 		hub.Close()
 		server.Close()
-		node.Close()
+		h.media.node.Load().Close()
 	})
 	return h
+}
+
+// startNode begins a media node that knows nothing.
+func (h *house) startNode() {
+	h.t.Helper()
+	node, err := sfu.New(sfu.Config{
+		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
+		OnEvent:   func(ev media.Event) { h.hub.LegEvent(ev) },
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.media.node.Store(node)
 }
 
 func (h *house) dial(name string, peer signaling.Peer) member.Conn {
