@@ -73,6 +73,8 @@ func (d *door) serveAdmin() (io.Closer, error) {
 		_ = json.NewEncoder(w).Encode(status)
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
+	mux.HandleFunc("GET /recording/{viewing}", d.viewings.consoleOutline)
+	mux.HandleFunc("POST /recording/{viewing}/export", d.viewings.consoleExport)
 	d.keeping.administer(mux)
 	mux.HandleFunc("POST /doctor/health", answer(d.health))
 	mux.HandleFunc("POST /doctor/pass", answer(d.pass))

@@ -21,6 +21,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/viewing"
+	"kuule/recorder/playback"
 )
 
 const (
@@ -694,5 +695,68 @@ func (d *viewingDesk) sendExport(w http.ResponseWriter, r *http.Request, o *open
 		if p.End {
 			return nil
 		}
+	}
+}
+
+// Opened is an open viewing, as an export at the console sees it.
+type Opened struct {
+	Viewing string              `json:"viewing"`
+	Hearing interview.HearingID `json:"hearing"`
+	Lanes   []OpenedLane        `json:"lanes"`
+}
+
+// OpenedLane is one track of it.
+type OpenedLane struct {
+	Name string `json:"name"`
+	File string `json:"file"` // name of its file
+}
+
+// atConsole is a viewing that an interviewer holds open now: the console opens
+// none by itself, so that who runs the machine opens no recording.
+func (d *viewingDesk) atConsole(r *http.Request) (*opening, error) {
+	d.mu.Lock()
+	o := d.live[r.PathValue("viewing")]
+	d.mu.Unlock()
+	if o == nil {
+		return nil, problem.New(problem.CodeNotFound, "no interviewer holds that viewing open: open it on the page first, and leave it open")
+	}
+	return o, nil
+}
+
+func (d *viewingDesk) consoleOutline(w http.ResponseWriter, r *http.Request) {
+	o, err := d.atConsole(r)
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	var out viewOutline
+	for err == nil && !out.Done {
+		if err = d.conn.Call(r.Context(), o.process(), "view.outline", none{}, &out); err == nil && !out.Done {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	answer := Opened{Viewing: o.row.ID, Hearing: o.row.Hearing, Lanes: []OpenedLane{}}
+	for i, l := range out.Lanes {
+		answer.Lanes = append(answer.Lanes, OpenedLane{l.Name, playback.LaneFile(i, playback.Lane{Name: l.Name})})
+	}
+	_ = writeJSON(w, answer)
+}
+
+func (d *viewingDesk) consoleExport(w http.ResponseWriter, r *http.Request) {
+	var in viewExport
+	err := readBody(w, r, &in)
+	var o *opening
+	if err == nil {
+		o, err = d.atConsole(r)
+	}
+	if err == nil {
+		err = d.sendExport(w, r, o, in)
+	}
+	if err != nil {
+		problem.Write(w, err)
 	}
 }

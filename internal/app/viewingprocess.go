@@ -37,9 +37,11 @@ type (
 		Offset int64            `json:"offset"`
 	}
 	viewExport struct {
-		Form   string `json:"form"`           // tracks: all in one file; lane: one of them
-		Lane   int    `json:"lane,omitempty"` // of form lane
-		Offset int64  `json:"offset,omitempty"`
+		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; mixed; sealed
+		Lane       int    `json:"lane,omitempty"`       // of form lane
+		Passphrase string `json:"passphrase,omitempty"` // of form sealed: one of these two
+		Recipient  string `json:"recipient,omitempty"`  // age key
+		Offset     int64  `json:"offset,omitempty"`
 	}
 	viewPiece struct {
 		Data  []byte           `json:"data"`
@@ -84,14 +86,21 @@ type (
 const (
 	formTracks = "tracks"
 	formLane   = "lane"
+	formMixed  = "mixed"
+	formSealed = "sealed"
 )
 
 func (q viewExport) check() error {
 	switch q.Form {
-	case formTracks, formLane:
+	case formTracks, formLane, formMixed:
+		return nil
+	case formSealed:
+		if _, err := playback.Recipient(q.Passphrase, q.Recipient); err != nil {
+			return problem.New(problem.CodeMalformed, "%w", err)
+		}
 		return nil
 	}
-	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks or lane", q.Form)
+	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks, lane, mixed or sealed", q.Form)
 }
 
 // maxPoints bounds the loudness that is told of one lane.
@@ -242,6 +251,8 @@ func cannotPlay(err error) error {
 		return problem.New(problem.CodeEvidence, "%w", err)
 	case errors.Is(err, playback.ErrNothing):
 		return problem.New(problem.CodeNotFound, "%w", err)
+	case errors.Is(err, playback.ErrNoMixer):
+		return problem.New(problem.CodeUnavailable, "%w", err)
 	case errors.Is(err, playback.ErrNoLane), errors.Is(err, playback.ErrRange):
 		return problem.New(problem.CodeMalformed, "%w", err)
 	}
@@ -334,12 +345,24 @@ func (v *viewer) make(q viewExport, m *making) {
 	}
 	m.file = os.NewFile(uintptr(fd), "viewing")
 	context.AfterFunc(v.ctx, func() { m.file.Close() })
-	n := -1
-	options := playback.Options{}
-	if q.Form == formLane {
-		options.Only = func(playback.Lane) bool { n++; return n == q.Lane }
+	switch q.Form {
+	case formMixed:
+		_, m.err = playback.Mix(v.ctx, m.file, playback.Options{}, v.journals...)
+	case formSealed:
+		to, err := playback.Recipient(q.Passphrase, q.Recipient)
+		if err != nil {
+			m.err = err
+			break
+		}
+		_, m.err = playback.Seal(v.ctx, m.file, to, time.Now(), v.journals...)
+	default:
+		n := -1
+		options := playback.Options{}
+		if q.Form == formLane {
+			options.Only = func(playback.Lane) bool { n++; return n == q.Lane }
+		}
+		_, m.err = playback.Export(v.ctx, m.file, options, v.journals...)
 	}
-	_, m.err = playback.Export(v.ctx, m.file, options, v.journals...)
 	if m.err != nil {
 		slog.Error("export failed", "viewing", v.spec.Viewing, "err", m.err)
 	}

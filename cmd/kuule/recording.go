@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kuule/internal/app"
+	"kuule/interview"
+	"kuule/interview/viewing"
+	"kuule/recorder/playback"
+)
+
+type recordingCommand struct {
+	Export exportCommand `cmd:"" help:"Write a hearing's recording as files, while an interviewer holds its viewing open."`
+}
+
+type exportCommand struct {
+	data
+	Hearing   string `arg:"" help:"Id of the hearing (hrg_…)."`
+	Viewing   string `help:"Id of the viewing that an interviewer opened on the page (view-…)." required:""`
+	Out       string `help:"Folder to write to; it is made and must not exist." required:"" type:"path"`
+	Mixed     bool   `help:"Also one file with everybody, made by ffmpeg."`
+	Sealed    bool   `help:"One sealed file for a disc or stick instead (age format); its passphrase is printed here and nowhere else."`
+	Recipient string `help:"With --sealed: the recipient's age key (age1…) instead of a passphrase."`
+}
+
+// Run writes the files. What could not be finished is removed.
+func (c exportCommand) Run(ctx context.Context, out io.Writer) (err error) {
+	id, err := interview.ParseHearingID(c.Hearing)
+	if err != nil {
+		return fmt.Errorf("hearing %q: %w", c.Hearing, err)
+	}
+	if !viewing.CheckID(c.Viewing) {
+		return fmt.Errorf("%q is no viewing: its id begins with view-", c.Viewing)
+	}
+	if c.Recipient != "" && !c.Sealed {
+		return errors.New("--recipient is for --sealed")
+	}
+	console := app.Console(c.Data)
+	opened, err := console.Recording(ctx, c.Viewing)
+	if err != nil {
+		return err
+	}
+	if opened.Hearing != id {
+		return fmt.Errorf("viewing %s is of another hearing than %s", c.Viewing, id)
+	}
+	if err := os.Mkdir(c.Out, 0o700); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(c.Out)) // it was made here
+		}
+	}()
+	write := func(name string, form app.ExportForm) error {
+		f, err := os.OpenFile(filepath.Join(c.Out, filepath.Base(name)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		n, err := console.ExportRecording(ctx, c.Viewing, form, f)
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		_, err = fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(c.Out, filepath.Base(name)), n)
+		return err
+	}
+	if c.Sealed {
+		return c.sealed(out, write)
+	}
+	for i, l := range opened.Lanes {
+		if err := write(l.File, app.ExportForm{Form: "lane", Lane: i}); err != nil {
+			return err
+		}
+	}
+	if c.Mixed {
+		return write("everybody.webm", app.ExportForm{Form: "mixed"})
+	}
+	return nil
+}
+
+func (c exportCommand) sealed(out io.Writer, write func(string, app.ExportForm) error) error {
+	form := app.ExportForm{Form: "sealed", Recipient: c.Recipient}
+	if c.Recipient == "" {
+		form.Passphrase = newPassphrase()
+	}
+	if err := write("recording.tar.age", form); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.Out, "README.txt"), []byte(playback.SealedHelp), 0o600); err != nil {
+		return err
+	}
+	if form.Passphrase == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "\npassphrase  %s\n\nGive it apart from the medium, never with it and never by e-mail. It is kept nowhere.\n", form.Passphrase)
+	return err
+}
+
+// newPassphrase is 100 bits that can be read aloud: five groups of four letters
+// and digits that are not mistaken for each other (Crockford's base 32).
+func newPassphrase() string {
+	const letters = "0123456789abcdefghjkmnpqrstvwxyz"
+	b := make([]byte, 20)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	var groups []string
+	for i := 0; i < len(b); i += 4 {
+		var g strings.Builder
+		for _, x := range b[i : i+4] {
+			g.WriteByte(letters[x&31])
+		}
+		groups = append(groups, g.String())
+	}
+	return strings.Join(groups, "-")
+}

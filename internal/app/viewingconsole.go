@@ -1,0 +1,50 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+)
+
+// Recording tells of a viewing that an interviewer holds open.
+func (c Console) Recording(ctx context.Context, viewing string) (out Opened, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/recording/"+viewing, nil)
+	if err != nil {
+		return out, err
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	return out, json.NewDecoder(resp.Body).Decode(&out)
+}
+
+// ExportForm is what a file of a recording is to be.
+type ExportForm struct {
+	Form       string `json:"form"` // tracks, lane, mixed or sealed
+	Lane       int    `json:"lane,omitempty"`
+	Passphrase string `json:"passphrase,omitempty"` // of form sealed
+	Recipient  string `json:"recipient,omitempty"`  // of form sealed: an age key instead
+}
+
+// ExportRecording writes one file of a viewing that is open. A file that came
+// in part is an error.
+func (c Console) ExportRecording(ctx context.Context, viewing string, form ExportForm, out io.Writer) (int64, error) {
+	body, err := json.Marshal(form)
+	if err != nil {
+		return 0, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://door/recording/"+viewing+"/export", bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	return io.Copy(out, resp.Body)
+}

@@ -1,0 +1,166 @@
+package playback
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"kuule/interview"
+)
+
+// ErrNoMixer says that ffmpeg, which makes mixed files, is not installed.
+var ErrNoMixer = errors.New("no mixed file without ffmpeg: install it, or export the tracks")
+
+// Bounds of the program that mixes: it decodes what strangers sent.
+const (
+	mixerMemory           = 3 << 30
+	mixerSeconds          = 4 * 3600
+	mixerFiles            = 64
+	tileWidth, tileHeight = 480, 270
+)
+
+// Mix writes the chosen lanes as one WebM with one picture of everybody and one
+// sound, made by ffmpeg. It gets and gives media by pipes alone: it runs
+// without network and environment, in namespaces of its own where the system
+// allows that, may write to no file and is bounded in memory and time. A file
+// that comes from a pipe has neither cues nor duration. Out is not closed.
+func Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Report, error) {
+	program, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		return Report{}, ErrNoMixer
+	}
+	overview, err := Survey(ctx, journals...)
+	if err != nil {
+		return Report{Overview: overview}, err
+	}
+	arguments, err := mixing(overview, o)
+	if err != nil {
+		return Report{Overview: overview}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in, feed := io.Pipe()
+	var said bytes.Buffer
+	command := func(apart bool) *exec.Cmd {
+		c := exec.CommandContext(ctx, program, arguments...)
+		c.Env, c.Dir, c.Stdin, c.Stdout, c.Stderr = []string{}, "/", in, struct{ io.Writer }{out}, &limited{to: &said, left: 4096}
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
+		if apart {
+			c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+		}
+		return c
+	}
+	c := command(true)
+	if err := c.Start(); err != nil {
+		slog.Warn("the mixer runs without namespaces of its own: the system allows none", "err", err)
+		c = command(false)
+		if err := c.Start(); err != nil {
+			return Report{Overview: overview}, fmt.Errorf("mix: %w", err)
+		}
+	}
+	// Before it gets a byte of anybody's media.
+	if err := confine(c.Process.Pid); err != nil {
+		cancel()
+		return Report{Overview: overview}, errors.Join(fmt.Errorf("mix: %w", err), in.Close(), feed.Close(), c.Wait())
+	}
+	type result struct {
+		report Report
+		err    error
+	}
+	exported := make(chan result, 1)
+	go func() {
+		r, err := Export(ctx, feed, o, journals...)
+		_ = feed.CloseWithError(err) // nil: the end
+		exported <- result{r, err}
+	}()
+	err = c.Wait()
+	_ = in.Close() // where it ended before its input did
+	r := <-exported
+	if err != nil {
+		return r.report, fmt.Errorf("mix: %w: %s", err, strings.TrimSpace(said.String()))
+	}
+	return r.report, r.err
+}
+
+func confine(pid int) error {
+	var errs []error
+	for what, limit := range map[int]uint64{unix.RLIMIT_FSIZE: 0, unix.RLIMIT_AS: mixerMemory, unix.RLIMIT_CPU: mixerSeconds, unix.RLIMIT_NOFILE: mixerFiles, unix.RLIMIT_CORE: 0} {
+		errs = append(errs, unix.Prlimit(pid, what, &unix.Rlimit{Cur: limit, Max: limit}, nil))
+	}
+	return errors.Join(errs...)
+}
+
+// mixing is what ffmpeg is told: pictures beside each other, sounds together.
+func mixing(v Overview, o Options) ([]string, error) {
+	var sounds, pictures []int
+	n := 0
+	for _, l := range v.Lanes {
+		if o.Only != nil && !o.Only(l) || l.Source != interview.SourceAudio && l.Width == 0 {
+			continue
+		}
+		if l.Source == interview.SourceAudio {
+			sounds = append(sounds, n)
+		} else {
+			pictures = append(pictures, n)
+		}
+		n++
+	}
+	if n == 0 {
+		return nil, ErrNothing
+	}
+	args := []string{"-hide_banner", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "pipe", "-f", "matroska", "-i", "pipe:0"}
+	var graph []string
+	var maps []string
+	if len(sounds) > 0 {
+		var in strings.Builder
+		for _, i := range sounds {
+			fmt.Fprintf(&in, "[0:%d]", i)
+		}
+		graph = append(graph, fmt.Sprintf("%samix=inputs=%d:duration=longest:normalize=0,alimiter[a]", in.String(), len(sounds)))
+		maps = append(maps, "-map", "[a]", "-c:a", "libopus", "-b:a", "48k")
+	}
+	if len(pictures) > 0 {
+		var in strings.Builder
+		var places []string
+		columns := 1
+		for columns*columns < len(pictures) {
+			columns++
+		}
+		for k, i := range pictures {
+			graph = append(graph, fmt.Sprintf("[0:%d]fps=15,scale=%d:%d:force_original_aspect_ratio=decrease,pad=%d:%d:-1:-1,setsar=1[v%d]", i, tileWidth, tileHeight, tileWidth, tileHeight, k))
+			fmt.Fprintf(&in, "[v%d]", k)
+			places = append(places, fmt.Sprintf("%d_%d", k%columns*tileWidth, k/columns*tileHeight))
+		}
+		if len(pictures) == 1 {
+			graph = append(graph, "[v0]null[v]")
+		} else {
+			graph = append(graph, fmt.Sprintf("%sxstack=inputs=%d:layout=%s:fill=black[v]", in.String(), len(pictures), strings.Join(places, "|")))
+		}
+		maps = append(maps, "-map", "[v]", "-c:v", "libvpx", "-b:v", "1M", "-deadline", "realtime", "-cpu-used", "8", "-g", "75")
+	}
+	args = append(args, "-filter_complex", strings.Join(graph, ";"))
+	return append(append(args, maps...), "-f", "webm", "pipe:1"), nil
+}
+
+// limited keeps the first bytes.
+type limited struct {
+	to   io.Writer
+	left int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	n := min(len(b), l.left)
+	l.left -= n
+	if _, err := l.to.Write(b[:n]); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
