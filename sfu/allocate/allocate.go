@@ -3,6 +3,10 @@ package allocate
 // Constants of the allocation.
 const (
 	margin = 1.15 // of the cost of what would be added
+	// patience is by how much voices that are sent may exceed the budget: it is
+	// cut to less than what arrives whenever a queue begins to grow, and for such a
+	// moment nobody is silenced.
+	patience = 1.15
 	// UsableHeight is the height in pixels from which on a face can be read.
 	UsableHeight = 240
 	// UsableRate is the bit rate up to which the first picture grows before
@@ -73,6 +77,8 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 		return o
 	}
 	a := round{budget: budget, streams: streams, targets: targets}
+	spare := int((patience - 1) * float64(budget))
+	a.budget += spare
 	// The one voice that matters is sent whatever the budget says: without it
 	// there is nothing to hold a hearing with.
 	first := true
@@ -84,6 +90,7 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 			a.grow(i, top)
 		}
 	})
+	a.budget -= spare
 	first = true
 	a.inOrder(false, func(i int) {
 		if first && streams[i].Top() >= 0 {
@@ -143,6 +150,9 @@ func (a *round) grow(i, towards int) {
 		need := float64(cost)
 		if l > s.Now {
 			need *= margin
+			if s.Voice {
+				need += (1 - 1/patience) * float64(a.budget)
+			}
 		}
 		if float64(a.spent)+need <= float64(a.budget) {
 			a.take(i, l)

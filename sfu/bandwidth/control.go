@@ -80,6 +80,16 @@ func (c *control) grow(acked, packet, rtt, elapsed float64) {
 	c.rate = max(c.rate, next, acked) // what arrives in time is proved
 }
 
+// ease takes a little away, whatever arrives.
+func (c *control) ease(rtt, now float64) {
+	c.limited, c.changed = true, now
+	if c.cutAt > 0 && now-c.cutAt < min(max(rtt, 10), 200) {
+		return
+	}
+	c.rate *= decreaseTo
+	c.cutAt, c.hold = now, true
+}
+
 func (c *control) cut(acked, rtt, now float64) {
 	if acked <= 0 || c.cutAt > 0 && now-c.cutAt < min(max(rtt, 10), 200) {
 		return

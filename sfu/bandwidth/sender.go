@@ -11,6 +11,7 @@ const (
 
 	silentAfter  = 1000 * million // without feedback the link is held to be worse
 	lossPackets  = 20             // at least, before losses count
+	queueSome    = 120.0          // ms over the smallest round trip of late: delay that jitter does not make
 	queueHigh    = 200.0          // ms over the smallest round trip of late
 	crowdPackets = 10             // lost at least, and more than came: the link is far too narrow
 	million      = 1_000_000      // nanoseconds of a millisecond
@@ -168,6 +169,10 @@ func (s *Sender) learn(newest, at int64) {
 		s.control.cut(s.acked.rate(cutBins), s.rtt, now)
 	case u == usageOver && s.probe.echoes(at):
 		s.control.update(usageUnder, 0, s.packet, s.rtt, now)
+	case u == usageOver && sample < s.least+queueSome:
+		// No queue stands behind it yet. A leg that is sent little must not be held
+		// to carry no more than that for a moment of jitter.
+		s.control.ease(s.rtt, now)
 	case u == usageOver:
 		s.control.update(u, s.acked.rate(cutBins), s.packet, s.rtt, now)
 	default:

@@ -1,0 +1,281 @@
+package sfu_test
+
+import (
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"kuule/interview"
+	"kuule/interview/media"
+	"kuule/interview/member"
+	"kuule/sfu"
+	"kuule/sfu/sfutest"
+)
+
+// talkers are three members who publish a voice and a picture of three layers,
+// heed the node's advice, and are all sent to one more who sits behind a link.
+type talkers struct {
+	t      *testing.T
+	node   *sfu.Node
+	link   *sfutest.Forwarder
+	room   interview.GroupID
+	people []*person
+
+	mu     sync.Mutex
+	advice map[interview.TrackID]media.Advice
+	told   map[interview.LegID]media.Quality
+	sent   [3]int // voice packets
+}
+
+// shots gives the n-th picture of a layer, and whether it needs no other. A film
+// that cannot make a key frame when one is wanted has one every second.
+type shots func(rid string, n int, wanted bool) (frame []byte, key bool)
+
+// blank pictures have the size of real ones: 150, 500 and 1500 kbit/s.
+func blank(rid string, n int, wanted bool) ([]byte, bool) {
+	size := map[string]int{"q": 150_000, "h": 500_000, "f": 1_500_000}[rid] / 8 / 30
+	if n == 0 || wanted {
+		return make([]byte, 4*size), true
+	}
+	return make([]byte, size), false
+}
+
+func newTalkers(t *testing.T, film shots) *talkers {
+	t.Helper()
+	s := &talkers{t: t, room: interview.NewGroupID(), advice: map[interview.TrackID]media.Advice{}, told: map[interview.LegID]media.Quality{}}
+	n, err := sfu.New(sfu.Config{
+		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
+		OnHint: func(h media.Hint) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.advice[h.Track] = h.Advice
+		},
+		OnQuality: func(q media.Quality) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told[q.Leg] = q
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	s.node = n
+	target, err := netip.ParseAddrPort(n.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.link, err = sfutest.NewForwarder(target, sfutest.Shape{Delay: 25 * time.Millisecond}, wide); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.link.Close)
+	stop := make(chan struct{})
+	var talking sync.WaitGroup
+	for i := range 3 {
+		p := enterOver(t, n, s.room, plain, plain, []member.Publish{
+			{Track: interview.NewTrackID(), Source: interview.SourceAudio},
+			{Track: interview.NewTrackID(), Source: interview.SourceVideo, Number: 1, Rids: []string{"f", "h", "q"}},
+		})
+		s.people = append(s.people, p)
+		talking.Go(func() { s.talk(i, stop) })
+		talking.Go(func() { s.film(p, film, stop) })
+	}
+	t.Cleanup(func() { close(stop); talking.Wait() })
+	return s
+}
+
+func plain(sdp string) string { return sdp }
+
+var wide = sfutest.Shape{Rate: 10_000_000, Delay: 25 * time.Millisecond}
+
+// opus is a packet of silence that is as large as one of speech: frames of 20 ms
+// in constant bit rate, with padding (RFC 6716, section 3.2.5).
+func opus(frames, size int) []byte {
+	b := make([]byte, size)
+	b[0], b[1], b[2] = 0xFB, 0x40|byte(frames), byte(size-3-2*frames)
+	for i := range frames {
+		b[3+2*i], b[4+2*i] = 0xFF, 0xFE
+	}
+	return b
+}
+
+func (s *talkers) talk(i int, stop <-chan struct{}) {
+	track := s.people[i].publish[0].Track
+	timestamp := uint32(0)
+	for next := time.Now(); ; {
+		s.mu.Lock()
+		frugal := s.advice[track].PacketMS == 60
+		s.sent[i]++
+		s.mu.Unlock()
+		frames, size := 1, 90
+		if frugal {
+			frames, size = 3, 150
+		}
+		if s.people[i].peer.Send(track, opus(frames, size), timestamp, false) != nil {
+			return
+		}
+		timestamp += uint32(frames) * 960
+		next = next.Add(time.Duration(frames) * 20 * time.Millisecond)
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Until(next)):
+		}
+	}
+}
+
+func (s *talkers) film(p *person, film shots, stop <-chan struct{}) {
+	tick := time.NewTicker(time.Second / 30)
+	defer tick.Stop()
+	started := map[string]bool{}
+	wanted := true
+	for n := 0; ; n++ {
+		s.mu.Lock()
+		unneeded := s.advice[p.publish[1].Track].Unneeded
+		s.mu.Unlock()
+		for _, rid := range []string{"q", "h", "f"} {
+			off := false
+			for _, u := range unneeded {
+				off = off || u == rid
+			}
+			frame, key := film(rid, n, wanted || !started[rid])
+			started[rid] = !off && (started[rid] || key)
+			if !started[rid] {
+				continue
+			}
+			if p.peer.SendFrame(p.publish[1].Track, member.Outgoing{Rid: rid, Sealed: frame, RTPTime: uint32(n * 3000), Key: key}) != nil {
+				return
+			}
+		}
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		wanted = false
+		for more := true; more; {
+			select {
+			case <-p.keys:
+				wanted = true
+			default:
+				more = false
+			}
+		}
+	}
+}
+
+// routes sends everything to a leg; the second talker matters most.
+func (s *talkers) routes(leg interview.LegID, slots []media.Slot) {
+	s.t.Helper()
+	table := media.Table{Room: s.room, Generation: time.Now().UnixMicro()}
+	free := map[string][]string{}
+	for _, slot := range slots {
+		free[slot.Kind] = append(free[slot.Kind], slot.Mid)
+	}
+	for i, p := range s.people {
+		for j, kind := range []string{"audio", "video"} {
+			table.Routes = append(table.Routes, media.Route{From: p.leg, Track: p.publish[j].Track, To: leg, Mid: free[kind][i], Rank: []int{1, 0, 2}[i]})
+		}
+	}
+	if err := s.node.Forward(table); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// narrowLinks are what the link becomes, and what of the voices has to come then.
+var narrowLinks = []struct {
+	name   string
+	rate   int
+	voices [3]bool
+}{{"500 kbit/s", 500_000, [3]bool{true, true, true}}, {"150 kbit/s", 150_000, [3]bool{true, true, true}}, {"60 kbit/s", 60_000, [3]bool{false, true, false}}}
+
+// settle is how long a narrowed link may take until only what matters is counted.
+const settle = 5 * time.Second
+
+// squeeze narrows the link, counts for a while, gives the link back, and waits
+// until all is whole again.
+func (s *talkers) squeeze(rate int, leg interview.LegID, count func() [3]int, whole func() bool) (shares [3]float64, back time.Duration) {
+	s.t.Helper()
+	narrow := wide
+	narrow.Rate = rate
+	s.link.Down.Set(narrow)
+	time.Sleep(settle)
+	came := count()
+	s.mu.Lock()
+	sent := s.sent
+	s.mu.Unlock()
+	time.Sleep(20 * time.Second)
+	after := count()
+	s.mu.Lock()
+	for i := range shares {
+		shares[i] = float64(after[i]-came[i]) / float64(s.sent[i]-sent[i])
+	}
+	s.t.Logf("as the node told: %+v", s.told[leg])
+	s.mu.Unlock()
+	s.link.Down.Set(wide)
+	began := time.Now()
+	for time.Since(began) < 20*time.Second && !whole() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return shares, time.Since(began)
+}
+
+// TestSoakOfNarrowLinksOverSockets is TestANarrowLinkKeepsWhatMatters with real
+// sockets, SRTP and members. Its figures are in docs/performance.md.
+func TestSoakOfNarrowLinksOverSockets(t *testing.T) {
+	if os.Getenv("KUULE_SOAK") == "" {
+		t.Skip("set KUULE_SOAK=1: this holds a conversation of two minutes")
+	}
+	s := newTalkers(t, blank)
+	to := enterOver(t, s.node, s.room, plain, s.link.Rewrite, nil)
+	s.routes(to.leg, to.slots)
+	var mu sync.Mutex
+	var came [3]int
+	var large [3]time.Time // when a picture of the largest layer came
+	go func() {
+		for f := range to.frames {
+			mu.Lock()
+			for i := range 3 {
+				switch {
+				case f.Slot.Mid == to.mid("audio", i):
+					came[i]++
+				case f.Slot.Mid == to.mid("video", i) && len(f.Sealed) > 6000:
+					large[i] = time.Now()
+				}
+			}
+			mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() { to.peer.Close(); close(to.frames) })
+	count := func() [3]int {
+		mu.Lock()
+		defer mu.Unlock()
+		return came
+	}
+	whole := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, at := range large {
+			if time.Since(at) > 300*time.Millisecond {
+				return false
+			}
+		}
+		return true
+	}
+	time.Sleep(5 * time.Second)
+	for _, tc := range narrowLinks {
+		shares, back := s.squeeze(tc.rate, to.leg, count, whole)
+		t.Logf("%s: voices %.1f, %.1f, %.1f %%; every picture is back after %v", tc.name, 100*shares[0], 100*shares[1], 100*shares[2], back.Round(10*time.Millisecond))
+		for i, share := range shares {
+			if tc.voices[i] && share < 0.99 {
+				t.Errorf("%s: %.1f %% of the voice of talker %d came", tc.name, 100*share, i)
+			}
+		}
+		if back > 5*time.Second {
+			t.Errorf("%s: everything is back after %v", tc.name, back)
+		}
+		time.Sleep(8 * time.Second)
+	}
+}
