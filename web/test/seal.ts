@@ -28,6 +28,7 @@ export const makeSealing: MakeSealing = ({ member }) => {
     wraps: () => Promise.resolve([]),
     acceptWrap: () => Promise.resolve(),
     acceptHeartbeat: (text) => Promise.resolve(JSON.parse(text) as signed.Heartbeat),
+    backup: () => Promise.resolve([]),
     origins: () => Promise.resolve([]),
     seal: () => undefined,
     open: () => undefined,

@@ -2,6 +2,7 @@ import { send } from './session'
 import type { Me, Reading, Booking, Case, Record, Transcript, Utterance, WaitingTicket } from './model'
 import * as server from './server'
 import type * as words from './words'
+import type { Chunk } from '../media/seal/backup'
 
 /** The installation's pinned keys, as internal/trust reads them. */
 export interface Trust {
@@ -16,6 +17,7 @@ export interface Trust {
   office_key: string
   bundle_key: string
   log_key: string
+  backup_key?: string
 }
 
 /** GET /gw/device: the machine that the page runs on. */
@@ -57,6 +59,8 @@ export const gateway = {
   device: () => send<Device>('GET', '/gw/device'),
   signIn: () => send<SignIn>('GET', '/gw/signin'),
   signInStart: () => send<{ url: string }>('POST', '/gw/signin/start'),
+  /** One chunk of a room terminal's own back-up. */
+  backup: (chunk: Chunk) => send<undefined>('POST', '/gw/backup', chunk),
   signInEnd: () => send<undefined>('POST', '/gw/signin/end'),
   statement: (body: StatementRequest) => send<{ statement: string; proof?: PersonProof }>('POST', '/gw/statement', body),
 }

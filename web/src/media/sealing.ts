@@ -1,6 +1,7 @@
 import type { Trust } from '../api/http'
 import type * as signed from '../api/signed'
 import type * as words from '../api/words'
+import type { Chunk } from './seal/backup'
 
 /** What a page needs of the sealing (DESIGN section 6), whatever makes it. */
 export interface Sealing {
@@ -25,6 +26,8 @@ export interface Sealing {
   acceptHeartbeat(heartbeat: string): Promise<signed.Heartbeat>
   /** Signed lists of the frames sealed since the last call. */
   origins(): Promise<string[]>
+  /** What a room terminal's agent is to keep of what was sealed on record since the last call; nothing elsewhere. */
+  backup(): Promise<Chunk[]>
 
   /** Seals all that the sender sends; set before the local description is. */
   seal(sender: RTCRtpSender, track: words.TrackID, source: words.Source, number: number): void

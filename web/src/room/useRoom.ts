@@ -11,6 +11,12 @@ const mayBeginAgain = (now: number) => {
   return begun.push(now) <= 3
 }
 
+/** Only a room terminal keeps a back-up of its own. */
+function trustOf({ kind, trust }: Device): Device['trust'] {
+  const { backup_key: key, ...rest } = trust
+  return kind === 'room-terminal' && key !== undefined ? { ...rest, backup_key: key } : rest
+}
+
 /**
  * A stay in a room, from the moment when the person asks for it until the page
  * leaves it. `onAgain` begins another with the same media: by itself when this
@@ -23,7 +29,7 @@ export function useRoom(hearing: TodaysHearing, device: Device, media: MediaStre
         hearing: hearing.hearing,
         seats: hearing.seats.map(({ seat, role }) => ({ seat, role })),
         tickets: hearing.tickets,
-        trust: device.trust,
+        trust: trustOf(device),
         media,
         makeSealing,
       }),

@@ -1,6 +1,7 @@
 import type * as signed from '../../api/signed'
 import type * as words from '../../api/words'
 import type { FrameCounts, Heard, InForce, KnownMember, RosterReason, Sealing } from '../sealing'
+import type { Chunk } from './backup'
 import type { Calls, Part } from './engine'
 import { nameIs, type Pinned } from './members'
 
@@ -97,6 +98,10 @@ export class SealClient implements Sealing {
 
   origins(): Promise<string[]> {
     return this.line.ask('origins')
+  }
+
+  backup(): Promise<Chunk[]> {
+    return this.line.ask('backup')
   }
 
   seal(sender: RTCRtpSender, track: words.TrackID, source: words.Source, number: number) {

@@ -1,4 +1,5 @@
 import type * as words from '../../api/words'
+import { Backup, type Chunk } from './backup'
 import { mutedLevel, type Heard } from '../sealing'
 import { SealError } from './errors'
 import { noLevel, type FrameHeader } from './frames'
@@ -18,6 +19,7 @@ export interface Calls {
   acceptWrap(wrap: string): undefined
   acceptHeartbeat(heartbeat: string): Awaited<ReturnType<Group['acceptHeartbeat']>>
   origins(): string[]
+  backup(): Chunk[]
   assign(slot: number, from: { member: words.MemberID; track: words.TrackID } | null): undefined
   setClock(offset: number): undefined
   setLevel(track: words.TrackID, level: number): undefined
@@ -67,6 +69,7 @@ export class Engine {
   private identity: Identity | null = null
   private setup: { hearing: words.HearingID; pinned: Pinned } | null = null
   private group: Group | null = null
+  private backup: Backup | null = null
   private readonly declared: { track: words.TrackID; source: words.Source; number: number }[] = []
   private readonly slots = new Map<number, { member: words.MemberID; track: words.TrackID }>()
   private offset = 0
@@ -83,7 +86,9 @@ export class Engine {
     },
     begin: (group) => {
       if (this.identity === null || this.setup === null) throw new SealError('member', 'not started')
-      this.group = new Group({ ...this.setup, self: this.identity, group, rules: hearingRules })
+      const { hearing, pinned } = this.setup
+      this.backup = pinned.backup_key === undefined ? null : new Backup(pinned.backup_key, { hearing, group, member: this.identity.member })
+      this.group = new Group({ ...this.setup, self: this.identity, group, rules: hearingRules, ...(this.backup === null ? {} : { backup: this.backup }) })
       for (const t of this.declared) this.group.addTrack(t.track, t.source, t.number)
       return none
     },
@@ -109,6 +114,7 @@ export class Engine {
       return undefined
     },
     acceptHeartbeat: (heartbeat) => this.inGroup().acceptHeartbeat(heartbeat),
+    backup: () => Promise.resolve(this.backup?.take() ?? []),
     origins: () => (this.group === null ? Promise.resolve([]) : this.group.origins()),
     assign: (slot, from) => {
       if (from === null) this.slots.delete(slot)

@@ -1,5 +1,6 @@
 import type * as signed from '../../api/signed'
 import type * as words from '../../api/words'
+import type { Backup } from './backup'
 import { concat, equal, fromBase64url, sha256, toBase64url, utf8, type Bytes } from './encoding'
 import { refusing, SealError } from './errors'
 import { encodeFrame, parseFrame, type FrameHeader } from './frames'
@@ -37,6 +38,8 @@ export interface GroupSetup {
   group: words.GroupID
   rules: Rules
   keys?: KeyAgreement
+  /** Of a room terminal: gathers its sound for the agent's own back-up. */
+  backup?: Backup
   /** Milliseconds since 1970; for tests. */
   now?: () => number
 }
@@ -112,6 +115,7 @@ export class Group {
   private readonly own = new Map<words.TrackID, Sending>()
   private readonly lists = new Map<string, { seq: number; hash: string }>()
   private readonly beats = new Map<words.MemberID, number>()
+  private readonly recorders = new Map<words.MemberID, string>() // their admissions, as they were signed
   private queue: Promise<unknown> = Promise.resolve()
 
   constructor(setup: GroupSetup) {
@@ -146,6 +150,8 @@ export class Group {
       }
       if (this.known.size >= bounds.known) throw new SealError('member', 'too many members are known')
       this.known.set(m.id, m)
+      if (m.recorder) this.recorders.set(m.id, admission)
+      if (m.id === self.member && this.setup.backup !== undefined) this.setup.backup.statement = statement
       return m
     })
   }
@@ -301,6 +307,10 @@ export class Group {
             if (member === self.member || to === undefined) continue
             wraps.push(await this.keyAgreement.give({ ...facts, recipient: member }, key, to))
           }
+          const recorder = inForce.members.map((m) => this.recorders.get(m.member)).find((a) => a !== undefined)
+          if (recorder !== undefined && s.source === 'audio') {
+            await this.setup.backup?.key(inForce.roster.epoch, inForce.text, recorder, { track: s.track, source: s.source, kid }, key)
+          }
           const fresh: SendKey = { epoch: inForce.roster.epoch, kid, sealer: await Sealer.make(key, kid), wraps }
           if (s.cur === null) s.cur = fresh
           else [s.next, s.from] = [fresh, this.now() + bounds.grace]
@@ -377,6 +387,7 @@ export class Group {
     const { kid, epoch, sealer } = s.cur
     const { sealed, counter } = await sealer.seal(s.metadata, encodeFrame(header, frame))
     if (this.setup.rules.origins) this.note(s, kid, counter, (await sha256(sealed)).subarray(0, bounds.originHash))
+    if (s.source === 'audio') this.setup.backup?.frame(epoch, track, header.capture, sealed)
     return { sealed, epoch }
   }
 
@@ -418,6 +429,7 @@ export class Group {
           const text = await sign(list, typ.origin, self.sign.privateKey)
           s.seq++
           s.prev = await hash(text)
+          if (s.source === 'audio') this.setup.backup?.list(placeOf(run.kid).epoch, text)
           lists.push(text)
         }
       }

@@ -11,6 +11,8 @@ export interface Pinned {
   device_roots: string[]
   recorder_roots: string[]
   statement_key: string
+  /** Of a room terminal alone: what its back-up is sealed to. */
+  backup_key?: string
 }
 
 /** A page or recorder whose statement and admission both hold. */
