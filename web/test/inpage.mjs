@@ -13,14 +13,35 @@ export function inPage({ tone, second, language, origin }) {
   // The first microphone is the person's tone; a second one, at the same device,
   // is the interpreter's. Gains can be turned, as somebody who falls silent.
   const voices = []
+  // Three pages share this machine: few pictures, and only the applicant's large enough for three layers.
+  const moving = (width) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width, height: (width * 9) / 16 })
+    const g = canvas.getContext('2d')
+    let n = 0
+    setInterval(() => {
+      g.fillStyle = '#c8d6df'
+      g.fillRect(0, 0, canvas.width, canvas.height)
+      g.fillStyle = '#7a4a2c'
+      g.beginPath()
+      g.ellipse(canvas.width / 2 + 30 * Math.sin(n / 4), canvas.height / 2, canvas.width / 8, canvas.width / 6, 0, 0, 7)
+      g.fill()
+      n++
+    }, 100)
+    return canvas.captureStream(10).getVideoTracks()[0]
+  }
   devices.getUserMedia = async (wanted) => {
-    // Three pages share this machine: few pictures, and only the applicant's large enough for three layers.
-    const size = second === undefined ? { width: 480, height: 270 } : { width: 960, height: 540 }
-    const video = wanted.video && { ...size, frameRate: 10 }
-    const media = await real({ ...wanted, ...(wanted.video ? { video } : {}) })
+    const media = await real({ ...wanted, ...(wanted.video ? { video: true } : {}) })
+    if (wanted.video) {
+      for (const t of media.getVideoTracks()) {
+        t.stop()
+        media.removeTrack(t)
+      }
+      media.addTrack(moving(second === undefined ? 480 : 960))
+    }
     if (!wanted.audio) return media
     sound ??= new AudioContext()
     await sound.resume()
+    // The interpreter's is asked for by its id, alone.
     const hz = wanted.video || second === undefined ? tone : second
     const oscillator = new OscillatorNode(sound, { frequency: hz })
     const gain = new GainNode(sound, { gain: 0.3 })

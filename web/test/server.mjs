@@ -112,6 +112,7 @@ const routes = [
   })],
   ['GET', /^\/gw\/signin$/, (s) => ({ available: true, signed_in: s.signedIn })],
   ['POST', /^\/gw\/statement$/, (s, body) => ((s.statement = body), { statement: JSON.stringify({ member: body.member, kind: 'page', seats: body.seats.length }) })],
+  ['POST', /^\/api\/paths$/, () => ({ servers: [], username: '', credential: '', expires: nowUnix() + 600 })],
   ['GET', /^\/api\/me$/, (s) => me(s)],
   ['POST', /^\/api\/tickets\/[^/]+\/redeem$/, (s) => ((s.redeemed = true), {})],
   ['POST', /^\/api\/cases$/, (_, body) => ({ case: `cas_${uuid(9)}`, ...body })],
