@@ -20,12 +20,12 @@ type retentionCommand struct {
 
 type dueCommand struct {
 	data
-	Run bool `help:"Erase what is listed; the daily job does the same."`
+	Erase bool `name:"run" help:"Erase what is listed; the daily job does the same."`
 }
 
 // Run lists, and erases if it is told to.
 func (c dueCommand) Run(ctx context.Context, out io.Writer) error {
-	report, err := app.Console(c.Data).Due(ctx, c.Run)
+	report, err := app.Console(c.Data).Due(ctx, c.Erase)
 	if err != nil {
 		return err
 	}
