@@ -532,15 +532,19 @@ type DueCase struct {
 
 // EachCase calls fn with every case, its facts and what of it is due.
 func (s *Store) EachCase(ctx context.Context, fn func(interview.CaseID, Facts, DueCase) error) error {
-	var after interview.CaseID
+	after := ""
 	for {
-		var ids []interview.CaseID
-		err := s.db.NewSelect().Table("interview_case").Column("id").Where("id > ?", after.String()).Order("id").Limit(maxList).Scan(ctx, &ids)
+		var ids []string
+		err := s.db.NewSelect().Table("interview_case").Column("id").Where("id > ?", after).Order("id").Limit(maxList).Scan(ctx, &ids)
 		if err != nil {
 			return err
 		}
-		for _, c := range ids {
-			after = c
+		for _, text := range ids {
+			after = text
+			c, err := interview.ParseCaseID(text)
+			if err != nil {
+				return fmt.Errorf("case %q: %w", text, err)
+			}
 			f, err := s.Facts(ctx, c)
 			if err != nil {
 				return err
