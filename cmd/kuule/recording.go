@@ -18,6 +18,7 @@ import (
 
 type recordingCommand struct {
 	Export exportCommand `cmd:"" help:"Write a hearing's recording as files, while an interviewer holds its viewing open."`
+	Intake intakeCommand `cmd:"" help:"Take in a room terminal's back-up of what no recorder has."`
 }
 
 type exportCommand struct {
