@@ -13,6 +13,9 @@ import (
 
 var rids = []string{"f", "h", "q"}
 
+// weight is how large a layer's frames are.
+var weight = map[string]int{"f": 4000, "h": 1500, "q": 500}
+
 // show sends a picture in layers until stop is closed; each frame tells its layer.
 func (p *person) show(track interview.TrackID, layers func() []string, stop <-chan struct{}) {
 	key := true
@@ -25,7 +28,7 @@ func (p *person) show(track interview.TrackID, layers func() []string, stop <-ch
 		case <-time.After(10 * time.Millisecond):
 		}
 		for _, rid := range layers() {
-			f := member.Outgoing{Rid: rid, Sealed: fmt.Appendf(nil, "layer %s %06d %s", rid, n, bytes.Repeat([]byte{0xAA}, 2000)), RTPTime: n * 900, Key: key}
+			f := member.Outgoing{Rid: rid, Sealed: fmt.Appendf(nil, "layer %s %06d %s", rid, n, bytes.Repeat([]byte{0xAA}, weight[rid])), RTPTime: n * 900, Key: key}
 			if p.peer.SendFrame(track, f) != nil {
 				return
 			}

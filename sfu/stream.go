@@ -14,11 +14,13 @@ import (
 )
 
 // How long, in nanoseconds, a missing packet is of use: pictures freeze for a
-// person from about half a second, and sound is needed as long as receivers
-// usually hold it back.
+// person from about half a second, and sound is needed as long as receivers hold
+// it back when packets are lost. Where the way to the sender is longer than
+// soundTrip, answers would come too late to be worth their room.
 const (
 	pictureDeadline = 400e6
-	soundDeadline   = 80e6
+	soundDeadline   = 160e6
+	soundTrip       = 80e6
 	// reordered packets come by themselves
 	picturePatience = 10e6
 	soundPatience   = 5e6
@@ -199,7 +201,7 @@ func (s *stream) clock() uint32 {
 
 // ask asks for what is missing, as far as it is due.
 func (s *stream) ask(at int64, out *port.Batch) {
-	if s.of != nil || !s.track.repairs || s.losses.Missing() == 0 {
+	if s.of != nil || !s.track.repairs || s.losses.Missing() == 0 || s.track.kind == offer.Audio && s.leg.trip() > soundTrip {
 		return
 	}
 	if list := s.losses.Due(at, s.leg.trip(), s.leg.missing[:0]); len(list) > 0 {
