@@ -23,7 +23,7 @@ type Store interface {
 	Save(ctx context.Context, v Record, t *TicketRecord) error
 	// Visit reads one visit; a problem (CodeNotFound) when there is none.
 	Visit(ctx context.Context, id interview.VisitID) (Record, error)
-	// Redeem uses a ticket up. Each condition that is missing is a problem of
+	// Redeem uses a ticket up, if it is the last of its person. Each condition that is missing is a problem of
 	// its own: CodeTicketInvalid, -Device, -Hearing, -Stale, -Used.
 	Redeem(ctx context.Context, id interview.TicketID, by Redemption) (interview.Ticket, error)
 	// Waiting lists the tickets that the device could redeem now or later today.
@@ -176,6 +176,9 @@ func (s *SQL) Redeem(ctx context.Context, id interview.TicketID, by Redemption) 
 		if t.RedeemedAt != 0 && (err == nil || problem.Of(err).Code == problem.CodeTicketStale) {
 			err = problem.New(problem.CodeTicketUsed, "ticket %s was redeemed at %s", id, time.Unix(t.RedeemedAt, 0).UTC().Format(time.RFC3339))
 		}
+		if err == nil {
+			err = newest(ctx, tx, t)
+		}
 		if err != nil {
 			return err
 		}
@@ -194,6 +197,22 @@ func (s *SQL) Redeem(ctx context.Context, id interview.TicketID, by Redemption) 
 	return out, err
 }
 
+// newer finds tickets that took another's place: of one person's tickets for one
+// purpose only the last counts, so that a forgotten one opens nothing.
+const newer = "EXISTS (SELECT 1 FROM kiosk_ticket n WHERE n.participant_id = t.participant_id AND n.hearing_id = t.hearing_id AND n.purpose = t.purpose AND n.id > t.id)"
+
+// newest refuses a ticket in whose place a newer one is.
+func newest(ctx context.Context, db bun.IDB, t TicketRecord) error {
+	replaced, err := db.NewSelect().Model((*TicketRecord)(nil)).Where("t.id = ?", t.ID).Where(newer).Exists(ctx)
+	if err != nil {
+		return fmt.Errorf("read the tickets after %s: %w", t.ID, err)
+	}
+	if replaced {
+		return problem.New(problem.CodeTicketStale, "ticket %s was replaced by a newer one of the same person", t.ID)
+	}
+	return nil
+}
+
 func load(ctx context.Context, db bun.IDB, id interview.TicketID) (TicketRecord, error) {
 	var t TicketRecord
 	err := db.NewSelect().Model(&t).Where("t.id = ?", id).Scan(ctx)
@@ -208,7 +227,7 @@ func load(ctx context.Context, db bun.IDB, id interview.TicketID) (TicketRecord,
 
 // Waiting implements [Store].
 func (s *SQL) Waiting(ctx context.Context, device interview.DeviceID) ([]interview.Ticket, error) {
-	return s.list(ctx, device, "t.redeemed_at = 0 AND t.expires > ?", func(t TicketRecord) int64 { return t.Expires })
+	return s.list(ctx, device, "t.redeemed_at = 0 AND t.expires > ? AND NOT "+newer, func(t TicketRecord) int64 { return t.Expires })
 }
 
 // Held implements [Store].

@@ -305,6 +305,32 @@ func TestEachMissingConditionRefusesRedemption(t *testing.T) {
 	}
 }
 
+// B21: of one person's tickets only the last counts; the others open nothing.
+func TestNewerTicketTakesTheOldersPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.passport(emrtdtest.Genuine)
+	var ids [2]interview.TicketID
+	for i := range ids {
+		w.kiosk = w.newDevice()
+		out, err := w.client().Visit(t.Context(), reference, p.Printed, p.Card())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = out.Ticket
+	}
+	if waiting, err := w.store.Waiting(t.Context(), w.booking.Terminal); err != nil || len(waiting) != 1 || waiting[0].ID != ids[1] {
+		t.Fatalf("waiting %v %v", waiting, err)
+	}
+	by := kioskbridge.Redemption{Device: w.booking.Terminal, Hearing: w.booking.Hearing, Purpose: interview.PurposeHearing}
+	if _, err := w.store.Redeem(t.Context(), ids[0], by); problem.Of(err).Code != problem.CodeTicketStale {
+		t.Errorf("the older one: %v", err)
+	}
+	if _, err := w.store.Redeem(t.Context(), ids[1], by); err != nil {
+		t.Errorf("the newer one: %v", err)
+	}
+}
+
 // B21: minutes. Tickets before and after their time are refused by the
 // database's clock.
 func TestTicketOutsideItsMinutesIsRefused(t *testing.T) {

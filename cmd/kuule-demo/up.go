@@ -45,7 +45,7 @@ const controlSocket = "demo.sock"
 type upCommand struct {
 	at
 	built
-	PortBase   int  `help:"First of eleven ports; 0 finds free ones." default:"8400"`
+	PortBase   int  `help:"First of twelve ports; 0 finds free ones." default:"8400"`
 	BrowserUID int  `help:"User whose browser may connect; -1 is the own user." default:"-1" name:"browser-uid"`
 	Keep       bool `help:"Go on with the folder of the last run, instead of making all anew."`
 	Install    bool `help:"As root, install missing Debian packages." default:"true" negatable:""`
@@ -116,6 +116,8 @@ func cards(s *stage.Stage) []launcher.Persona {
 			WayFI: "Käy ensin kioskilla, lunasta lippu; tulkki kirjautuu.", WayEN: "Visit the kiosk first, redeem the ticket; the interpreter signs in.", Origin: s.Device(stage.DeviceApplicant).Origin()},
 		{Device: stage.DeviceCounsel, Name: stage.NameCounsel, RoleFI: "avustaja, toimiston työasema", RoleEN: "counsel, the law firm's workstation",
 			WayFI: "Kirjaudu ja odota sisäänpääsyä.", WayEN: "Sign in and wait to be admitted.", Origin: s.Device(stage.DeviceCounsel).Origin()},
+		{Device: stage.DeviceDesk, Name: stage.NameOfficer + ", " + stage.NameColleague, RoleFI: "tunnistavat virkailijat, palvelupiste", RoleEN: "officers, the reception centre's desk", Visits: true,
+			WayFI: "Kirjaudu; vastaa kioskin avunpyyntöön tai tunnista henkilö.", WayEN: "Sign in; answer a kiosk's call or identify a person.", Origin: s.Device(stage.DeviceDesk).Origin()},
 		{Device: stage.DeviceKiosk, Name: "Kioski · Kiosk", RoleFI: "vastaanottokeskuksen aula; hakijan passi on lukijalla", RoleEN: "the reception centre's hall; the applicant's passport lies on the reader", Visits: true,
 			WayFI: "Kutsun koodi: " + invitation(s), WayEN: "Code of the invitation: " + invitation(s), Origin: s.Device(stage.DeviceKiosk).Origin()},
 	}

@@ -104,6 +104,7 @@ func (r *rehearsal) before() []step {
 		{name: "agents attested", do: r.agents},
 		{name: "signed in", do: r.signIn},
 		{name: "booked", do: r.book},
+		{name: "desk", do: r.desk},
 		{name: "kiosk visit", do: r.kiosk},
 	}
 }
@@ -119,7 +120,7 @@ func (r *rehearsal) install(ctx context.Context) (string, error) {
 	for _, p := range r.stage.Parts() {
 		names = append(names, p.Name)
 	}
-	return "six software TPMs of two makers; running: " + strings.Join(names, ", ") + " with door, authority, sfu and recorder", nil
+	return "seven software TPMs of two makers; running: " + strings.Join(names, ", ") + " with door, authority, sfu and recorder", nil
 }
 
 func (r *rehearsal) agree(ctx context.Context) (string, error) {
@@ -139,7 +140,7 @@ func (r *rehearsal) enrol(ctx context.Context) (string, error) {
 		refusals = append(refusals, string(code))
 	}
 	slices.Sort(refusals)
-	return "four devices by their TPMs; refused: " + strings.Join(refusals, ", "), nil
+	return "five devices by their TPMs; refused: " + strings.Join(refusals, ", "), nil
 }
 
 // refusedBy checks that a program was refused with exactly that code.
@@ -262,7 +263,7 @@ func (r *rehearsal) kiosk(ctx context.Context) (string, error) {
 	if r.visit.Result != tunnel.ResultJoin || r.visit.Terminal != r.stage.Device(stage.DeviceApplicant).ID {
 		return "", fmt.Errorf("the kiosk said %s (%s), terminal %s", r.visit.Result, r.visit.Way, r.visit.Terminal)
 	}
-	return "passport read through the tunnel by BAC, checked against the trust list; ticket for the room terminal until " + time.Unix(r.visit.Expires, 0).Format(time.TimeOnly), nil
+	return "passport read through the tunnel by PACE, with the chip's own proof, checked against the trust list; ticket for the room terminal until " + time.Unix(r.visit.Expires, 0).Format(time.TimeOnly), nil
 }
 
 // room is what happens in the room, with Go members.

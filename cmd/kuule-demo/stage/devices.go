@@ -43,6 +43,7 @@ const (
 	DeviceApplicant   = "applicant"
 	DeviceCounsel     = "counsel"
 	DeviceKiosk       = "kiosk"
+	DeviceDesk        = "desk"
 	// The two below are refused, and show it.
 	DeviceUnknown = "unknown-maker"
 	DeviceUnnamed = "unnamed"
@@ -57,6 +58,7 @@ func (s *Stage) makeDevices() {
 	add(&Device{Name: DeviceApplicant, Label: "Joutseno, kuulemistila 2", Kind: "room-terminal", Port: s.port(portApplicant), SignsIn: true})
 	add(&Device{Name: DeviceCounsel, Label: "Lindqvist, työasema 1", Kind: "workstation", Port: s.port(portCounsel), SignsIn: true})
 	add(&Device{Name: DeviceKiosk, Label: "Joutseno, kioski 1", Kind: "kiosk", Port: s.port(portKiosk)})
+	add(&Device{Name: DeviceDesk, Label: "Joutseno, palvelupiste", Kind: "workstation", Port: s.port(portDesk), SignsIn: true})
 	if s.o.Outsiders {
 		add(&Device{Name: DeviceUnknown, Label: "Virasto, työasema 413", Kind: "workstation"})
 		add(&Device{Name: DeviceUnnamed, Label: "Tuntematon työasema", Kind: "workstation"})

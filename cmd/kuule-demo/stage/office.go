@@ -18,11 +18,15 @@ const (
 	SubjectInterpreter = "layla.nasser"
 	SubjectCounsel     = "erik.lindqvist"
 	SubjectOffice      = "tuula.makinen"
+	SubjectOfficer     = "olga.ranta"
+	SubjectColleague   = "oiva.salo"
 
 	NameInterviewer = "Aino Virtanen"
 	NameInterpreter = "Layla Nasser"
 	NameCounsel     = "Erik Lindqvist"
 	NameOffice      = "Tuula Mäkinen"
+	NameOfficer     = "Olga Ranta"
+	NameColleague   = "Oiva Salo"
 	NameApplicant   = "Samir Haddad"
 )
 
@@ -33,6 +37,8 @@ func (s *Stage) personas() []idptest.Persona {
 		{Subject: SubjectInterviewer, Name: NameInterviewer, Role: string(interview.RoleInterviewer), Redirect: at(DeviceInterviewer)},
 		{Subject: SubjectOffice, Name: NameOffice, Role: string(interview.RoleSecurityOffice), Redirect: at(DeviceInterviewer)},
 		{Subject: SubjectInterpreter, Name: NameInterpreter, Role: string(interview.RoleInterpreter), Redirect: at(DeviceApplicant)},
+		{Subject: SubjectOfficer, Name: NameOfficer, Role: string(interview.RoleOfficer), Redirect: at(DeviceDesk)},
+		{Subject: SubjectColleague, Name: NameColleague, Role: string(interview.RoleOfficer), Redirect: at(DeviceDesk)},
 		{Subject: SubjectCounsel, Name: NameCounsel, Role: string(interview.RoleCounsel), Redirect: at(DeviceCounsel)},
 	}
 }
@@ -56,7 +62,8 @@ func (s *Stage) parties() []party {
 		{
 			agreement.Organisation{Name: "Joutsenon vastaanottokeskus", Number: "0000002-2", Kind: "reception-centre"},
 			agreement.Premises{Label: "Joutsenon vastaanottokeskus, kuulemistila 2", Address: "Esittelytie 2, Lappeenranta", Room: "2"},
-			[]string{DeviceApplicant, DeviceKiosk}, nil,
+			[]string{DeviceApplicant, DeviceKiosk, DeviceDesk},
+			[]agreement.Person{{Subject: SubjectOfficer, Role: interview.RoleOfficer}, {Subject: SubjectColleague, Role: interview.RoleOfficer}},
 		},
 		{
 			agreement.Organisation{Name: "Asianajotoimisto Lindqvist", Number: "0000003-3", Kind: "law-firm"},

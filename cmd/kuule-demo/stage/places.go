@@ -46,6 +46,7 @@ const (
 	portTURN
 	portSplice
 	portKiosk
+	portDesk
 	portCount
 )
 
