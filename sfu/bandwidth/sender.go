@@ -13,6 +13,7 @@ const (
 	lossPackets  = 20             // at least, before losses count
 	queueSome    = 120.0          // ms over the smallest round trip of late: delay that jitter does not make
 	queueHigh    = 200.0          // ms over the smallest round trip of late
+	queueTimes   = 2              // in a row: one alone may be a receiver that was busy
 	crowdPackets = 10             // lost at least, and more than came: the link is far too narrow
 	million      = 1_000_000      // nanoseconds of a millisecond
 )
@@ -38,6 +39,7 @@ type Sender struct {
 
 	received, lost int // since losses were last counted
 	came, missing  int64
+	queued         int // feedback packets in a row that show a long queue
 	crowded        int // lost in the newest feedback, if it was most of it
 }
 
@@ -161,9 +163,12 @@ func (s *Sender) learn(newest, at int64) {
 		s.rtt, s.least = sample, sample
 	}
 	s.rtt += 0.1 * (sample - s.rtt)
+	if s.queued++; sample <= s.least+queueHigh {
+		s.queued = 0
+	}
 	s.least = min(s.least+0.005*(sample-s.least), sample)
 	switch u := s.trend.usage; {
-	case s.crowded >= crowdPackets || sample > s.least+queueHigh:
+	case s.crowded >= crowdPackets || s.queued >= queueTimes:
 		// Most of all is lost, or stands in a long queue: nobody has to wait for
 		// what the trend says.
 		s.control.cut(s.acked.rate(cutBins), s.rtt, now)
