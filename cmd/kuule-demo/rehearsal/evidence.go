@@ -24,6 +24,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "recording opened for a written purpose", do: r.openRecording},
 		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
+		{name: "exported for hand-over", do: r.handOver},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
 	}

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -10,9 +11,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"filippo.io/age"
 
 	"kuule/cmd/kuule-demo/people"
 	"kuule/internal/jws"
@@ -196,6 +200,71 @@ func (r *rehearsal) export(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes", n), nil
+}
+
+// handOver writes the recording as files by the server's own program, which
+// can only while the interviewer holds the viewing open; and a sealed medium,
+// which opens with its passphrase.
+func (r *rehearsal) handOver(ctx context.Context) (string, error) {
+	folder := filepath.Join(r.o.Out, "tracks")
+	sealed := filepath.Join(r.o.Out, "sealed")
+	if err := errors.Join(os.RemoveAll(folder), os.RemoveAll(sealed)); err != nil {
+		return "", err
+	}
+	command := func(out string, more ...string) (string, error) {
+		return r.tool(ctx, append([]string{"recording", "export", r.hearing.ID.String(), "--viewing", r.watched.id, "--out", out, "--data", r.stage.Data()}, more...)...)
+	}
+	if _, err := r.tool(ctx, "recording", "export", r.hearing.ID.String(), "--viewing", "view-00000000000000000000000000000000", "--out", folder, "--data", r.stage.Data()); err == nil {
+		return "", errors.New("a viewing that nobody opened was exported")
+	}
+	if _, err := os.Stat(folder); err == nil {
+		return "", errors.New("what was refused left a folder")
+	}
+	if _, err := command(folder, "--mixed"); err != nil {
+		return "", err
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.webm"))
+	if err != nil || len(files) != len(r.watched.outline.Lanes)+1 {
+		return "", fmt.Errorf("%d files for %d tracks: %w", len(files), len(r.watched.outline.Lanes), err)
+	}
+	said, err := command(sealed, "--sealed")
+	if err != nil {
+		return "", err
+	}
+	_, secret, _ := strings.Cut(said, "passphrase  ")
+	secret, _, _ = strings.Cut(secret, "\n")
+	held, err := unseal(filepath.Join(sealed, "recording.tar.age"), secret)
+	if err != nil {
+		return "", err
+	}
+	if _, err := unseal(filepath.Join(sealed, "recording.tar.age"), secret+"x"); err == nil {
+		return "", errors.New("another passphrase opens the medium")
+	}
+	return fmt.Sprintf("%d files, one with everybody; sealed medium with %d files, opened with its passphrase and with no other; refused: a viewing that nobody opened", len(files), held), nil
+}
+
+// unseal counts the files in a sealed medium.
+func unseal(path, passphrase string) (n int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	who, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return 0, err
+	}
+	plain, err := age.Decrypt(f, who)
+	if err != nil {
+		return 0, err
+	}
+	for archive := tar.NewReader(plain); ; n++ {
+		if _, err := archive.Next(); errors.Is(err, io.EOF) {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+	}
 }
 
 // listened reads who was given what and when, after the viewing has ended.

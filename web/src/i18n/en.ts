@@ -84,6 +84,7 @@ export const en: Catalogue = {
       unknown: 'Unknown',
       screen: 'shared screen',
       keys: 'Keys: space or K plays and pauses, J and L move by 10 s, arrows by 5 s, numbers 0–9 to a tenth, < and > change the speed.',
+      export: 'Copy on a disc or stick: the administrator exports it at the server by this id while listening is open:',
       lines: 'Transcript',
       gaps: 'Gaps ({{count}})',
       noGaps: 'The recording has no gaps.',

@@ -85,6 +85,7 @@ export const fi = {
       unknown: 'Tuntematon',
       screen: 'jaettu näyttö',
       keys: 'Näppäimet: välilyönti tai K toistaa ja keskeyttää, J ja L siirtävät 10 s, nuolet 5 s, numerot 0–9 kymmenyksen, < ja > muuttavat nopeutta.',
+      export: 'Jäljennös levylle tai tikulle: ylläpitäjä vie sen palvelimella tällä tunnuksella niin kauan kuin kuuntelu on auki:',
       lines: 'Pöytäkirja',
       gaps: 'Aukot ({{count}})',
       noGaps: 'Tallenteessa ei ole aukkoja.',

@@ -161,6 +161,9 @@ export function Player({ viewing, first, lines, onClose }: { viewing: string; fi
         </div>
       )}
       <p className="quiet small">{t('shared.player.keys')}</p>
+      <p className="quiet small">
+        {t('shared.player.export')} <code dir="ltr">{viewing}</code>
+      </p>
       <Gaps outline={outline} nameOf={nameOf} onSeek={seek} />
       {lines.length > 0 && (
         <div>
