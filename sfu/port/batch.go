@@ -2,6 +2,7 @@ package port
 
 const (
 	readAtOnce = 64
+	readTimes  = 4 // before what is to be sent leaves
 	sendAtOnce = 128
 	slotSize   = MaxDatagram + 100 // a header may grow by what the receiver's has more
 )
@@ -28,7 +29,7 @@ func (b *Batch) slot(to *path) []byte {
 		return b.spare[:]
 	}
 	s := b.senders[to.socket.number]
-	if s.n == sendAtOnce {
+	if s.full() {
 		s.flush()
 	}
 	return s.slot()

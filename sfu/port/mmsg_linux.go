@@ -75,6 +75,7 @@ type receiver struct {
 	n     int
 	err   error
 	take  func(fd uintptr) bool
+	look  func(fd uintptr) bool
 }
 
 func newReceiver(raw syscall.RawConn, p *pool) *receiver {
@@ -84,6 +85,11 @@ func newReceiver(raw syscall.RawConn, p *pool) *receiver {
 		r.arm(i)
 	}
 	r.take = r.receive
+	r.look = func(fd uintptr) bool {
+		r.n = 0
+		r.receive(fd)
+		return true
+	}
 	return r
 }
 
@@ -121,6 +127,14 @@ func (r *receiver) wait() (int, error) {
 	return r.n, r.err
 }
 
+// more takes what has come meanwhile; it reports how many.
+func (r *receiver) more() (int, error) {
+	if err := r.raw.Read(r.look); err != nil {
+		return 0, err
+	}
+	return r.n, r.err
+}
+
 // datagram gives the i-th of those received, nil when it did not fit.
 func (r *receiver) datagram(i int) (*Buffer, []byte, *sockaddr) {
 	m := &r.msgs[i]
@@ -141,38 +155,85 @@ func (r *receiver) done(i int) {
 	r.msgs[i].header.Namelen = unix.SizeofSockaddrInet6
 }
 
-// sender writes datagrams many at a time. Its buffers are its own.
+// sender writes datagrams many at a time. Those of one receiver that follow each
+// other, such as the packets of a picture, go through the network stack as one
+// (UDP_SEGMENT, udp(7)). Its buffers are its own.
 type sender struct {
-	raw   syscall.RawConn
-	msgs  [sendAtOnce]mmsghdr
-	iovs  [sendAtOnce]unix.Iovec
-	paths [sendAtOnce]*path // what Name points into
-	slab  []byte
-	n     int
-	at    int
-	put   func(fd uintptr) bool
+	raw      syscall.RawConn
+	msgs     [sendAtOnce]mmsghdr
+	iovs     [sendAtOnce][maxSegments]unix.Iovec
+	controls [sendAtOnce][controlBytes]byte
+	paths    [sendAtOnce]*path // what Name points into
+	segment  [sendAtOnce]int   // size of all but the last of a message
+	last     [sendAtOnce]int   // size of the last
+	count    [sendAtOnce]int
+	slab     []byte
+	slots    int
+	n        int
+	at       int
+	whole    bool // the system takes no segments
+	put      func(fd uintptr) bool
 }
 
+const (
+	maxSegments = 8
+	lookBack    = 16 // messages among which one for the same receiver is looked for
+)
+
+// controlBytes is the room of one control message, where it is laid out as on
+// 64-bit systems; elsewhere no segments are asked for.
+const controlBytes = 24
+
 func newSender(raw syscall.RawConn) *sender {
-	s := &sender{raw: raw, slab: make([]byte, sendAtOnce*slotSize)}
+	s := &sender{raw: raw, slab: make([]byte, sendAtOnce*slotSize), whole: unix.CmsgSpace(2) != controlBytes}
 	for i := range s.msgs {
-		s.iovs[i].Base = &s.slab[i*slotSize]
-		s.msgs[i].header.Iov = &s.iovs[i]
-		s.msgs[i].header.SetIovlen(1)
+		s.msgs[i].header.Iov = &s.iovs[i][0]
+		c := (*unix.Cmsghdr)(unsafe.Pointer(&s.controls[i][0]))
+		c.Level, c.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		c.SetLen(unix.CmsgLen(2))
 	}
 	s.put = s.send
 	return s
 }
 
+// full reports whether no slot is left.
+func (s *sender) full() bool { return s.slots == sendAtOnce }
+
 // slot is where the next datagram is written.
-func (s *sender) slot() []byte { return s.slab[s.n*slotSize : (s.n+1)*slotSize : (s.n+1)*slotSize] }
+func (s *sender) slot() []byte {
+	return s.slab[s.slots*slotSize : (s.slots+1)*slotSize : (s.slots+1)*slotSize]
+}
 
 // add takes the datagram of size bytes that was written to the slot.
 func (s *sender) add(to *path, size int) {
-	s.iovs[s.n].SetLen(size)
-	h := &s.msgs[s.n].header
+	base := &s.slab[s.slots*slotSize]
+	s.slots++
+	for i := s.n - 1; i >= max(0, s.n-lookBack) && !s.whole; i-- {
+		if s.paths[i] != to {
+			continue
+		}
+		if n := s.count[i]; n < maxSegments && s.last[i] == s.segment[i] && size <= s.segment[i] {
+			s.iovs[i][n].Base = base
+			s.iovs[i][n].SetLen(size)
+			s.count[i], s.last[i] = n+1, size
+			h := &s.msgs[i].header
+			h.SetIovlen(n + 1)
+			h.Control = &s.controls[i][0]
+			h.SetControllen(controlBytes)
+			binary.NativeEndian.PutUint16(s.controls[i][unix.CmsgLen(0):], uint16(s.segment[i]))
+			return
+		}
+		break // order is kept: nothing goes before the newest for this receiver
+	}
+	i := s.n
+	s.iovs[i][0].Base = base
+	s.iovs[i][0].SetLen(size)
+	s.count[i], s.segment[i], s.last[i], s.paths[i] = 1, size, size, to
+	h := &s.msgs[i].header
 	h.Name, h.Namelen = (*byte)(unsafe.Pointer(&to.name.raw)), to.name.size
-	s.paths[s.n] = to
+	h.SetIovlen(1)
+	h.Control = nil
+	h.SetControllen(0)
 	s.n++
 }
 
@@ -186,10 +247,28 @@ func (s *sender) send(fd uintptr) bool {
 			return false
 		case unix.EINTR:
 		default:
+			s.apart(fd, errno)
 			s.at++ // the first of the rest cannot be sent: its receiver will ask again
 		}
 	}
 	return true
+}
+
+// apart sends the segments of a message that was refused one by one. A system or
+// a network card that takes no segments is not asked again.
+func (s *sender) apart(fd uintptr, why unix.Errno) {
+	if s.count[s.at] == 1 {
+		return
+	}
+	s.whole = s.whole || why == unix.EINVAL || why == unix.EIO || why == unix.ENOPROTOOPT
+	h := s.msgs[s.at].header
+	h.Control = nil
+	h.SetControllen(0)
+	h.SetIovlen(1)
+	for i := range s.count[s.at] {
+		h.Iov = &s.iovs[s.at][i]
+		_, _, _ = unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT)
+	}
 }
 
 // flush sends what was added.
@@ -199,5 +278,5 @@ func (s *sender) flush() {
 	}
 	s.at = 0
 	_ = s.raw.Write(s.put) // a closed socket sends nothing more
-	s.n = 0
+	s.n, s.slots = 0, 0
 }

@@ -242,6 +242,16 @@ func (p *Port) read(s *socket) {
 	out := p.NewBatch()
 	for {
 		n, err := r.wait()
+		// What came while these were opened and sealed leaves with them: the packets
+		// of a picture come one after the other.
+		for times := 1; n > 0 && err == nil; times++ {
+			p.takeAll(r, s, out, n)
+			if times == readTimes {
+				break
+			}
+			n, err = r.more()
+		}
+		out.Flush()
 		select {
 		case <-p.done:
 			return
@@ -250,16 +260,18 @@ func (p *Port) read(s *socket) {
 		if err != nil {
 			p.log.Warn("media port could not read", "address", s.addr, "err", err)
 			time.Sleep(time.Millisecond)
-			continue
 		}
-		at := Now()
-		for i := range n {
-			if buffer, b, from := r.datagram(i); len(b) > 0 {
-				p.datagram(out, at, s, from, buffer, b)
-			}
-			r.done(i)
+	}
+}
+
+// takeAll handles the datagrams that were received.
+func (p *Port) takeAll(r *receiver, s *socket, out *Batch, n int) {
+	at := Now()
+	for i := range n {
+		if buffer, b, from := r.datagram(i); len(b) > 0 {
+			p.datagram(out, at, s, from, buffer, b)
 		}
-		out.Flush()
+		r.done(i)
 	}
 }
 

@@ -546,3 +546,64 @@ func TestSocketAddresses(t *testing.T) {
 		seen[k] = true
 	}
 }
+
+// Datagrams for one receiver that leave together arrive apart, whole and in their
+// order, whatever their sizes; those of others do not come between.
+func TestWhatLeavesTogetherArrivesApart(t *testing.T) {
+	t.Parallel()
+	for _, segments := range []bool{true, false} {
+		p := listen(t)
+		out := p.NewBatch()
+		out.senders[0].whole = !segments
+		near, other := dial(t, p), dial(t, p)
+		paths := [2]*path{}
+		for i, r := range []remote{near, other} {
+			paths[i] = &path{socket: p.sockets[0], name: sockaddrOf(r.LocalAddr().(*net.UDPAddr).AddrPort())}
+		}
+		sizes := []int{1000, 1000, 400, 400, 1000, 1, 1, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 7}
+		for i, size := range sizes {
+			for j, to := range paths {
+				b := out.slot(to)[:size]
+				for k := range b {
+					b[k] = byte(i + j)
+				}
+				out.add(to, b)
+			}
+		}
+		out.Flush()
+		for j, r := range []remote{near, other} {
+			_ = r.SetReadDeadline(time.Now().Add(5 * time.Second))
+			b := make([]byte, 2000)
+			for i, size := range sizes {
+				n, err := r.Read(b)
+				if err != nil {
+					t.Fatalf("segments %v: datagram %d: %v", segments, i, err)
+				}
+				if n != size || b[0] != byte(i+j) || b[n-1] != byte(i+j) {
+					t.Fatalf("segments %v: datagram %d is %d bytes of %d, want %d of %d", segments, i, n, b[0], size, byte(i+j))
+				}
+			}
+		}
+	}
+}
+
+// A message that the system refuses is sent apart.
+func TestWhatCannotLeaveTogetherLeavesApart(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	out := p.NewBatch()
+	r := dial(t, p)
+	to := &path{socket: p.sockets[0], name: sockaddrOf(r.LocalAddr().(*net.UDPAddr).AddrPort())}
+	for range 2 {
+		out.add(to, out.slot(to)[:100])
+	}
+	s := out.senders[0]
+	binary.NativeEndian.PutUint16(s.controls[0][16:], 1) // more segments than any system takes
+	out.Flush()
+	_ = r.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for i := range 2 {
+		if n, err := r.Read(make([]byte, 200)); err != nil || n != 100 {
+			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
+		}
+	}
+}
