@@ -14,9 +14,12 @@ const (
 
 	frameWindow = 256
 	// gone is how long, in nanoseconds, a layer may bring nothing while others do
-	// until it counts as switched off by its sender. Browsers do that when
-	// bandwidth or processor are short, for as long as they are.
-	gone = 500e6
+	// until it counts as switched off by its sender and one below takes its place:
+	// a few frames. Browsers do that when bandwidth or processor are short, for as
+	// long as they are. A layer above, which costs more than was meant, takes its
+	// place only after above.
+	gone  = 250e6
+	above = 1e9
 	// reportWithin is the longest time, in seconds, over which two sender reports are
 	// compared: clocks drift.
 	reportWithin = 60
@@ -71,6 +74,7 @@ type Selector struct {
 
 	layers [MaxLayers]arriving
 	newest int64 // arrival of the newest packet of any layer
+	oldest int64 // arrival of the source's first
 
 	run, before *run // being sent, and what was sent until then
 
@@ -106,7 +110,7 @@ func NewAudio(window int) *Selector {
 // is sent any more.
 func (s *Selector) Replace() {
 	s.run.live, s.before.live = false, false
-	s.layers = [MaxLayers]arriving{}
+	s.layers, s.oldest = [MaxLayers]arriving{}, 0
 }
 
 // Aim sets what is to be sent. A lower layer begins with its next key frame like
@@ -144,12 +148,27 @@ func (s *Selector) want() int {
 	if s.target.Layer < 0 {
 		return Off
 	}
-	best := Off
+	best, late := Off, Off // late: not gone for so long that one above is better
+	patient := s.newest-s.oldest < above
 	for l := range s.layers {
 		a := &s.layers[l]
-		if a.seen && s.newest-a.at < gone && (best == Off || l <= s.target.Layer) {
-			best = l
+		if !a.seen {
+			continue
 		}
+		age := s.newest - a.at
+		switch {
+		case l > s.target.Layer:
+			if best == Off && late == Off && !patient && age < gone {
+				best = l
+			}
+		case age < gone:
+			best = l
+		case age < above:
+			late = l
+		}
+	}
+	if best == Off {
+		return late
 	}
 	return best
 }
@@ -180,6 +199,9 @@ func (s *Selector) Take(p *Packet, out *Rewritten) Action {
 		a.highest = p.Sequence
 	}
 	a.seen, a.at, s.newest = true, p.At, p.At
+	if s.oldest == 0 {
+		s.oldest = p.At
+	}
 	if s.target.Layer < 0 {
 		return Drop
 	}

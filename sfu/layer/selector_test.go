@@ -331,6 +331,26 @@ func TestALayerThatStops(t *testing.T) {
 	}
 }
 
+// A layer above what was aimed at is sent only where nothing else has come for a
+// second: it costs what nobody meant to spend.
+func TestALayerAboveTheAimIsTheLastResort(t *testing.T) {
+	t.Parallel()
+	s := &still{Selector: NewVideo(64)}
+	s.Aim(Target{0, AllTemporal})
+	begun := s.at
+	for s.take(2, true, 0) == Drop {
+		if s.at-begun > 2e9 {
+			t.Fatal("it is never sent")
+		}
+	}
+	if s.at-begun < above {
+		t.Errorf("it is sent after %d ms", (s.at-begun)/1e6)
+	}
+	if s.take(0, true, 0) != Send || s.Current() != 0 {
+		t.Error("what was aimed at does not take its place")
+	}
+}
+
 // Leaving temporal layers out makes no hole in the numbers.
 func TestTemporalLayersAreLeftOutWithoutAHole(t *testing.T) {
 	t.Parallel()
