@@ -49,7 +49,8 @@ func Start(process, place string) (stop func(), err error) {
 	default:
 		return nil, fmt.Errorf("traces %q: name a file by its absolute path, or an OTLP endpoint by http:// or https://", place)
 	}
-	provider := sdk.NewTracerProvider(sdk.WithBatcher(e, sdk.WithMaxQueueSize(maxQueue), sdk.WithMaxExportBatchSize(maxPerBatch), sdk.WithExportTimeout(sendWithin)))
+	// Libraries trace themselves too: only what continues a span of ours is kept.
+	provider := sdk.NewTracerProvider(sdk.WithSampler(sdk.ParentBased(sdk.NeverSample())), sdk.WithBatcher(e, sdk.WithMaxQueueSize(maxQueue), sdk.WithMaxExportBatchSize(maxPerBatch), sdk.WithExportTimeout(sendWithin)))
 	otel.SetTracerProvider(provider)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), sendWithin)

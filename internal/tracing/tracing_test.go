@@ -46,7 +46,9 @@ func TestJoinIsFollowedAcrossProcesses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, span := tracing.Begin(t.Context(), "join", "hearing", "hrg_1")
+		ctx, span := tracing.Begin(tracing.Of(t.Context(), "mem_1"), "join", "hearing", "hrg_1")
+		_, stray := tracing.Begin(t.Context(), "somebody else's")
+		stray.End()
 		parent := tracing.Parent(ctx)
 		_, far := tracing.Begin(tracing.Under(context.Background(), parent), "admit")
 		tracing.End(far, errors.New("a secret that somebody said"))
