@@ -500,7 +500,6 @@ func (d *keepingDesk) administer(mux *http.ServeMux) {
 	}))
 }
 
-
 // Jobs of retention (package jobs).
 const (
 	lookEvery  = 24 * time.Hour

@@ -189,7 +189,7 @@ func TestRulesAreReadStrictly(t *testing.T) {
 		"no law":     `{"version": 1, "from": "2026-06-12", "classes": [{"class": "recording", "key": "", "years": 5, "months": 0, "after": [], "source": ""}]}`,
 		"twice":      `{"version": 1, "from": "2026-06-12", "classes": [{"class": "a", "key": "", "years": 5, "months": 0, "after": [], "source": "s"}, {"class": "a", "key": "", "years": 5, "months": 0, "after": [], "source": "s"}]}`,
 		"negative":   `{"version": 1, "from": "2026-06-12", "classes": [{"class": "a", "key": "", "years": -5, "months": 0, "after": [], "source": "s"}]}`,
-		"misspelt":   `{"version": 1, "from": "2026-06-12", "classes": [], "yeras": 1}`,
+		"unknown":    `{"version": 1, "from": "2026-06-12", "classes": [], "period": 1}`,
 	} {
 		if _, err := retention.ParseRules([]byte(text)); err == nil {
 			t.Errorf("%s: was taken", name)

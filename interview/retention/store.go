@@ -456,7 +456,7 @@ func (s *Store) Facts(ctx context.Context, c interview.CaseID) (Facts, error) {
 	}
 	var last sql.NullInt64
 	err = s.db.NewSelect().Table("audit_outbox").ColumnExpr("max(created_at)").
-		Where("hearing_id IN (SELECT id FROM hearing WHERE case_id = ?)", c).Where("type NOT IN (?)", bun.In(viewingEvents)).Scan(ctx, &last)
+		Where("hearing_id IN (SELECT id FROM hearing WHERE case_id = ?)", c).Where("type NOT IN (?)", bun.List(viewingEvents)).Scan(ctx, &last)
 	if err != nil {
 		return Facts{}, err
 	}

@@ -50,7 +50,7 @@ func (c Certificate) certificate() (*tls.Certificate, error) {
 	return &pair, err
 }
 
-func (c Certificate) request() (string, map[string]any, error) {
+func (c Certificate) request() (string, map[string]any, error) { //nolint:unparam // another login reads a file
 	fields := map[string]any{}
 	if c.Role != "" {
 		fields["name"] = c.Role
@@ -132,7 +132,10 @@ func (r *Ring) keep(ctx context.Context) {
 			watcher, ended, renewed = made, made.DoneCh(), made.RenewCh()
 			go made.Start() // ends with Stop
 		case <-renewed:
-		case <-ended:
+		case err := <-ended:
+			if err != nil && ctx.Err() == nil {
+				slog.Warn("keyring: vault's token is not renewed any more: logging in anew", "status", status(err))
+			}
 			stop()
 			ended, renewed = nil, nil
 			wait.Reset(0)
