@@ -110,7 +110,7 @@ type doctorScene struct {
 func TestDoctorInside(t *testing.T) {
 	text := os.Getenv(targetVariable)
 	if text == "" {
-		t.Skip("runs inside a namespace, started by TestDoctorNamesTheCutLeg")
+		t.Skip("runs inside a namespace, started by doctorBehind")
 	}
 	var scene doctorScene
 	if err := json.Unmarshal([]byte(text), &scene); err != nil {
@@ -135,7 +135,16 @@ func TestDoctorInside(t *testing.T) {
 
 // `kuule doctor network` behind a firewall names the legs that work, with their
 // figures, and those that are cut.
-func TestDoctorNamesTheCutLeg(t *testing.T) {
+func TestDoctorNamesTheCutLeg(t *testing.T) { doctorBehind(t, "no UDP") }
+
+func TestSoakDoctorNamesEveryCutLeg(t *testing.T) {
+	onlySoak(t)
+	doctorBehind(t, "")
+}
+
+// doctorBehind tries one firewall, or all of them.
+func doctorBehind(t *testing.T, only string) {
+	t.Helper()
 	b := &behind{}
 	b.network(t)
 	b.serve(t, t.TempDir())
@@ -154,7 +163,9 @@ func TestDoctorNamesTheCutLeg(t *testing.T) {
 		{"HTTPS alone", []string{b.allowHTTPS()}, "https tls", "UDP and TCP are cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onlySoak(t, c.name != "no UDP")
+			if only != "" && c.name != only {
+				t.Skip("in the soak")
+			}
 			b.firewall(t, c.allow...)
 			minted := b.secret.Mint("console", time.Now())
 			scene, err := json.Marshal(doctorScene{

@@ -42,10 +42,10 @@ type behind struct {
 const behindHost = "kuule.test"
 
 // onlySoak leaves a long test to `make soak`.
-func onlySoak(t *testing.T, long bool) {
+func onlySoak(t *testing.T) {
 	t.Helper()
-	if long && os.Getenv("KUULE_SOAK") == "" {
-		t.Skip("with KUULE_SOAK=1")
+	if os.Getenv("KUULE_SOAK") == "" {
+		t.Skip("long: make soak, or KUULE_SOAK=1")
 	}
 }
 
@@ -275,11 +275,22 @@ func trusting(t *testing.T, root string) string {
 // Chromium behind a firewall of its own finds a way to the media server while
 // one is left, and the self-test names the way that works and those that are cut.
 //
-// One firewall is tried always, the others with KUULE_SOAK=1.
-func TestBrowserFindsEveryPath(t *testing.T) {
+// One firewall is tried always, all of them by the soak.
+func TestBrowserFindsTheLastPath(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser in a network namespace")
 	}
+	browserBehind(t, "HTTPS alone")
+}
+
+func TestSoakBrowserFindsEveryPath(t *testing.T) {
+	onlySoak(t)
+	browserBehind(t, "")
+}
+
+// browserBehind tries one firewall, or all of them.
+func browserBehind(t *testing.T, only string) {
+	t.Helper()
 	b := &behind{}
 	b.network(t)
 	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
@@ -311,7 +322,9 @@ func TestBrowserFindsEveryPath(t *testing.T) {
 		{"nothing", []string{"drop"}, " ", "", "cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onlySoak(t, c.name != "HTTPS alone")
+			if only != "" && c.name != only {
+				t.Skip("in the soak")
+			}
 			b.firewall(t, c.allow...)
 			got := b.browse(t, home, true)
 			if leg := got.Leg.Protocol + " " + got.Leg.Relay; leg != c.leg {
