@@ -292,6 +292,12 @@ func (l *life) count(f Frame, h sframe.Header, arrival interview.Micros) (lost u
 	if h.KID == c.kid {
 		skipped = h.Counter - c.last - 1
 	}
+	if f.Source != interview.SourceAudio {
+		// The layers of a picture count together and one of them comes here: what
+		// the numbers leave out are the others. A frame whose packets were missed,
+		// or that needs one, is lost.
+		skipped = uint64(min(max(f.Lost, 0), 1))
+	}
 	since = c.at
 	*c = counter{h.KID, h.Counter, max(c.at, arrival)}
 	return uint32(min(skipped, 1<<31)), since

@@ -37,7 +37,7 @@ func (j Members) Join(ctx context.Context, h Hearing, on Events) (Room, error) {
 		},
 		On: member.Events{
 			Frame: func(f member.Frame) {
-				on.Frame(Frame{Member: f.Slot.Member, Track: f.Slot.Track, Source: f.Slot.Source, RTPTime: f.RTPTime, Arrival: f.Arrival, Sealed: f.Sealed})
+				on.Frame(Frame{Member: f.Slot.Member, Track: f.Slot.Track, Source: f.Slot.Source, RTPTime: f.RTPTime, Arrival: f.Arrival, Lost: f.Lost, Sealed: f.Sealed})
 			},
 			Wrap:    func(sealing.Wrap) { on.Wrap() },
 			Members: on.Members,

@@ -25,7 +25,10 @@ type Frame struct {
 	Rid     string
 	RTPTime uint32
 	Arrival time.Time
-	Sealed  []byte
+	// Lost is how many packets the connection missed right before, and no repair
+	// brought.
+	Lost   int
+	Sealed []byte
 }
 
 // Joiner brings a recorder into a hearing's room as a new member.
