@@ -127,8 +127,8 @@ func inChromium(t *testing.T, program, means string, loss float64) map[string]an
 	}
 }
 
-// TestSoakOfRepairInChromium gives the browser's part of the table in
-// docs/performance.md, and holds all means together to their goal: at 5 % random
+// TestSoakOfRepairInChromium gives the browser's part of the tables in
+// docs/media.md, and holds all means together to their goal: at 5 % random
 // loss in both directions at most 1 % of samples are concealed and no picture
 // stands still for more than half a second.
 func TestSoakOfRepairInChromium(t *testing.T) {

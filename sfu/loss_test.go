@@ -222,7 +222,7 @@ func TestLossAsksForRedundancy(t *testing.T) {
 	}
 }
 
-// TestSoakOfRepair gives the table of docs/performance.md: each means alone.
+// TestSoakOfRepair gives the table of docs/media.md: each means alone.
 func TestSoakOfRepair(t *testing.T) {
 	if os.Getenv("KUULE_SOAK") == "" {
 		t.Skip("set KUULE_SOAK=1: this holds conversations of two minutes")
