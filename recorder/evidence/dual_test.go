@@ -91,7 +91,6 @@ func TestTwoRecordersAreVerifiedAsOne(t *testing.T) {
 	}
 	lists := s.Origin()
 	missing := map[*keeper][]int{one: {10, 11, 30}, two: {30, 50}} // 30 at both
-	third := (*keeper)(nil)
 	give := func(k *keeper, from, to int) {
 		for i := from; i < to; i++ {
 			if slices.Contains(missing[k], i) {
@@ -116,7 +115,7 @@ func TestTwoRecordersAreVerifiedAsOne(t *testing.T) {
 	must(t, one.j.Close("test"))
 	tail, err := journal.Recover(one.path)
 	must(t, err)
-	third = newKeeper(t, w, tail.After(journal.CauseRestarted), 1_600_000)
+	third := newKeeper(t, w, tail.After(journal.CauseRestarted), 1_600_000)
 	third.add(journal.NewSenderKeyEntry(11, s.SenderKey()))
 	third.block(1_600_001)
 	give(third, 80, 100)

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kuule/attestation/agent"
-	"kuule/attestation/agent/bundle"
 	"kuule/attestation/agent/backup"
+	"kuule/attestation/agent/bundle"
 	"kuule/attestation/agent/gateway"
 	agentsignin "kuule/attestation/agent/signin"
 	"kuule/internal/problem"
