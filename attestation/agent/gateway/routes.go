@@ -46,7 +46,7 @@ func (g *Gateway) Routes() []Route {
 		{pathCallback, get, KindLanding, false, g.getSignInCallback},
 	}
 	if g.cfg.Backup != nil {
-		routes = append(routes, Route{"/gw/backup", post, KindCall, true, g.postBackup})
+		routes = append(routes, []Route{{"/gw/backup", post, KindCall, true, g.postBackup}}...)
 	}
 	if k := g.cfg.Kiosk; k != nil {
 		routes = append(routes, []Route{
