@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { inPage } from './inpage.mjs'
+import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
 import { mediaSteps } from './media.mjs'
 
@@ -269,6 +270,7 @@ try {
   })
 
   await media.beforeRecord()
+  await media.joins(Number(process.env.KUULE_JOINS ?? 0))
 
   await step('on record', async () => {
     // Without the recorder's own word the chair's page does not even ask.
@@ -414,8 +416,25 @@ try {
     return `its name begins with ${hash}`
   })
 
+  await kioskSteps({
+    step,
+    code: scene.reference,
+    async open(device) {
+      const context = await browser.newContext({ viewport: device === 'kiosk' ? { width: 1080, height: 1200 } : { width: 1280, height: 900 }, reducedMotion: 'reduce' })
+      const page = await context.newPage()
+      page.setDefaultTimeout(20_000)
+      await page.goto((await ask('link', { device })).url)
+      return page
+    },
+    async signIn(page, subject) {
+      await page.getByRole('button', { name: words.signIn }).click()
+      await page.locator(`button[value="${subject}"]`).click()
+      await page.locator('main h1').first().waitFor()
+    },
+    shot: (page, name) => page.screenshot({ path: `${shots}${name}.png` }),
+  })
+
   await step('delivered', async () => {
-    await ask('kiosk')
     await interviewer.press(/^Anna hakijalle luettavaksi/)
     await interviewer.page.getByText(/^Annettu luettavaksi/).waitFor()
     await terminal.press(words.back)

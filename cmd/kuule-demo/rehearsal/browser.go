@@ -38,6 +38,9 @@ type scene struct {
 	Issuer  string              `json:"issuer"`
 	Out     string              `json:"out"` // for screenshots
 	Devices []sceneDevice       `json:"devices"`
+
+	// Reference is the code on the applicant's invitation.
+	Reference interview.Reference `json:"reference"`
 }
 
 type sceneDevice struct {
@@ -136,8 +139,6 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 		_, err = r.stage.KillMedia()
 	case "kill-door":
 		_, err = r.stage.KillDoor()
-	case "kiosk":
-		_, err = r.stage.Visit(ctx, r.participant(interview.RoleApplicant).ID)
 	case "kill-recorder":
 		_, err = r.stage.KillRecorders()
 	default:
@@ -150,7 +151,7 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 }
 
 func (r *rehearsal) scene() scene {
-	s := scene{Hearing: r.hearing.ID, Diary: r.hearing.Diary, Issuer: r.stage.Provider.Issuer(), Out: r.o.Out}
+	s := scene{Hearing: r.hearing.ID, Diary: r.hearing.Diary, Issuer: r.stage.Provider.Issuer(), Out: r.o.Out, Reference: r.participant(interview.RoleApplicant).Reference}
 	for _, d := range []struct {
 		name, subject string
 		names         []string

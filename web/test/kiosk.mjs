@@ -1,0 +1,83 @@
+// A person at the kiosk and an officer at the desk, on the real stack: the
+// screens as people see and hear them. Part of the rehearsal with browsers.
+import assert from 'node:assert/strict'
+
+/** Nothing sticks out of the screen, there is one heading, and the direction is the language's. */
+async function looksRight(page, dir) {
+  const found = await page.evaluate(() => ({
+    dir: document.documentElement.dir,
+    wide: document.documentElement.scrollWidth > window.innerWidth,
+    headings: document.querySelectorAll('main h1').length,
+    small: [...document.querySelectorAll('.kiosk button')].filter((b) => b.offsetWidth > 0 && (b.offsetHeight < 44 || b.offsetWidth < 44)).map((b) => b.textContent),
+  }))
+  assert.deepEqual(found, { dir, wide: false, headings: 1, small: [] })
+}
+
+/**
+ * The steps at kiosk and desk: `open` gives a fresh page at a device, `code` is
+ * the code on the invitation, `shot` names a picture.
+ */
+export async function kioskSteps({ step, open, code, shot, signIn }) {
+  await step('kiosk: by ear and picture, in Arabic', async () => {
+    const page = await open('kiosk')
+    const spoken = []
+    page.on('response', async (r) => {
+      if (r.url().endsWith('/kiosk/voice')) spoken.push({ status: r.status(), type: r.headers()['content-type'], bytes: (await r.body().catch(() => [])).length })
+    })
+    await page.getByRole('button', { name: 'العربية' }).click()
+    await page.getByRole('heading', { level: 1, name: 'لماذا أتيت؟' }).waitFor()
+    await looksRight(page, 'rtl')
+    await page.getByRole('button', { name: 'لدي مقابلة' }).click()
+    // One wrong symbol is noticed before anything is sent.
+    const plain = code.replaceAll('-', '')
+    const wrong = (plain[0] === '7' ? '8' : '7') + plain.slice(1)
+    for (const s of wrong) await page.locator('.keys button', { hasText: s }).first().click()
+    await page.getByText('في الرمز خطأ. قارنه بالدعوة.').waitFor()
+    assert.ok(await page.getByRole('button', { name: 'متابعة' }).isDisabled(), 'goes on with a mistyped code')
+    for (let i = 0; i < 9; i++) await page.keyboard.press('Backspace')
+    await page.keyboard.type(plain.toLowerCase()) // as a scanner types
+    await looksRight(page, 'rtl')
+    await shot(page, 'kiosk-code')
+    const began = performance.now()
+    await page.getByRole('button', { name: 'متابعة' }).click()
+    await page.locator('.join dd').first().waitFor()
+    const took = Math.round(performance.now() - began)
+    await page.getByRole('heading', { level: 1, name: 'تم. اذهب الآن إلى الغرفة.' }).waitFor()
+    await looksRight(page, 'rtl')
+    await shot(page, 'kiosk-join')
+    assert.ok(spoken.length >= 3 && spoken.every((s) => s.status === 200 && s.type === 'audio/wav' && s.bytes > 4000), `spoken: ${JSON.stringify(spoken)}`)
+    // The next person finds nothing of this one.
+    await page.getByRole('button', { name: 'ابدأ من جديد' }).click()
+    await page.getByRole('button', { name: 'Suomi', exact: true }).waitFor()
+    assert.equal(await page.evaluate((c) => document.body.innerText.includes(c) || Object.keys(sessionStorage).length > 0 || Object.keys(localStorage).length > 0, code), false, 'something of the visit is left')
+    await page.context().close()
+    return `${spoken.length} sentences spoken; from the last touch to the ticket ${took} ms; nothing is left for the next person`
+  })
+
+  await step('kiosk: help rings at the desk', async () => {
+    const kiosk = await open('kiosk')
+    await kiosk.getByRole('button', { name: 'Suomi', exact: true }).click()
+    const began = performance.now()
+    await kiosk.getByRole('button', { name: 'Tarvitsen apua' }).click()
+    await kiosk.getByRole('heading', { level: 1, name: /^Odottakaa hetki/ }).waitFor()
+    const desk = await open('desk')
+    await signIn(desk, 'olga.ranta')
+    await desk.getByRole('button', { name: 'Menen avuksi' }).first().waitFor()
+    await looksRight(desk, 'ltr')
+    await shot(desk, 'desk')
+    await desk.getByRole('button', { name: 'Menen avuksi' }).first().click()
+    await kiosk.getByRole('heading', { level: 1, name: 'Henkilökunta on tulossa.' }).waitFor()
+    const took = Math.round(performance.now() - began)
+    await kiosk.context().close()
+
+    await desk.getByLabel('Kutsun koodi').fill(code)
+    await desk.getByText('Katsoin asiakirjaa').click()
+    await desk.getByLabel('Mitä katsottiin').fill('Hakijan asiakirja, numero 4711.')
+    await desk.getByRole('button', { name: 'Aloita' }).click()
+    await desk.getByRole('button', { name: 'Vakuutan: tämä on Samir Haddad' }).click()
+    await desk.getByText('Valmis. Lippu odottaa huoneen päätteellä.').waitFor()
+    await shot(desk, 'desk-done')
+    await desk.context().close()
+    return `the person sees after ${took} ms that somebody comes; the officer stands for a person with a document, and the ticket waits`
+  })
+}
