@@ -220,11 +220,11 @@ func (r *rehearsal) handOver(ctx context.Context) (string, error) {
 	if _, err := os.Stat(folder); err == nil {
 		return "", errors.New("what was refused left a folder")
 	}
-	if _, err := command(folder, "--mixed"); err != nil {
+	if _, err := command(folder); err != nil {
 		return "", err
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.webm"))
-	if err != nil || len(files) != len(r.watched.outline.Lanes)+1 {
+	if err != nil || len(files) != len(r.watched.outline.Lanes) {
 		return "", fmt.Errorf("%d files for %d tracks: %w", len(files), len(r.watched.outline.Lanes), err)
 	}
 	said, err := command(sealed, "--sealed")
@@ -240,7 +240,7 @@ func (r *rehearsal) handOver(ctx context.Context) (string, error) {
 	if _, err := unseal(filepath.Join(sealed, "recording.tar.age"), secret+"x"); err == nil {
 		return "", errors.New("another passphrase opens the medium")
 	}
-	return fmt.Sprintf("%d files, one with everybody; sealed medium with %d files, opened with its passphrase and with no other; refused: a viewing that nobody opened", len(files), held), nil
+	return fmt.Sprintf("a file for each of %d tracks; sealed medium with %d files, opened with its passphrase and with no other; refused: a viewing that nobody opened", len(files), held), nil
 }
 
 // unseal counts the files in a sealed medium.
