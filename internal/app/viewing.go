@@ -31,8 +31,8 @@ const (
 	viewingLife = 6 * time.Hour
 	// viewingIdle is how long a page may be silent before its viewing ends.
 	viewingIdle = 2 * time.Minute
-	// exportTimeout bounds one export, to the last byte.
-	exportTimeout = time.Hour
+	// exportTimeout bounds one export, to the last byte: a mixed file of a long hearing takes about a third of its time.
+	exportTimeout = 3 * time.Hour
 	// maxPurpose bounds a written purpose or reason in bytes.
 	maxPurpose = 2000
 	// spanFlush is how long a span may grow before it is logged.
