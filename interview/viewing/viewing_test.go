@@ -38,7 +38,9 @@ func TestAConsentHoldsForWhatItSaysAlone(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
-	named := func(c *x509.Certificate) (interview.DeviceID, error) { return interview.ParseDeviceID(c.Subject.CommonName) }
+	named := func(c *x509.Certificate) (interview.DeviceID, error) {
+		return interview.ParseDeviceID(c.Subject.CommonName)
+	}
 	good := viewing.Consent{
 		V: 1, Act: viewing.ActView, Viewing: "view-00112233445566778899aabbccddeeff", Hearing: interview.NewHearingID(),
 		Purpose: jws.Hash("appeal"), Nonce: "0011223344556677", Device: device, IssuedAt: now.Unix(),
