@@ -286,7 +286,7 @@ func (t *track) consider(at int64) {
 	}
 	if t.kind == offer.Audio {
 		for _, s := range *subscribers {
-			if s.leg.frugal.Load() {
+			if _, route, _ := s.wish(); s.leg.frugal.Load() && !route.Off {
 				t.advice.frugal = at
 				break
 			}
