@@ -1,0 +1,62 @@
+package member
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/pion/rtp"
+
+	"kuule/internal/descriptor"
+)
+
+// A frame is handed on only if everything it needs was: a recording must hold no
+// damaged picture. After an unrepaired loss the next that counts is a key frame.
+func TestNoDamagedPictureIsHandedOn(t *testing.T) {
+	t.Parallel()
+	var got []byte
+	p, err := NewPeer(nil, func(f Frame) { got = append(got, f.Sealed[0]) }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	in := &incoming{peer: p, picture: true, describeID: 5, count: &p.pictures}
+	in.losses.Deadline, in.losses.Patience = pictureDeadline, patience
+	at := int64(0)
+	come := func(n uint16, key bool, needs ...uint16) {
+		f := descriptor.Frame{First: true, Last: true, Key: key, Number: n, Layers: 1}
+		for _, of := range needs {
+			f.Diffs = append(f.Diffs, n-of)
+		}
+		packet := &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: uint32(n) * 3000, Marker: true}, Payload: []byte{0x10, byte(n)}}
+		if err := packet.SetExtension(5, descriptor.Append(nil, f)); err != nil {
+			t.Fatal(err)
+		}
+		in.take(packet, at)
+		in.ask(at)
+		in.release(at)
+	}
+	come(1, false, 0) // joined in the middle: nothing is known of frame 0
+	come(2, true)
+	come(3, false, 2)
+	come(5, false, 4) // frame 4 is missing, and waited for
+	come(6, false, 3)
+	if !slices.Equal(got, []byte{2, 3}) {
+		t.Fatalf("handed on %v", got)
+	}
+	at += pictureDeadline // until it is given up
+	in.ask(at)
+	in.release(at)
+	come(7, false, 5)
+	come(8, true)
+	come(9, false, 8)
+	if !slices.Equal(got, []byte{2, 3, 6, 8, 9}) {
+		t.Errorf("handed on %v", got)
+	}
+	// A repair that comes in time changes nothing but the order of arrival.
+	come(11, false, 10)
+	come(10, false, 9)
+	come(10, false, 9)
+	if !slices.Equal(got, []byte{2, 3, 6, 8, 9, 10, 11}) {
+		t.Errorf("handed on %v", got)
+	}
+}
