@@ -12,7 +12,9 @@ import (
 
 	"kuule/cmd/kuule-demo/people"
 	"kuule/interview"
+	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
+	"kuule/recorder/journal"
 )
 
 // evidence is what is left, checked with the programs that others would use.
@@ -73,11 +75,21 @@ func (r *rehearsal) verify(ctx context.Context) (string, error) {
 	case report.Records != 2:
 		return "", fmt.Errorf("%d sealed versions of the transcript", report.Records)
 	}
+	c := report.Coverage
+	if c.Recorded+c.OffRecord+c.Missing != c.To-c.From || c.Recorded == 0 {
+		return "", fmt.Errorf("the time line does not add up: %d recorded, %d off the record and %d missing of %d µs", c.Recorded, c.OffRecord, c.Missing, c.To-c.From)
+	}
+	for _, s := range c.Spans {
+		// Both recorders were killed at once: that is marked, and nothing else is missing.
+		if s.State == coverage.Missing && s.Cause != journal.CauseRestarted {
+			return "", fmt.Errorf("%d ms are missing on record because of %s", (s.To-s.From)/1000, s.Cause)
+		}
+	}
 	var frames int64
 	for _, rec := range report.Recordings {
 		frames += rec.Frames
 	}
-	return fmt.Sprintf("%d members, %d recordings with %d frames, %d sealed versions, %d log entries proved, cosigned outside the agency by %d", report.Members, len(report.Recordings), frames, report.Records, report.Log.Entries, len(report.Log.Cosigned)), nil
+	return fmt.Sprintf("%d members, %d recordings with %d frames: %.1f s on record are kept, %d ms while no recorder lived are marked; %d sealed versions, %d log entries proved, cosigned outside the agency by %d", report.Members, len(report.Recordings), frames, float64(c.Recorded)/1e6, c.Missing/1000, report.Records, report.Log.Entries, len(report.Log.Cosigned)), nil
 }
 
 // flip changes one bit at several places, headers included, and wants each
