@@ -95,17 +95,35 @@ export function inPage({ tone, second, language, origin }) {
   }
   const open = () => connections.filter((c) => c.signalingState !== 'closed')
 
-  // Messages of some types can be kept from the page.
+  // Messages of some types can be kept from the page; when each first came or went is noted.
   const withheld = new Set()
+  const marks = {}
+  const mark = (what) => (marks[what] ??= Math.round(performance.now()))
   const Socket = globalThis.WebSocket
   globalThis.WebSocket = class extends Socket {
     set onmessage(handler) {
-      super.onmessage = (event) => {
-        if (typeof event.data === 'string' && withheld.has(JSON.parse(event.data).type)) return
+      super.onmessage = handler === null ? null : (event) => {
+        const { type } = typeof event.data === 'string' ? JSON.parse(event.data) : {}
+        if (withheld.has(type)) return
+        mark(type)
         handler(event)
       }
     }
+    send(data) {
+      mark(JSON.parse(data).type)
+      super.send(data)
+    }
   }
+  // The first picture of somebody else that was decoded and shown.
+  const watched = new WeakSet()
+  setInterval(() => {
+    for (const v of document.querySelectorAll('figure:not(.own) video')) {
+      if (watched.has(v)) continue
+      watched.add(v)
+      v.requestVideoFrameCallback(() => mark('picture'))
+    }
+    if (marks.connected === undefined && connections.some((c) => c.connectionState === 'connected')) mark('connected')
+  }, 10)
 
   // When the sign changed, in wall clock.
   const signs = []
@@ -153,6 +171,7 @@ export function inPage({ tone, second, language, origin }) {
       globalThis.dispatchEvent(new Event('online'))
     },
     connections: () => connections.length,
+    marks: () => marks,
     /** For each sound that is played: from whom, and which of the tones stands out by 20 dB; 0: none. */
     async tones(wanted) {
       listening ??= new AudioContext()
