@@ -55,7 +55,7 @@ export async function listen({ person, tones, until }) {
   await page.keyboard.press('3')
   const sought = await until('plays on from another moment', 10_000, async () => {
     const m = await now()
-    return [m.taps.every((x) => !x.paused) && m.taps.some((x) => x.dB > -60), m]
+    return [m.taps.every((x) => !x.paused) && Math.abs(m.taps[0].at - m.position) < 2, m] // it may be a break there
   })
   const took = Math.round(performance.now() - began)
 
