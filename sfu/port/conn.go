@@ -68,6 +68,7 @@ type Conn struct {
 	packet    Packet
 	control   rtcp.Header
 	sources   [2]map[uint32]struct{} // RTP, RTCP
+	said      int                    // bytes of DTLS
 
 	sending   sync.Mutex
 	out       *srtp.Context
@@ -117,7 +118,7 @@ func (p *Port) Open(fingerprint string, h Handler) (*Conn, error) {
 func (c *Conn) take(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
 	switch {
 	case b[0] >= 20 && b[0] <= 63:
-		c.pipe.receive(b)
+		c.takeRecords(b)
 	case b[0] < 128 || b[0] > 191 || len(b) < 8:
 	case b[1] >= 192 && b[1] <= 223: // RFC 5761
 		c.takeControl(via, out, at, b)
@@ -340,11 +341,15 @@ func (to *path) write(b []byte) {
 	_, _ = to.socket.conn.WriteToUDPAddrPort(b, to.name.addrPort()) // what is lost is asked for again
 }
 
-// forget drops the oldest path that is not in use; the port's lock is held.
+// forget drops the oldest path that is not in use, with its stream: nobody else
+// would ever end that. The port's lock is held.
 func (c *Conn) forget() {
 	selected := c.selected.Load()
 	for i, to := range c.paths {
 		if to != selected {
+			if to.stream != nil {
+				to.stream.close()
+			}
 			if c.port.byAddr[to.key] == to {
 				delete(c.port.byAddr, to.key)
 			}

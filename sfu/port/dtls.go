@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,13 @@ const profile = dtls.SRTP_AEAD_AES_256_GCM
 const (
 	flightEvery = 200 * time.Millisecond // a lost handshake message is sent again
 	pipeBytes   = 64 << 10               // of a handshake that may wait to be read
+	saidBytes   = 256 << 10              // that a peer may say over DTLS in all: a handshake with its repetitions
+)
+
+// What of DTLS records is read before DTLS does (RFC 6347, section 4.1).
+const (
+	recordHeader = 13
+	recordAlert  = 21
 )
 
 // secure agrees keys and then waits for the peer's goodbye.
@@ -115,6 +123,39 @@ func (c *Conn) key(conn *dtls.Conn) error {
 	c.out = out
 	c.sending.Unlock()
 	return nil
+}
+
+// takeRecords hands DTLS what came for it. The library remembers every message of
+// a handshake, and obeys an alert in clear at any time, so it is given neither
+// without end nor, once there are keys, what anybody could have written.
+func (c *Conn) takeRecords(b []byte) {
+	c.receiving.Lock()
+	if c.in != nil {
+		b = sealedRecords(b)
+	}
+	c.said = min(c.said+len(b), saidBytes+1)
+	passes := len(b) > 0 && (c.said <= saidBytes || b[0] == recordAlert)
+	c.receiving.Unlock()
+	if passes {
+		c.pipe.receive(b)
+	}
+}
+
+// sealedRecords leaves of a datagram the records that are encrypted: those of a
+// later epoch than the first.
+func sealedRecords(b []byte) []byte {
+	kept := b[:0]
+	for len(b) >= recordHeader {
+		size := recordHeader + int(binary.BigEndian.Uint16(b[recordHeader-2:]))
+		if size > len(b) {
+			break
+		}
+		if binary.BigEndian.Uint16(b[3:]) > 0 {
+			kept = append(kept, b[:size]...)
+		}
+		b = b[size:]
+	}
+	return kept
 }
 
 // pipe is the net.PacketConn on which DTLS runs: in from the port's readers,

@@ -48,7 +48,10 @@ func (c *Conn) Credentials() (fragment, password string) {
 func (c *Conn) Restart() (fragment, password string) {
 	c.port.mu.Lock()
 	defer c.port.mu.Unlock()
-	n := c.port.name(c)
+	n := c.names[len(c.names)-1]
+	if _, open := c.port.conns[c]; open { // of one that is closed nobody would take them back
+		n = c.port.name(c)
+	}
 	return n.name, n.password
 }
 

@@ -493,8 +493,9 @@ func TestStrangersOverTCPAreBounded(t *testing.T) {
 	t.Parallel()
 	p := listen(t)
 	var all []net.Conn
-	for range 2 * maxStrangers {
-		c, err := net.Dial("tcp", p.Addresses()[0].String())
+	for i := range maxStrangers + 2*maxStrangersIP {
+		from := net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/maxStrangersIP))}
+		c, err := (&net.Dialer{LocalAddr: &from}).Dial("tcp", p.Addresses()[0].String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,15 +5,17 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
 
 // Bounds of ICE-TCP.
 const (
-	maxStreams   = 1024
-	maxStrangers = 64              // streams that have not proved themselves
-	proveWithin  = 5 * time.Second // or be cut
+	maxStreams     = 1024
+	maxStrangers   = 256             // streams that have not proved themselves
+	maxStrangersIP = 16              // and those of one address
+	proveWithin    = 5 * time.Second // or be cut
 	streamQueue  = 256             // datagrams; a stream that does not take them loses them
 	writeWithin  = 5 * time.Second
 )
@@ -28,9 +30,46 @@ type stream struct {
 	via  path
 }
 
+// strangers counts streams that have not proved themselves. An address that opens
+// them without end takes no place from others; one of IPv6 is a network of 64
+// bits, since all of it is one subscriber's.
+type strangers struct {
+	mu    sync.Mutex
+	count int
+	from  map[netip.Addr]int
+}
+
+func subscriber(a netip.Addr) netip.Addr {
+	if a = a.Unmap(); a.Is6() {
+		network, _ := a.WithZone("").Prefix(64) // never fails
+		return network.Addr()
+	}
+	return a
+}
+
+func (s *strangers) enter(from netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count >= maxStrangers || s.from[from] >= maxStrangersIP {
+		return false
+	}
+	s.count++
+	s.from[from]++
+	return true
+}
+
+func (s *strangers) leave(from netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count--
+	if s.from[from]--; s.from[from] == 0 {
+		delete(s.from, from)
+	}
+}
+
 // accept takes streams until the listener is closed.
 func (p *Port) accept(l net.Listener) {
-	strangers := make(chan struct{}, maxStrangers)
+	waiting := &strangers{from: map[netip.Addr]int{}}
 	var number uint16
 	for {
 		conn, err := l.Accept()
@@ -52,13 +91,13 @@ func (p *Port) accept(l net.Listener) {
 			_ = conn.Close()
 			continue
 		}
-		select {
-		case strangers <- struct{}{}:
-		default:
+		from := subscriber(conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
+		if !waiting.enter(from) {
 			p.dismiss(s)
+			_ = conn.Close()
 			continue
 		}
-		p.tasks.Go(func() { p.receive(s, strangers) })
+		p.tasks.Go(func() { p.receive(s, func() { waiting.leave(from) }) })
 		p.tasks.Go(s.write)
 	}
 }
@@ -85,14 +124,15 @@ func (p *Port) dismiss(s *stream) {
 	s.close()
 }
 
-// receive reads datagrams until the stream ends.
-func (p *Port) receive(s *stream, strangers <-chan struct{}) {
+// receive reads datagrams until the stream ends; known is called once, when it
+// has proved itself or is over.
+func (p *Port) receive(s *stream, known func()) {
 	defer p.dismiss(s)
 	stranger := true
 	leave := func() {
 		if stranger {
 			stranger = false
-			<-strangers
+			known()
 		}
 	}
 	defer leave()
@@ -118,15 +158,15 @@ func (p *Port) receive(s *stream, strangers <-chan struct{}) {
 			p.check(Now(), b, &s.via)
 		}
 		p.mu.RLock()
-		known := p.byAddr[s.via.key]
+		via := p.byAddr[s.via.key]
 		p.mu.RUnlock()
-		if known != nil {
+		if via != nil {
 			if stranger {
 				leave()
 				_ = s.conn.SetReadDeadline(time.Time{})
 				out = p.NewBatch()
 			}
-			known.conn.take(known, out, Now(), buffer, b)
+			via.conn.take(via, out, Now(), buffer, b)
 			out.Flush()
 		}
 		buffer.Release()

@@ -1,0 +1,262 @@
+package port
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/stun/v4"
+)
+
+// inHand agrees keys over a path that loses the given number of the port's last
+// handshake messages, and gives the connection, the peer and its socket.
+func inHand(t *testing.T, lose int) (*Conn, *ear, *dtls.Conn, remote) {
+	t.Helper()
+	p, far := listen(t), listen(t) // the second only for its certificate
+	ear := newEar()
+	c, err := p.Open(far.Fingerprint(), ear)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := dial(t, p)
+	fragment, password := c.Credentials()
+	r.check(fragment, password, nominate)
+	_ = r.SetReadDeadline(time.Time{})
+	client, err := dtls.ClientWithOptions(&lossy{connected{r.UDPConn}, lose}, r.RemoteAddr(), dtls.WithCertificates(far.certificate),
+		dtls.WithSRTPProtectionProfiles(profile), dtls.WithInsecureSkipVerify(true), dtls.WithFlightInterval(flightEvery))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := client.HandshakeContext(ctx); err != nil {
+		t.Fatalf("the peer: %v", err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	expect(t, ear, Connected)
+	return c, ear, client, r
+}
+
+func expect(t *testing.T, e *ear, want State) {
+	t.Helper()
+	select {
+	case got := <-e.states:
+		if got != want {
+			t.Fatalf("told %v, want %v", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatalf("nothing was told, want %v", want)
+	}
+}
+
+// lossy loses datagrams that begin with a change of cipher.
+type lossy struct {
+	connected
+	lose int
+}
+
+func (l *lossy) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := l.connected.ReadFrom(b)
+		if err == nil && n > 0 && b[0] == 20 && l.lose > 0 {
+			l.lose--
+			continue
+		}
+		return n, from, err
+	}
+}
+
+func record(kind byte, epoch uint16, body ...byte) []byte {
+	b := []byte{kind, 254, 253}
+	b = binary.BigEndian.AppendUint16(b, epoch)
+	b = append(b, 0, 0, 0, 0, 1, 0)
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(body))), body...)
+}
+
+// E12: whoever can send a datagram in the peer's name, which takes no more than
+// its address, ends nothing by it: once there are keys, only what they sealed
+// counts.
+func TestNothingInClearEndsAConnection(t *testing.T) {
+	t.Parallel()
+	c, ear, client, r := inHand(t, 0)
+	for what, b := range map[string][]byte{
+		"a goodbye":                 record(recordAlert, 0, 1, 0),
+		"a fatal alert":             record(recordAlert, 0, 2, 40),
+		"what is no record at all":  record(23, 0, 1),
+		"an unknown kind of record": record(60, 0, 1),
+		"a goodbye behind another":  append(record(20, 0, 1), record(recordAlert, 0, 2, 0)...),
+		"a goodbye of made-up keys": record(recordAlert, 1, make([]byte, 40)...),
+	} {
+		if _, err := r.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		// What is authentic goes on counting after it.
+		fragment, password := c.Credentials()
+		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fragment+":far"), stun.NewShortTermIntegrity(password), stun.Fingerprint)
+		before := c.Heard()
+		for end := time.Now().Add(5 * time.Second); c.Heard() == before; time.Sleep(time.Millisecond) {
+			if _, err := r.Write(m.Raw); err != nil || time.Now().After(end) {
+				t.Fatalf("%s: the connection hears nothing more: %v", what, err)
+			}
+		}
+		select {
+		case got := <-ear.states:
+			t.Fatalf("%s: told %v", what, got)
+		default:
+		}
+	}
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, ear, Closed) // the peer's own goodbye is heard
+}
+
+// The last words of a handshake may be lost: what the peer then says again is in
+// clear but for its end, and that end is enough.
+func TestALostEndOfTheHandshakeIsSaidAgain(t *testing.T) {
+	t.Parallel()
+	c, _, _, _ := inHand(t, 2)
+	if c.Heard() == 0 {
+		t.Error("nothing was heard")
+	}
+}
+
+func TestOnlyEncryptedRecordsAreLeft(t *testing.T) {
+	t.Parallel()
+	clear, sealed, second := record(22, 0, 1, 2, 3), record(22, 1, 4, 5), record(recordAlert, 1, 6)
+	for name, tc := range map[string]struct{ in, want [][]byte }{
+		"none":                   {[][]byte{clear, clear}, nil},
+		"all":                    {[][]byte{sealed, second}, [][]byte{sealed, second}},
+		"the second and third":   {[][]byte{clear, sealed, second}, [][]byte{sealed, second}},
+		"the first and third":    {[][]byte{sealed, clear, second}, [][]byte{sealed, second}},
+		"cut short":              {[][]byte{sealed, second[:len(second)-1]}, [][]byte{sealed}},
+		"a header that is short": {[][]byte{sealed[:5]}, nil},
+	} {
+		if got := sealedRecords(bytes.Join(tc.in, nil)); !bytes.Equal(got, bytes.Join(tc.want, nil)) {
+			t.Errorf("%s: %x", name, got)
+		}
+	}
+}
+
+// The library keeps what is said in a handshake, so it is not told without end; a
+// goodbye is still heard.
+func TestWhatIsSaidInAHandshakeIsBounded(t *testing.T) {
+	t.Parallel()
+	c := &Conn{pipe: newPipe()}
+	c.pipe.in.SetLimitSize(8 * saidBytes) // nobody takes it away, and nothing else bounds it
+	for range 2 * saidBytes / 1024 {
+		c.takeRecords(record(22, 0, make([]byte, 1024-recordHeader)...))
+	}
+	if got := c.pipe.in.Count(); got != saidBytes/1024 {
+		t.Errorf("%d KiB were taken, at most %d", got, saidBytes/1024)
+	}
+	before := c.pipe.in.Count()
+	c.takeRecords(record(recordAlert, 0, 1, 0))
+	if c.pipe.in.Count() != before+1 {
+		t.Error("a goodbye was not heard")
+	}
+}
+
+// One address that opens streams without end takes no place from others.
+func TestStrangersOfOneAddressTakeNoPlaceFromOthers(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	at := p.Addresses()[0].String()
+	var all []net.Conn
+	for range 3 * maxStrangersIP {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		all = append(all, c)
+	}
+	cut := 0
+	for _, c := range all[maxStrangersIP:] {
+		_ = c.SetReadDeadline(time.Now().Add(proveWithin / 2))
+		if _, err := c.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			cut++
+		}
+	}
+	if cut != len(all)-maxStrangersIP {
+		t.Errorf("%d of %d were cut", cut, len(all)-maxStrangersIP)
+	}
+	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_ = other.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := other.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("another address is kept out: %v", err)
+	}
+}
+
+func TestSubscribersAreToldApart(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::",
+	} {
+		if got := subscriber(netip.MustParseAddr(address)); got.String() != want {
+			t.Errorf("%s counts as %s", address, got)
+		}
+	}
+}
+
+// A path that made place for others gives its stream back.
+func TestAForgottenPathEndsItsStream(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	c := open(t, p, newEar())
+	name, password := c.Credentials()
+	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), stun.NewShortTermIntegrity(password), stun.Fingerprint)
+	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(m.Raw))), m.Raw...)
+	var first net.Conn
+	for i := range maxPaths + 2 { // the first of all is in use and stays
+		s, err := net.Dial("tcp", p.Addresses()[0].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if i == 1 {
+			first = s
+		}
+		if _, err := s.Write(framed); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := s.Read(make([]byte, 1500)); err != nil {
+			t.Fatalf("path %d was not answered: %v", i, err)
+		}
+	}
+	_ = first.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for {
+		if _, err := first.Read(make([]byte, 1500)); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("its stream is held for ever")
+			}
+			return
+		}
+	}
+}
+
+// A restart that comes as the connection is closed leaves nothing behind.
+func TestARestartOfAClosedConnectionOpensNothing(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	c := open(t, p, newEar())
+	c.Close()
+	name, _ := c.Restart()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.byName[name] != nil || len(p.byName) != 0 {
+		t.Error("its credentials are remembered for ever")
+	}
+}
