@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -74,15 +75,57 @@ func (c exportCommand) Run(ctx context.Context, out io.Writer) (err error) {
 	if c.Sealed {
 		return c.sealed(out, write)
 	}
-	for i, l := range opened.Lanes {
-		if err := write(l.File, app.ExportForm{Form: "lane", Lane: i}); err != nil {
-			return err
-		}
+	if err := c.folder(ctx, console, out); err != nil {
+		return err
 	}
 	if c.Mixed {
 		return write("everybody.webm", app.ExportForm{Form: "mixed"})
 	}
 	return nil
+}
+
+// folder writes a file for each voice and picture, as they come.
+func (c exportCommand) folder(ctx context.Context, console app.Console, out io.Writer) error {
+	from, to := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := console.ExportRecording(ctx, c.Viewing, app.ExportForm{Form: "folder"}, to)
+		_ = to.CloseWithError(err) // nil: the end
+		done <- err
+	}()
+	err := unpack(from, c.Out, out)
+	_ = from.CloseWithError(err)
+	if exported := <-done; exported != nil {
+		return exported // either side hears of the other's
+	}
+	return err
+}
+
+// unpack writes the files of an archive into a folder.
+func unpack(from io.Reader, folder string, out io.Writer) error {
+	archive := tar.NewReader(from)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			_, err = io.Copy(io.Discard, from)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(folder, filepath.Base(h.Name))
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(f, archive)
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if _, err := fmt.Fprintf(out, "%s: %d bytes\n", path, n); err != nil {
+			return err
+		}
+	}
 }
 
 func (c exportCommand) sealed(out io.Writer, write func(string, app.ExportForm) error) error {

@@ -1,16 +1,17 @@
 package app
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"filippo.io/age"
 
 	"kuule/internal/bus"
 	"kuule/internal/keyring"
@@ -37,7 +38,7 @@ type (
 		Offset int64            `json:"offset"`
 	}
 	viewExport struct {
-		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; mixed; sealed
+		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; folder: a file for each, in a tar archive; mixed; sealed: folder, sealed
 		Lane       int    `json:"lane,omitempty"`       // of form lane
 		Passphrase string `json:"passphrase,omitempty"` // of form sealed: one of these two
 		Recipient  string `json:"recipient,omitempty"`  // age key
@@ -87,12 +88,13 @@ const (
 	formTracks = "tracks"
 	formLane   = "lane"
 	formMixed  = "mixed"
+	formFolder = "folder"
 	formSealed = "sealed"
 )
 
 func (q viewExport) check() error {
 	switch q.Form {
-	case formTracks, formLane, formMixed:
+	case formTracks, formLane, formMixed, formFolder:
 		return nil
 	case formSealed:
 		if _, err := playback.Recipient(q.Passphrase, q.Recipient); err != nil {
@@ -100,7 +102,7 @@ func (q viewExport) check() error {
 		}
 		return nil
 	}
-	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks, lane, mixed or sealed", q.Form)
+	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks, lane, folder, mixed or sealed", q.Form)
 }
 
 // maxPoints bounds the loudness that is told of one lane.
@@ -162,14 +164,19 @@ type viewer struct {
 	mu     sync.Mutex
 	asked  time.Time
 	giving map[viewSegment]playback.Segment // being given out in pieces
-	files  map[viewExport]*making
+	making *making                          // one at a time
 }
 
-// making is a file of an export.
+// piecesAhead is how many pieces of an export wait to be asked for.
+const piecesAhead = 4
+
+// making is an export that is under way.
 type making struct {
-	file *os.File // in no folder
-	done chan struct{}
-	err  error
+	form   viewExport
+	cancel context.CancelFunc
+	pieces chan []byte
+	given  int64 // bytes; guarded by viewer.mu
+	err    error // read once pieces is closed
 }
 
 func (v *viewer) begin() {
@@ -294,7 +301,8 @@ func (v *viewer) segment(ctx context.Context, q viewSegment) (viewPiece, error) 
 	return p, nil
 }
 
-// export makes a file at the first question and gives it out by pieces.
+// export begins a file at the first question and gives it out piece by piece,
+// in order and once: it is nowhere but on its way.
 func (v *viewer) export(q viewExport) (viewPiece, error) {
 	if err := q.check(); err != nil {
 		return viewPiece{}, err
@@ -302,70 +310,116 @@ func (v *viewer) export(q viewExport) (viewPiece, error) {
 	at := q.Offset
 	q.Offset = 0
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.asked = time.Now()
-	m := v.files[q]
-	if m == nil {
-		if len(v.files) >= 1 && at > 0 {
-			v.mu.Unlock()
-			return viewPiece{}, problem.New(problem.CodeConflict, "another export is under way")
+	m := v.making
+	if at == 0 && (m == nil || m.form != q || m.given > 0) {
+		if m != nil {
+			m.cancel()
 		}
-		m = &making{done: make(chan struct{})}
-		v.files = map[viewExport]*making{q: m} // one at a time: it is in memory
-		v.tasks.Go(func() { v.make(q, m) })
+		ctx, cancel := context.WithCancel(v.ctx)
+		m = &making{form: q, cancel: cancel, pieces: make(chan []byte, piecesAhead)}
+		v.making = m
+		v.tasks.Go(func() {
+			defer cancel()
+			v.make(ctx, m)
+		})
 	}
-	v.mu.Unlock()
+	if m == nil || m.form != q || m.given != at {
+		return viewPiece{}, problem.New(problem.CodeConflict, "another export is under way")
+	}
 	select {
-	case <-m.done:
+	case b, more := <-m.pieces:
+		m.given += int64(len(b))
+		if !more {
+			v.making = nil
+		}
+		if !more && m.err != nil {
+			return viewPiece{}, cannotPlay(m.err)
+		}
+		return viewPiece{Data: b, Ready: true, End: !more}, nil
 	default:
 		return viewPiece{}, nil
 	}
-	if m.err != nil {
-		return viewPiece{}, cannotPlay(m.err)
-	}
-	b := make([]byte, journalChunk)
-	n, err := m.file.ReadAt(b, at)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return viewPiece{}, err
-	}
-	return viewPiece{Data: b[:n], Ready: true, End: errors.Is(err, io.EOF)}, nil
 }
 
-// make writes an export into a file that is in no folder: what is decrypted
-// never touches the disk, and a file that can be written at gets cues and
-// duration.
-func (v *viewer) make(q viewExport, m *making) {
-	defer close(m.done)
-	if _, m.err = v.ready(v.ctx); m.err != nil {
-		return
+// make writes an export. What is decrypted never touches the disk, and no more
+// of it is in memory than a few pieces and what playback keeps to order it.
+func (v *viewer) make(ctx context.Context, m *making) {
+	defer close(m.pieces)
+	out := bufio.NewWriterSize(pieces{ctx, m.pieces}, journalChunk)
+	if m.err = v.write(ctx, out, m.form); m.err == nil {
+		m.err = out.Flush()
 	}
-	fd, err := unix.MemfdCreate("viewing", unix.MFD_CLOEXEC)
-	if err != nil {
-		m.err = fmt.Errorf("playback: %w", err)
-		return
-	}
-	m.file = os.NewFile(uintptr(fd), "viewing")
-	context.AfterFunc(v.ctx, func() { m.file.Close() })
-	switch q.Form {
-	case formMixed:
-		_, m.err = playback.Mix(v.ctx, m.file, playback.Options{}, v.journals...)
-	case formSealed:
-		to, err := playback.Recipient(q.Passphrase, q.Recipient)
-		if err != nil {
-			m.err = err
-			break
-		}
-		_, m.err = playback.Seal(v.ctx, m.file, to, time.Now(), v.journals...)
-	default:
-		n := -1
-		options := playback.Options{}
-		if q.Form == formLane {
-			options.Only = func(playback.Lane) bool { n++; return n == q.Lane }
-		}
-		_, m.err = playback.Export(v.ctx, m.file, options, v.journals...)
-	}
-	if m.err != nil {
+	if m.err != nil && ctx.Err() == nil {
 		slog.Error("export failed", "viewing", v.spec.Viewing, "err", m.err)
 	}
+}
+
+func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
+	s, err := v.ready(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := s.Overview(ctx)
+	if err != nil {
+		return err
+	}
+	options := playback.Options{Known: &known}
+	archive := playback.Archive{Made: time.Now(), Known: &known}
+	switch q.Form {
+	case formMixed:
+		_, err = playback.Mix(ctx, out, options, v.journals...)
+	case formFolder:
+		_, err = playback.WriteArchive(ctx, out, archive, v.journals...)
+	case formSealed:
+		var to age.Recipient
+		if to, err = playback.Recipient(q.Passphrase, q.Recipient); err == nil {
+			_, err = playback.Seal(ctx, out, to, archive, v.journals...)
+		}
+	case formLane:
+		var lane playback.Lane
+		if lane, err = v.lane(q.Lane); err == nil {
+			options.Only = lane.Is
+			_, err = playback.Stream(ctx, out, options, v.journals...)
+		}
+	default:
+		_, err = playback.Stream(ctx, out, options, v.journals...)
+	}
+	return err
+}
+
+// pieces hands on what is written, as it is asked for.
+type pieces struct {
+	ctx context.Context
+	to  chan<- []byte
+}
+
+// Write implements io.Writer.
+func (p pieces) Write(b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		piece := bytes.Clone(b[n:min(len(b), n+journalChunk)])
+		select {
+		case p.to <- piece:
+			n += len(piece)
+		case <-p.ctx.Done():
+			return n, p.ctx.Err()
+		}
+	}
+	return n, nil
+}
+
+// lane is the n-th lane of the outline, which is what whoever asks has seen.
+func (v *viewer) lane(n int) (playback.Lane, error) {
+	o, err := v.session.Outline()
+	if err != nil {
+		return playback.Lane{}, err
+	}
+	if n < 0 || n >= len(o.Lanes) {
+		return playback.Lane{}, fmt.Errorf("%w: %d", playback.ErrNoLane, n)
+	}
+	return o.Lanes[n].Lane, nil
 }
 
 // openJournals gets the keys of a viewing's recordings and the files to read.

@@ -1,12 +1,19 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/at-wat/ebml-go"
+	"github.com/at-wat/ebml-go/webm"
 
 	"kuule/interview"
 	"kuule/recorder/journal"
@@ -64,6 +71,39 @@ func (v *viewer) whole(ctx context.Context, q viewSegment) ([]byte, error) {
 	}
 }
 
+// exported names the tracks of a lane's file.
+func exported(t *testing.T, v *viewer, lane int) (names []string) {
+	t.Helper()
+	q := viewExport{Form: formLane, Lane: lane}
+	var file bytes.Buffer
+	for {
+		p, err := v.export(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Ready {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		file.Write(p.Data)
+		if q.Offset += int64(len(p.Data)); p.End {
+			break
+		}
+	}
+	var doc struct {
+		Segment struct {
+			Tracks webm.Tracks `ebml:"Tracks"`
+		} `ebml:"Segment"`
+	}
+	if err := ebml.Unmarshal(&file, &doc, ebml.WithIgnoreUnknown(true)); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	for _, x := range doc.Segment.Tracks.TrackEntry {
+		names = append(names, x.Name)
+	}
+	return names
+}
+
 // The pages' journey plays a recording of three people that this test writes:
 // KUULE_PLAYER names the folder; without it the recording is only held.
 func TestThePlayersRecording(t *testing.T) {
@@ -100,6 +140,18 @@ func TestThePlayersRecording(t *testing.T) {
 		a, err := v.whole(t.Context(), viewSegment{Lane: i, From: o.From, To: o.From + 5_000_000, Begin: true})
 		if err != nil || len(a) == 0 {
 			t.Errorf("%s: %d bytes, %v", l.Name, len(a), err)
+		}
+	}
+	// What is exported as a lane is what stands at its place in the outline, not
+	// another person's track.
+	for i, l := range o.Lanes {
+		if names := exported(t, v, i); len(names) != 1 || names[0] != l.Name {
+			t.Errorf("lane %d is %s, its file holds %q", i, l.Name, names)
+		}
+	}
+	for _, n := range []int{-1, len(o.Lanes)} {
+		if _, err := v.lane(n); !errors.Is(err, playback.ErrNoLane) {
+			t.Errorf("lane %d: %v", n, err)
 		}
 	}
 	folder := os.Getenv("KUULE_PLAYER")

@@ -35,7 +35,38 @@ var silence = []byte{0xf8, 0xff, 0xfe}
 
 // Options choose what is exported.
 type Options struct {
-	Only func(Lane) bool // nil: every lane
+	Only  func(Lane) bool // nil: every lane
+	Known *Overview       // of the same journals; nil: they are read through for it first
+}
+
+func (o Options) survey(ctx context.Context, journals []Journal) (Overview, error) {
+	if o.Known != nil {
+		return *o.Known, nil
+	}
+	return Survey(ctx, journals...)
+}
+
+// chosen are the lanes that can be written, by their place in the overview.
+func (o Options) chosen(v Overview) map[int]Lane {
+	out := map[int]Lane{}
+	for i, l := range v.Lanes {
+		if (o.Only == nil || o.Only(l)) && (l.Source == interview.SourceAudio || l.Width > 0) {
+			out[i] = l
+		}
+	}
+	return out
+}
+
+// lanes are the chosen lanes in order.
+func (o Options) lanes(v Overview) []Lane {
+	chosen := o.chosen(v)
+	var out []Lane
+	for i := range v.Lanes {
+		if l, ok := chosen[i]; ok {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Report is what was exported.
@@ -49,44 +80,70 @@ type Report struct {
 }
 
 // Export writes the chosen lanes as one WebM file (VP8 and Opus). A file that
-// can be written at (io.WriterAt) gets cues and duration too. Out is not closed.
+// can be written at (io.WriterAt) gets cues and duration too; Stream gives them
+// to one that cannot. Out is not closed.
 func Export(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Report, error) {
-	var r Report
+	overview, err := o.survey(ctx, journals)
+	if err != nil {
+		return Report{Overview: overview}, err
+	}
+	lanes := o.lanes(overview)
+	if len(lanes) == 0 {
+		return Report{Overview: overview}, ErrNothing
+	}
+	reports, err := write(ctx, overview, []file{{out, lanes}}, journals)
+	return reports[0], err
+}
+
+// file is one WebM file that is being written.
+type file struct {
+	out   io.Writer
+	lanes []Lane
+}
+
+// write goes through the journals once and writes all files. There is a report
+// for each, whatever the error.
+func write(ctx context.Context, overview Overview, files []file, journals []Journal) ([]Report, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	reports := make([]Report, len(files))
+	of := map[string]*exporter{}
+	var all []*exporter
 	var err error
-	if r.Overview, err = Survey(ctx, journals...); err != nil {
-		return r, err
-	}
-	e := &exporter{ctx: ctx, tracks: map[string]*track{}, report: &r}
-	first := true
-	for _, l := range r.Overview.Lanes {
-		if o.Only != nil && !o.Only(l) || l.Source != interview.SourceAudio && l.Width == 0 {
-			continue
+	for i, f := range files {
+		e := &exporter{ctx: ctx, tracks: map[string]*track{}, report: &reports[i], sink: &sink{out: f.out, failed: cancel}}
+		reports[i].Overview, reports[i].Lanes = overview, f.lanes
+		if err = e.open(); err != nil {
+			break
 		}
-		r.Lanes = append(r.Lanes, l)
-		if first || l.First < r.Base {
-			r.Base, first = l.First, false
+		all = append(all, e)
+		for _, l := range f.lanes {
+			of[l.key] = e
 		}
 	}
-	if len(r.Lanes) == 0 {
-		return r, ErrNothing
-	}
-	sink := &sink{out: out}
-	if err := e.open(sink); err != nil {
-		return r, err
-	}
-	err = newScan().run(ctx, journals, e.add)
 	if err == nil {
-		e.drain(math.MaxInt64)
+		s := newScan()
+		s.want = func(lane string) bool { return of[lane] != nil }
+		err = s.run(ctx, journals, func(h heard) error { return of[h.lane].add(h) })
 	}
-	for _, t := range e.order {
-		t.w.Close()
+	for _, e := range all {
+		if err == nil {
+			e.drain(math.MaxInt64)
+		}
+		for _, t := range e.order {
+			t.w.Close()
+		}
+		if e.sink.err != nil { // what ended the rest
+			return reports, e.sink.err
+		}
 	}
-	return r, errors.Join(err, sink.err)
+	return reports, err
 }
 
 type exporter struct {
 	ctx     context.Context
 	report  *Report
+	sink    *sink
 	tracks  map[string]*track
 	order   []*track
 	queue   queue
@@ -104,9 +161,13 @@ type track struct {
 	last    int64 // milliseconds written
 }
 
-func (e *exporter) open(s *sink) error {
+func (e *exporter) open() error {
+	s := e.sink
 	entries := make([]webm.TrackEntry, len(e.report.Lanes))
 	for i, l := range e.report.Lanes {
+		if i == 0 || l.First < e.report.Base {
+			e.report.Base = l.First
+		}
 		t := webm.TrackEntry{Name: l.Name, TrackNumber: uint64(i + 1), TrackUID: uint64(i + 1)}
 		if l.Source == interview.SourceAudio {
 			t.CodecID, t.TrackType, t.CodecPrivate = "A_OPUS", 2, opusHead()
@@ -145,9 +206,6 @@ func (e *exporter) open(s *sink) error {
 
 // add puts a frame in its order by capture time.
 func (e *exporter) add(h heard) error {
-	if e.tracks[h.lane] == nil {
-		return nil
-	}
 	e.added++
 	h.number = e.added
 	heap.Push(&e.queue, h)
@@ -268,13 +326,15 @@ func (q *queue) Pop() any {
 // sink remembers the first error instead of giving it to the WebM writer,
 // which would stop taking frames and leave its callers waiting for ever.
 type sink struct {
-	out io.Writer
-	err error
+	out    io.Writer
+	failed context.CancelCauseFunc
+	err    error // read once the writers are closed
 }
 
 func (s *sink) fail(err error) {
 	if s.err == nil {
 		s.err = fmt.Errorf("write WebM: %w", err)
+		s.failed(s.err)
 	}
 }
 

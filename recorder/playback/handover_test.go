@@ -44,7 +44,7 @@ func TestAMixedFileHoldsEverybody(t *testing.T) {
 	for i, s := range p.Streams {
 		if s.Codec == "opus" {
 			sound = i
-		} else if s.Width != 960 {
+		} else if s.Width != 640 {
 			t.Fatalf("picture is %d wide", s.Width)
 		}
 	}
@@ -98,7 +98,7 @@ func TestASealedMediumOpensWithItsPassphrase(t *testing.T) {
 	to, err := playback.Recipient("correct horse battery", "")
 	must(t, err)
 	var b bytes.Buffer
-	r, err := playback.Seal(context.Background(), &b, to, time.Unix(1_800_000_000, 0), playback.Folder(path, w.Key))
+	r, err := playback.Seal(context.Background(), &b, to, playback.Archive{Made: time.Unix(1_800_000_000, 0)}, playback.Folder(path, w.Key))
 	must(t, err)
 	if len(r.Lanes) != 4 {
 		t.Fatalf("%d lanes", len(r.Lanes))
@@ -147,7 +147,7 @@ func TestASealedMediumOpensWithItsPassphrase(t *testing.T) {
 	}
 	other, err := journal.NewDataKey()
 	must(t, err)
-	if _, err := playback.Seal(context.Background(), io.Discard, to, time.Now(), playback.Folder(path, other)); !errors.Is(err, journal.ErrDataKey) {
+	if _, err := playback.Seal(context.Background(), io.Discard, to, playback.Archive{Made: time.Now()}, playback.Folder(path, other)); !errors.Is(err, journal.ErrDataKey) {
 		t.Error(err)
 	}
 }

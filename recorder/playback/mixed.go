@@ -24,7 +24,8 @@ const (
 	mixerMemory           = 3 << 30
 	mixerSeconds          = 4 * 3600
 	mixerFiles            = 64
-	tileWidth, tileHeight = 480, 270
+	tileWidth, tileHeight = 320, 180
+	mixedRate             = 10 // pictures a second
 )
 
 // Mix writes the chosen lanes as one WebM with one picture of everybody and one
@@ -37,10 +38,11 @@ func Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Re
 	if err != nil {
 		return Report{}, ErrNoMixer
 	}
-	overview, err := Survey(ctx, journals...)
+	overview, err := o.survey(ctx, journals)
 	if err != nil {
 		return Report{Overview: overview}, err
 	}
+	o.Known = &overview
 	arguments, err := mixing(overview, o)
 	if err != nil {
 		return Report{Overview: overview}, err
@@ -102,10 +104,7 @@ func confine(pid int) error {
 func mixing(v Overview, o Options) ([]string, error) {
 	var sounds, pictures []int
 	n := 0
-	for _, l := range v.Lanes {
-		if o.Only != nil && !o.Only(l) || l.Source != interview.SourceAudio && l.Width == 0 {
-			continue
-		}
+	for _, l := range o.lanes(v) {
 		if l.Source == interview.SourceAudio {
 			sounds = append(sounds, n)
 		} else {
@@ -116,7 +115,7 @@ func mixing(v Overview, o Options) ([]string, error) {
 	if n == 0 {
 		return nil, ErrNothing
 	}
-	args := []string{"-hide_banner", "-nostdin", "-loglevel", "error", "-protocol_whitelist", "pipe", "-f", "matroska", "-i", "pipe:0"}
+	args := []string{"-hide_banner", "-nostdin", "-loglevel", "error", "-threads", "1", "-filter_complex_threads", "1", "-protocol_whitelist", "pipe", "-f", "matroska", "-i", "pipe:0"}
 	var graph []string
 	var maps []string
 	if len(sounds) > 0 {
@@ -125,7 +124,7 @@ func mixing(v Overview, o Options) ([]string, error) {
 			fmt.Fprintf(&in, "[0:%d]", i)
 		}
 		graph = append(graph, fmt.Sprintf("%samix=inputs=%d:duration=longest:normalize=0,alimiter[a]", in.String(), len(sounds)))
-		maps = append(maps, "-map", "[a]", "-c:a", "libopus", "-b:a", "48k")
+		maps = append(maps, "-map", "[a]", "-c:a", "libopus", "-b:a", "48k", "-compression_level", "3")
 	}
 	if len(pictures) > 0 {
 		var in strings.Builder
@@ -135,7 +134,7 @@ func mixing(v Overview, o Options) ([]string, error) {
 			columns++
 		}
 		for k, i := range pictures {
-			graph = append(graph, fmt.Sprintf("[0:%d]fps=15,scale=%d:%d:force_original_aspect_ratio=decrease,pad=%d:%d:-1:-1,setsar=1[v%d]", i, tileWidth, tileHeight, tileWidth, tileHeight, k))
+			graph = append(graph, fmt.Sprintf("[0:%d]fps=%d,scale=%d:%d:flags=fast_bilinear:force_original_aspect_ratio=decrease,pad=%d:%d:-1:-1,setsar=1[v%d]", i, mixedRate, tileWidth, tileHeight, tileWidth, tileHeight, k))
 			fmt.Fprintf(&in, "[v%d]", k)
 			places = append(places, fmt.Sprintf("%d_%d", k%columns*tileWidth, k/columns*tileHeight))
 		}
@@ -144,7 +143,7 @@ func mixing(v Overview, o Options) ([]string, error) {
 		} else {
 			graph = append(graph, fmt.Sprintf("%sxstack=inputs=%d:layout=%s:fill=black[v]", in.String(), len(pictures), strings.Join(places, "|")))
 		}
-		maps = append(maps, "-map", "[v]", "-c:v", "libvpx", "-b:v", "1M", "-deadline", "realtime", "-cpu-used", "8", "-g", "75")
+		maps = append(maps, "-map", "[v]", "-c:v", "libvpx", "-b:v", "500k", "-deadline", "realtime", "-cpu-used", "16", "-threads", "1", "-g", "50")
 	}
 	args = append(args, "-filter_complex", strings.Join(graph, ";"))
 	return append(append(args, maps...), "-f", "webm", "pipe:1"), nil

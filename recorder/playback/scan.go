@@ -48,6 +48,10 @@ type Lane struct {
 	key string
 }
 
+// Is reports whether both are the same lane of a hearing, wherever each stands
+// in its list: a session lists lanes as they come, an overview by their names.
+func (l Lane) Is(other Lane) bool { return l.key == other.key }
+
 // Overview is what a hearing's journals hold.
 type Overview struct {
 	Lanes   []Lane
@@ -74,7 +78,8 @@ type scan struct {
 	keys     map[string]*sealing.FrameKey // by member, track and key id
 	seats    map[interview.MemberID]seating
 	overview Overview
-	seen     map[string]bool // phases and gaps of dual recorders, once
+	seen     map[string]bool        // phases and gaps of dual recorders, once
+	want     func(lane string) bool // nil: every lane; what is not wanted stays sealed
 }
 
 type seating struct {
@@ -87,8 +92,6 @@ func newScan() *scan {
 	return &scan{keys: map[string]*sealing.FrameKey{}, seats: map[interview.MemberID]seating{}, seen: map[string]bool{}}
 }
 
-// run reads all journals side by side: what one recorder missed stands where it
-// belongs.
 // run reads the journals of a hearing side by side: what one recorder missed
 // comes from another.
 func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) error) (err error) {
@@ -202,17 +205,20 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 		s.overview.Keyless++
 		return nil
 	}
-	head, codec, ok := s.open(k, f.Sealed)
-	if !ok {
-		return nil
-	}
 	lane := s.seats[f.Member].key
 	if lane == "" {
 		lane = f.Member.String()
 	}
+	if lane = laneKey(lane, f); s.want != nil && !s.want(lane) {
+		return nil
+	}
+	head, codec, ok := s.open(k, f)
+	if !ok {
+		return nil
+	}
 	for _, t := range unpack(head, codec) {
 		if err := each(heard{
-			taken: t, lane: laneKey(lane, f), member: f.Member, source: head.Source,
+			taken: t, lane: lane, member: f.Member, source: head.Source,
 			key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1
 		}); err != nil {
 			return err
@@ -221,11 +227,13 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 	return nil
 }
 
-// open opens a frame and counts it where it does not open. A second recorder's
-// copy of a frame is passed over.
-func (s *scan) open(k *sealing.FrameKey, sealed []byte) (sealing.FrameHeader, []byte, bool) {
-	head, codec, err := k.Open(nil, sealed)
-	if err == nil && len(codec) > 0 {
+// open opens a frame and counts it where it does not open, or where its sender's
+// clock is no one's: a view that believed it would be filled with silence for
+// years. A second recorder's copy of a frame is passed over.
+func (s *scan) open(k *sealing.FrameKey, f journal.Frame) (sealing.FrameHeader, []byte, bool) {
+	head, codec, err := k.Open(nil, f.Sealed)
+	off := head.Capture - f.Arrival
+	if err == nil && len(codec) > 0 && off <= maxAhead && off >= -lateFrames {
 		return head, codec, true
 	}
 	if !errors.Is(err, sealing.ErrReplay) {
@@ -266,8 +274,12 @@ func Survey(ctx context.Context, journals ...Journal) (Overview, error) {
 		l.Name = laneName(*l)
 		o.Lanes = append(o.Lanes, *l)
 	}
-	slices.SortFunc(o.Lanes, func(a, b Lane) int { return strings.Compare(a.Name+a.key, b.Name+b.key) })
+	byName(o.Lanes)
 	return o, nil
+}
+
+func byName(lanes []Lane) {
+	slices.SortFunc(lanes, func(a, b Lane) int { return strings.Compare(a.Name+a.key, b.Name+b.key) })
 }
 
 // dimensions reads a VP8 key frame's size (RFC 6386 section 9.1), or gives 0.

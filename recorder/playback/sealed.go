@@ -2,9 +2,9 @@ package playback
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,83 +39,158 @@ func Recipient(passphrase, key string) (age.Recipient, error) {
 	return nil, ErrRecipient
 }
 
+// Archive is what a tar archive of a hearing holds beside its lanes.
+type Archive struct {
+	Made  time.Time  // stands in the archive; the rest follows from the recordings
+	Also  []Document // after the lanes
+	Known *Overview  // as in Options
+}
+
+// Document is a short file.
+type Document struct {
+	Name string
+	Text []byte
+}
+
+// maxSpool bounds the media that wait in memory so that several lanes are made
+// in one reading. A lane that is larger is written as it is read.
+const maxSpool = 128 << 20
+
 // Seal writes a hearing for hand-over on a disc or stick (H7): an age file
-// (https://age-encryption.org/v1) with a tar archive inside that holds a WebM
-// for each lane, their hashes and what to do with them. Times in the archive
-// are made; the rest follows from the recordings. Out is not closed.
-func Seal(ctx context.Context, out io.Writer, to age.Recipient, made time.Time, journals ...Journal) (Report, error) {
-	overview, err := Survey(ctx, journals...)
-	if err != nil {
-		return Report{Overview: overview}, err
-	}
-	report := Report{Overview: overview}
+// (https://age-encryption.org/v1) with WriteArchive's tar archive inside. Out
+// is not closed.
+func Seal(ctx context.Context, out io.Writer, to age.Recipient, a Archive, journals ...Journal) (Report, error) {
 	sealed, err := age.Encrypt(out, to)
 	if err != nil {
-		return report, fmt.Errorf("seal: %w", err)
+		return Report{}, fmt.Errorf("seal: %w", err)
 	}
-	archive := tar.NewWriter(sealed)
-	put := func(name string, size int64, from io.Reader) error {
-		if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: made.UTC().Truncate(time.Second), Format: tar.FormatUSTAR}); err != nil {
-			return err
-		}
-		_, err := io.Copy(archive, from)
-		return err
+	r, err := WriteArchive(ctx, sealed, a, journals...)
+	if err != nil {
+		return r, err // unfinished, so that it does not open as a whole
 	}
-	var sums, list strings.Builder
-	for i, l := range overview.Lanes {
-		if err := ctx.Err(); err != nil {
-			return report, err
-		}
-		if l.Source != "audio" && l.Width == 0 {
-			continue
-		}
-		// In memory, in no folder: nothing decrypted touches the disk.
-		fd, err := unix.MemfdCreate("lane", unix.MFD_CLOEXEC)
-		if err != nil {
-			return report, fmt.Errorf("seal: %w", err)
-		}
-		f := os.NewFile(uintptr(fd), "lane")
-		name := LaneFile(i, l)
-		err = func() error {
-			defer f.Close()
-			r, err := Export(ctx, f, Options{Only: only(i)}, journals...)
-			if err != nil {
-				return err
-			}
-			report.Lanes, report.Written = append(report.Lanes, r.Lanes...), report.Written+r.Written
-			report.Silent, report.Dropped = report.Silent+r.Silent, report.Dropped+r.Dropped
-			h := sha256.New()
-			size, err := io.Copy(h, io.NewSectionReader(f, 0, 1<<62))
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&sums, "%s  %s\n", hex.EncodeToString(h.Sum(nil)), name)
-			fmt.Fprintf(&list, "%-40s begins %s into the hearing\n", name, time.Duration(r.Base)*time.Microsecond)
-			return put(name, size, io.NewSectionReader(f, 0, size))
-		}()
-		if err != nil {
-			return report, fmt.Errorf("seal: %s: %w", name, err)
+	if err := sealed.Close(); err != nil {
+		return r, fmt.Errorf("seal: %w", err)
+	}
+	return r, nil
+}
+
+// WriteArchive writes a tar archive that holds a WebM for each lane, the
+// archive's documents, their hashes and what to do with them. Out is not closed.
+func WriteArchive(ctx context.Context, out io.Writer, a Archive, journals ...Journal) (Report, error) {
+	o := Options{Known: a.Known}
+	overview, err := o.survey(ctx, journals)
+	report := Report{Overview: overview}
+	if err != nil {
+		return report, err
+	}
+	var names []string
+	var lanes [][]Lane
+	chosen := o.chosen(overview)
+	for i := range overview.Lanes {
+		if l, ok := chosen[i]; ok {
+			names, lanes = append(names, LaneFile(i, l)), append(lanes, []Lane{l})
+			report.Lanes = append(report.Lanes, l)
 		}
 	}
-	if len(report.Lanes) == 0 {
+	if len(lanes) == 0 {
 		return report, ErrNothing
 	}
-	readme := fmt.Sprintf(sealedReadme, list.String())
-	for _, f := range [][2]string{{"README.txt", readme}, {"SHA256SUMS", sums.String()}} {
-		if err := put(f[0], int64(len(f[1])), strings.NewReader(f[1])); err != nil {
-			return report, fmt.Errorf("seal: %w", err)
+	plans, err := planned(ctx, overview, lanes, journals)
+	if err != nil {
+		return report, err
+	}
+	t := &taring{w: tar.NewWriter(out), made: a.Made.UTC().Truncate(time.Second)}
+	for i := 0; i < len(plans); {
+		n, size := 1, plans[i].size
+		for i+n < len(plans) && size+plans[i+n].size <= maxSpool {
+			size += plans[i+n].size
+			n++
+		}
+		made, err := t.files(ctx, overview, names[i:i+n], plans[i:i+n], lanes[i:i+n], journals)
+		if err != nil {
+			return report, fmt.Errorf("%s: %w", names[i], err)
+		}
+		for j, r := range made {
+			report.Written, report.Silent, report.Dropped = report.Written+r.Written, report.Silent+r.Silent, report.Dropped+r.Dropped
+			fmt.Fprintf(&t.list, "%-40s begins %s into the hearing\n", names[i+j], time.Duration(r.Base)*time.Microsecond)
+		}
+		i += n
+	}
+	for _, d := range a.Also {
+		if err := t.put(d.Name, int64(len(d.Text)), bytes.NewReader(d.Text)); err != nil {
+			return report, err
 		}
 	}
-	if err := errors.Join(archive.Close(), sealed.Close()); err != nil {
-		return report, fmt.Errorf("seal: %w", err)
+	readme, sums := fmt.Sprintf(sealedReadme, t.list.String()), t.sums.String()
+	if err := errors.Join(t.put("README.txt", int64(len(readme)), strings.NewReader(readme)), t.put("SHA256SUMS", int64(len(sums)), strings.NewReader(sums)), t.w.Close()); err != nil {
+		return report, err
 	}
 	return report, nil
 }
 
-// only chooses the n-th lane.
-func only(n int) func(Lane) bool {
-	i := -1
-	return func(Lane) bool { i++; return i == n }
+// taring is an archive that is being written.
+type taring struct {
+	w          *tar.Writer
+	made       time.Time
+	sums, list strings.Builder
+}
+
+// file begins a file; done takes its hash down.
+func (t *taring) file(name string, size int64) (out io.Writer, done func(), err error) {
+	h := sha256.New()
+	err = t.w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: t.made, Format: tar.FormatPAX})
+	return io.MultiWriter(t.w, h), func() { fmt.Fprintf(&t.sums, "%x  %s\n", h.Sum(nil), name) }, err
+}
+
+func (t *taring) put(name string, size int64, from io.Reader) error {
+	out, done, err := t.file(name, size)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, from)
+	done()
+	return err
+}
+
+// files writes planned files in one reading: one as it is read, several
+// through memory, in no folder, so that nothing decrypted touches the disk.
+func (t *taring) files(ctx context.Context, overview Overview, names []string, plans []*plan, lanes [][]Lane, journals []Journal) ([]Report, error) {
+	if len(plans) == 1 {
+		out, done, err := t.file(names[0], plans[0].size)
+		if err != nil {
+			return nil, err
+		}
+		again := plans[0].again(out)
+		reports, err := write(ctx, overview, []file{{again, lanes[0]}}, journals)
+		done()
+		if err == nil {
+			err = again.check()
+		}
+		return reports, err
+	}
+	files := make([]file, len(plans))
+	spools := make([]*os.File, len(plans))
+	replays := make([]*replay, len(plans))
+	for i := range plans {
+		fd, err := unix.MemfdCreate("lane", unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, err
+		}
+		spools[i] = os.NewFile(uintptr(fd), "lane")
+		defer spools[i].Close()
+		replays[i] = plans[i].again(spools[i])
+		files[i] = file{replays[i], lanes[i]}
+	}
+	reports, err := write(ctx, overview, files, journals)
+	for i, r := range replays {
+		if err == nil {
+			err = r.check()
+		}
+		if err == nil {
+			err = t.put(names[i], plans[i].size, io.NewSectionReader(spools[i], 0, plans[i].size))
+		}
+	}
+	return reports, err
 }
 
 // LaneFile names a lane's file: number, roles and source.

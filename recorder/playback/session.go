@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -203,12 +204,8 @@ func (s *Session) frame(block int, f journal.Frame) {
 		s.scan.overview.Keyless++
 		return
 	}
-	head, codec, ok := s.scan.open(k, f.Sealed)
+	head, codec, ok := s.scan.open(k, f)
 	if !ok {
-		return
-	}
-	if off := head.Capture - f.Arrival; off > maxAhead || off < -lateFrames {
-		s.scan.overview.Failed++ // a sender whose clock is no one's
 		return
 	}
 	s.scan.overview.To = max(s.scan.overview.To, f.Arrival)
@@ -321,6 +318,24 @@ type Outline struct {
 	Keyless  int64
 	Failed   int64
 	Faults   []string // where a journal is wrong; what follows there is missing
+}
+
+// Overview waits until all is surveyed and tells what an export needs, so that
+// it has not to read the recordings through for it (Options.Known).
+func (s *Session) Overview(ctx context.Context) (Overview, error) {
+	if err := s.until(ctx, math.MaxInt64); err != nil {
+		return Overview{}, err
+	}
+	o, err := s.Outline()
+	if err != nil {
+		return Overview{}, err
+	}
+	out := Overview{Gaps: o.Gaps, Phases: o.Phases, From: o.From, To: o.To, Keyless: o.Keyless, Failed: o.Failed}
+	for _, l := range o.Lanes {
+		out.Lanes = append(out.Lanes, l.Lane)
+	}
+	byName(out.Lanes)
+	return out, nil
 }
 
 // LaneOutline is one lane, its holes and its loudness. Present and missing
