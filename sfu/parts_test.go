@@ -391,3 +391,26 @@ func BenchmarkForward(b *testing.B) {
 		})
 	}
 }
+
+// E12: what a slot was sent by one source is not sent again once another has its
+// place, nor once none has.
+func TestNothingOfAFormerSourceIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]*track{"another": {kind: offer.Video}, "none": nil} {
+		from, slots, sinks := wired(offer.Video, 1)
+		for n := uint16(1); n <= 3; n++ {
+			from.Packet(nil, arriving(t, testSource, testPayload, n, frameDescriptor(n), []byte{byte(n)}))
+		}
+		slots[0].resend(2, 1e9, nil)
+		if sinks[0].packets != 4 {
+			t.Fatalf("%s: %d packets were sent", name, sinks[0].packets)
+		}
+		slots[0].assign(next, media.Route{})
+		for n := range uint16(5) {
+			slots[0].resend(n, 2e9, nil)
+		}
+		if sinks[0].packets != 4 {
+			t.Errorf("%s: %d packets of the former source were sent again", name, sinks[0].packets-4)
+		}
+	}
+}

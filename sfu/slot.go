@@ -132,10 +132,10 @@ func (s *slot) assign(t *track, route media.Route) bool {
 	s.source, s.route = t, route
 	if changed {
 		s.selector.Replace()
+		s.forget() // nothing of another source is sent again, nor while there is none
 	}
 	switch {
 	case t == nil:
-		s.forget()
 	case route.Off:
 		s.selector.Aim(layer.Target{Layer: layer.Off})
 	case !changed: // the next allocation heeds the rest

@@ -16,8 +16,8 @@ const (
 	maxStrangers   = 256             // streams that have not proved themselves
 	maxStrangersIP = 16              // and those of one address
 	proveWithin    = 5 * time.Second // or be cut
-	streamQueue  = 256             // datagrams; a stream that does not take them loses them
-	writeWithin  = 5 * time.Second
+	streamQueue    = 256             // datagrams; a stream that does not take them loses them
+	writeWithin    = 5 * time.Second
 )
 
 // stream is one TCP connection that carries datagrams, each after its length
