@@ -27,7 +27,8 @@ const (
 	assumedTrip     = 50e6
 	measureEvery    = 1e9
 	askEvery        = 20 * time.Millisecond
-	heldPackets     = 1024 // power of two
+	heldPackets     = 1024    // power of two
+	maxFrame        = 1 << 20 // bytes, as much as a journal takes
 )
 
 // Frame is one whole frame as its sender sealed it. Frames of a slot come in
@@ -88,6 +89,7 @@ type incoming struct {
 	reader  descriptor.Reader
 	keys    repair.Keys
 	parts   [][]byte // of the frame that is being put together
+	size    int      // of it in bytes
 	inFrame bool
 	frame   descriptor.Descriptor // of it
 	known   [256]numbered         // frames that were delivered
@@ -242,7 +244,10 @@ func (in *incoming) put(p *rtp.Packet, at int64) {
 		}
 	}
 	if first {
-		in.inFrame, in.parts, in.frame = true, in.parts[:0], d
+		in.inFrame, in.parts, in.size, in.frame = true, in.parts[:0], 0, d
+	}
+	if in.size += len(body); in.size > maxFrame { // one without an end would fill the memory
+		in.inFrame, in.parts = false, nil
 	}
 	if !in.inFrame {
 		in.lost++

@@ -60,3 +60,39 @@ func TestNoDamagedPictureIsHandedOn(t *testing.T) {
 		t.Errorf("handed on %v", got)
 	}
 }
+
+// A publisher whose frames have no end fills no memory: what is longer than a
+// recording takes is given up, and the next frame counts again.
+func TestAFrameWithoutAnEndIsGivenUp(t *testing.T) {
+	t.Parallel()
+	var got []int
+	p, err := NewPeer(nil, func(f Frame) { got = append(got, len(f.Sealed)) }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	in := &incoming{peer: p, picture: true, count: &p.pictures}
+	n := uint16(0)
+	come := func(first, last bool, size int) {
+		n++
+		b := make([]byte, 1+size)
+		if first {
+			b[0] = 0x10
+		}
+		in.take(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Marker: last}, Payload: b}, 0)
+		in.release(0)
+	}
+	come(true, false, 1000)
+	for range 2 * maxFrame / 1000 {
+		come(false, false, 1000)
+		if in.size > maxFrame && in.parts != nil {
+			t.Fatalf("%d bytes are held", in.size)
+		}
+	}
+	come(false, true, 1000)
+	come(true, false, 10)
+	come(false, true, 20)
+	if !slices.Equal(got, []int{30}) {
+		t.Errorf("handed on frames of %v bytes", got)
+	}
+}
