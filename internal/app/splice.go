@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ const (
 	maxHellos   = 1024 // connections that have not said their name yet
 	maxHellosIP = 64   // of one address
 	maxSplices  = 1000 // connections that are spliced
+	maxSpliceIP = 128  // of one address: a house full of terminals behind one router
 	spliceIdle  = 12 * time.Minute
 )
 
@@ -70,15 +72,43 @@ type splitter struct {
 	work   sync.WaitGroup
 
 	mu      sync.Mutex
-	waiting map[string]int // connections without a name yet, by address
-	hellos  int
-	splices int
+	waiting places // connections without a name yet
+	spliced places
 	failed  error
+}
+
+// places are taken by connections: so many in all, and so many by one address,
+// so that none takes them all.
+type places struct {
+	most, each int
+	taken      int
+	by         map[string]int
+}
+
+func newPlaces(most, each int) places { return places{most: most, each: each, by: map[string]int{}} }
+
+func (p *places) enter(from string) bool {
+	if p.taken >= p.most || p.by[from] >= p.each {
+		return false
+	}
+	p.taken++
+	p.by[from]++
+	return true
+}
+
+func (p *places) leave(from string) {
+	p.taken--
+	if p.by[from]--; p.by[from] == 0 {
+		delete(p.by, from)
+	}
 }
 
 func split(ctx context.Context, l net.Listener, name, target string) *splitter {
 	ctx, stop := context.WithCancel(ctx)
-	s := &splitter{Listener: l, name: name, target: target, ready: make(chan net.Conn), ctx: ctx, stop: stop, waiting: map[string]int{}}
+	s := &splitter{
+		Listener: l, name: name, target: target, ready: make(chan net.Conn), ctx: ctx, stop: stop,
+		waiting: newPlaces(maxHellos, maxHellosIP), spliced: newPlaces(maxSplices, maxSpliceIP),
+	}
 	s.work.Go(s.accept)
 	return s
 }
@@ -130,7 +160,7 @@ func (s *splitter) accept() {
 			return
 		}
 		from := address(c)
-		if !s.enter(from) {
+		if !s.enter(&s.waiting, from) {
 			_ = c.Close()
 			continue
 		}
@@ -138,32 +168,31 @@ func (s *splitter) accept() {
 	}
 }
 
+// address is who a connection counts for; of IPv6 it is a network of 64 bits,
+// since all of it is one subscriber's.
 func address(c net.Conn) string {
-	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
 		return ""
 	}
-	return host
+	a := at.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		network, _ := a.Prefix(64) // never fails
+		a = network.Addr()
+	}
+	return a.String()
 }
 
-func (s *splitter) enter(from string) bool {
+func (s *splitter) enter(in *places, from string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hellos >= maxHellos || s.waiting[from] >= maxHellosIP {
-		return false
-	}
-	s.hellos++
-	s.waiting[from]++
-	return true
+	return in.enter(from)
 }
 
-func (s *splitter) leave(from string) {
+func (s *splitter) leave(in *places, from string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hellos--
-	if s.waiting[from]--; s.waiting[from] == 0 {
-		delete(s.waiting, from)
-	}
+	in.leave(from)
 }
 
 // sort waits for one connection's name and sends it where it belongs. What
@@ -173,7 +202,7 @@ func (s *splitter) sort(c net.Conn, from string) {
 	waiting := context.AfterFunc(s.ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 	name, read, err := serverName(s.ctx, c)
 	waiting()
-	s.leave(from)
+	s.leave(&s.waiting, from)
 	if len(read) == 0 || s.ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		_ = c.Close()
 		return
@@ -181,7 +210,7 @@ func (s *splitter) sort(c net.Conn, from string) {
 	_ = c.SetReadDeadline(time.Time{})
 	whole := &replayed{Conn: c, first: read}
 	if err == nil && strings.EqualFold(name, s.name) {
-		s.splice(whole)
+		s.splice(whole, from)
 		return
 	}
 	select {
@@ -208,22 +237,12 @@ func (r *replayed) Read(p []byte) (int, error) {
 }
 
 // splice joins the client with the relay until either ends.
-func (s *splitter) splice(c *replayed) {
+func (s *splitter) splice(c *replayed, from string) {
 	defer c.Close()
-	s.mu.Lock()
-	full := s.splices >= maxSplices
-	if !full {
-		s.splices++
-	}
-	s.mu.Unlock()
-	if full {
+	if !s.enter(&s.spliced, from) {
 		return
 	}
-	defer func() {
-		s.mu.Lock()
-		s.splices--
-		s.mu.Unlock()
-	}()
+	defer s.leave(&s.spliced, from)
 	dial, cancel := context.WithTimeout(s.ctx, helloWithin)
 	defer cancel()
 	relay, err := (&net.Dialer{}).DialContext(dial, "tcp", s.target)

@@ -175,7 +175,7 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 	deadline := time.Now().Add(helloWithin / 2)
 	for full := false; !full; {
 		s.mu.Lock()
-		full = s.hellos == maxHellosIP
+		full = s.waiting.taken == maxHellosIP
 		s.mu.Unlock()
 		if !full && time.Now().After(deadline) {
 			t.Fatal("the connections did not arrive")
@@ -185,8 +185,8 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 	if _, err := ask(t, address, "turn.test", tls.VersionTLS13); err == nil {
 		t.Error("one address opened more than its bound")
 	}
-	if s.enter("192.0.2.1") {
-		s.leave("192.0.2.1")
+	if s.enter(&s.waiting, "192.0.2.1") {
+		s.leave(&s.waiting, "192.0.2.1")
 	} else {
 		t.Error("another address is kept out")
 	}
@@ -198,6 +198,35 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 			t.Fatal("silent connections were not ended")
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Nor does who opens many connections to the relay and stays.
+func TestSplicesOfOneAddressAreBounded(t *testing.T) {
+	t.Parallel()
+	address, s := splitting(t)
+	taken := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.spliced.taken
+	}
+	for n := range maxSpliceIP {
+		c, err := tls.Dial("tcp", address, &tls.Config{ServerName: "turn.test", InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatalf("connection %d: %v", n, err)
+		}
+		defer c.Close()
+	}
+	if taken() != maxSpliceIP {
+		t.Fatalf("%d are spliced", taken())
+	}
+	if _, err := ask(t, address, "turn.test", tls.VersionTLS13); err == nil {
+		t.Error("one address opened more than its bound")
+	}
+	if s.enter(&s.spliced, "192.0.2.1") {
+		s.leave(&s.spliced, "192.0.2.1")
+	} else {
+		t.Error("another address is kept out")
 	}
 }
 
