@@ -190,6 +190,12 @@ func (s *Store) Move(ctx context.Context, h *interview.Hearing, kind EventKind, 
 	if at.After(s.now()) {
 		return problem.New(problem.CodeMalformed, "what has not happened moves no clock")
 	}
+	// Beyond the bound an event would not be read, and the newest would not count.
+	if n, err := s.db.NewSelect().Model((*eventRow)(nil)).Where("case_id = ?", h.Case).Count(ctx); err != nil {
+		return err
+	} else if n >= maxRows {
+		return problem.New(problem.CodeTooLarge, "a case has at most %d such events", maxRows)
+	}
 	row := eventRow{ID: id.New[rowKind](), Case: h.Case, Kind: kind, Matter: matter, On: on, By: by, CreatedAt: s.now().UnixMilli()}
 	return s.insert(ctx, &row, interview.Event{Hearing: h.ID, Type: EventMoved, Fields: map[string]any{"case": h.Case, "kind": kind, "on": on, "by": by}})
 }
@@ -333,11 +339,12 @@ func (s *Store) Note(ctx context.Context, h *interview.Hearing, class Class, wor
 	if n.Sealed, err = s.ring.Wrap(ctx, key, noteContext, text); err != nil {
 		return Note{}, err
 	}
-	n.Keeping = s.keepNote(n, nil)
+	n.Keeping = s.keepNote(n, nil, false)
 	return n, s.insert(ctx, &n, interview.Event{Hearing: h.ID, Type: EventNote, Fields: map[string]any{"note": n.ID, "class": class, "by": by, "needless": false}})
 }
 
-func (s *Store) keepNote(n Note, erased map[keyring.Kind]time.Time) Keeping {
+// keepNote decides how a note is kept; ended says that its case was erased.
+func (s *Store) keepNote(n Note, erased map[keyring.Kind]time.Time, ended bool) Keeping {
 	f := Facts{Erased: erased}
 	for kind, on := range map[EventKind]string{EventNoted: n.NotedOn, EventNeedless: n.Needless} {
 		if at, err := time.Parse(time.DateOnly, on); err == nil {
@@ -345,7 +352,7 @@ func (s *Store) keepNote(n Note, erased map[keyring.Kind]time.Time) Keeping {
 		}
 	}
 	k := s.rules.Keep(n.Class, f, s.now())
-	if n.Needless != "" && k.State != StateErased { // whatever its class: nobody needs it
+	if (n.Needless != "" || ended) && k.State != StateErased { // whatever its class: nobody needs it
 		k.State = StateDue
 	}
 	return k
@@ -362,7 +369,11 @@ func (s *Store) Notes(ctx context.Context, h interview.HearingID) ([]Note, error
 		if err != nil {
 			return nil, err
 		}
-		rows[i].Keeping = s.keepNote(rows[i], erased)
+		ended, err := s.ended(ctx, rows[i].Case)
+		if err != nil {
+			return nil, err
+		}
+		rows[i].Keeping = s.keepNote(rows[i], erased, ended)
 		if len(erased) > 0 {
 			continue
 		}
@@ -403,17 +414,23 @@ func (s *Store) Needless(ctx context.Context, n Note, by string) error {
 	}, version, interview.Event{Hearing: n.Hearing, Type: EventNote, Fields: map[string]any{"note": n.ID, "class": n.Class, "by": by, "needless": true}})
 }
 
-// NotesDue lists notes whose time has come and whose key still stands.
+// NotesDue lists notes whose time has come and whose key still stands: among
+// them all of a case that was erased, since none outlives its case.
 func (s *Store) NotesDue(ctx context.Context) (out []Note, err error) {
 	gone := s.db.NewSelect().Model((*tombstoneRow)(nil)).Column("subject")
+	cases := s.db.NewSelect().Model((*tombstoneRow)(nil)).Column("subject").Where("kind = ?", keyring.Records)
 	latest := s.now().UTC().Format(time.DateOnly)
 	var rows []Note
-	err = s.db.NewSelect().Model(&rows).Where("id NOT IN (?)", gone).Where("needless != '' OR class = ?", ClassObservation).Where("noted_on <= ?", latest).Order("id").Limit(maxList).Scan(ctx)
+	err = s.db.NewSelect().Model(&rows).Where("id NOT IN (?)", gone).Where("needless != '' OR class = ? OR case_id IN (?)", ClassObservation, cases).Where("noted_on <= ?", latest).Order("id").Limit(maxList).Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range rows {
-		if n.Keeping = s.keepNote(n, nil); n.Keeping.State == StateDue {
+		ended, err := s.ended(ctx, n.Case)
+		if err != nil {
+			return nil, err
+		}
+		if n.Keeping = s.keepNote(n, nil, ended); n.Keeping.State == StateDue {
 			out = append(out, n)
 		}
 	}
@@ -431,6 +448,13 @@ func (s *Store) erased(ctx context.Context, subject string) (map[keyring.Kind]ti
 		out[r.Kind] = time.Unix(r.ErasedAt, 0).UTC()
 	}
 	return out, nil
+}
+
+// ended reports whether a case's records were erased.
+func (s *Store) ended(ctx context.Context, c interview.CaseID) (bool, error) {
+	erased, err := s.erased(ctx, c.String())
+	_, gone := erased[keyring.Records]
+	return gone, err
 }
 
 // viewingEvents enter nothing into a case: looking at it keeps it no longer.

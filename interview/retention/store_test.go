@@ -159,6 +159,12 @@ func TestWhatMovesNoClock(t *testing.T) {
 	want(t, "an unknown event", o.Move(ctx, o.h, "wished", "", "2026-06-15", "liisa"), problem.CodeMalformed)
 	want(t, "what has not happened", o.Move(ctx, o.h, retention.EventMatterClosed, "", tomorrow, "liisa"), problem.CodeMalformed)
 	want(t, "no day", o.Move(ctx, o.h, retention.EventMatterClosed, "", "soon", "liisa"), problem.CodeMalformed)
+	for range 500 {
+		if err := o.Move(ctx, o.h, retention.EventEntry, "", "2026-06-15", "liisa"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(t, "more than is read", o.Move(ctx, o.h, retention.EventMatterOpened, "second", "2026-06-16", "liisa"), problem.CodeTooLarge)
 	_, err := o.Place(ctx, o.h, "because", "liisa", func(retention.Hold) error { return nil })
 	want(t, "a hold without a ground", err, problem.CodeMalformed)
 	away := errors.New("authority is away")
@@ -240,6 +246,31 @@ func TestNotesGoAlone(t *testing.T) {
 	o.now = o.now.AddDate(0, 6, 1)
 	if list := due(); len(list) != 1 || list[0] != seen.ID {
 		t.Errorf("due after six months: %v, want the observation and not %s", list, needed.ID)
+	}
+	// No note outlives its case, whatever nobody said of it: the one that is
+	// needed goes with the case's records.
+	proof, err = o.ring.Destroy(ctx, keyring.Key{Case: seen.ID.String(), Kind: keyring.Special})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bury := func(subject string, kind keyring.Kind, at time.Time) {
+		message, err := retention.Tombstone{V: 1, Subject: subject, Keys: []retention.Ended{{Kind: kind, Versions: []string{"1"}, At: at.Unix()}},
+			Rule: retention.ByOrder, Rules: 1, Persons: []string{}, At: o.now.Unix()}.Sign(o.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Bury(ctx, message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury(seen.ID.String(), keyring.Special, proof.DestroyedAt)
+	bury(o.h.Case.String(), keyring.Recording, o.now)
+	if list := due(); len(list) != 0 {
+		t.Errorf("due although the case's records stay: %v", list)
+	}
+	bury(o.h.Case.String(), keyring.Records, o.now)
+	if list := due(); len(list) != 1 || list[0] != needed.ID {
+		t.Errorf("due after the case: %v, want %s", list, needed.ID)
 	}
 	// No words in the audit log, and none in clear in SQL.
 	var bodies []string
