@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,19 +15,39 @@ const (
 	sendWithin = 5 * time.Second
 )
 
+// MaxStrangers is how many connections of one address may have no allocation yet.
+const MaxStrangers = 64
+
+// source is who a connection counts for; of IPv6 it is a network of 64 bits, since
+// all of it is one subscriber's. What the door splices comes from the machine
+// itself and was counted there.
+func source(a net.Addr) netip.Addr {
+	at, err := netip.ParseAddrPort(a.String())
+	from := at.Addr().Unmap().WithZone("")
+	switch {
+	case err != nil:
+		return netip.Addr{}
+	case from.Is6():
+		network, _ := from.Prefix(64) // never fails
+		return network.Addr()
+	}
+	return from
+}
+
 // listener bounds connections in number and time, and closes those that are
 // open with itself.
 type listener struct {
 	net.Listener
-	max int
+	max, each int
 
-	mu     sync.Mutex
-	closed bool
-	open   map[string]*stream // by the remote address
+	mu        sync.Mutex
+	closed    bool
+	open      map[string]*stream // by the remote address
+	strangers map[netip.Addr]int // those without an allocation
 }
 
-func newListener(l net.Listener, most int) *listener {
-	return &listener{Listener: l, max: most, open: map[string]*stream{}}
+func newListener(l net.Listener, most, each int) *listener {
+	return &listener{Listener: l, max: most, each: each, open: map[string]*stream{}, strangers: map[netip.Addr]int{}}
 }
 
 // Accept waits for the next connection that there is a place for.
@@ -36,12 +57,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &stream{Conn: c, of: l, key: key(c.RemoteAddr())}
+		s := &stream{Conn: c, of: l, key: key(c.RemoteAddr()), from: source(c.RemoteAddr()), stranger: true}
 		_ = c.SetDeadline(time.Now().Add(idleBefore))
 		l.mu.Lock()
-		full := l.closed || len(l.open) >= l.max || l.open[s.key] != nil
+		full := l.closed || len(l.open) >= l.max || l.open[s.key] != nil || l.strangers[s.from] >= l.each
 		if !full {
 			l.open[s.key] = s
+			l.strangers[s.from]++
 		}
 		l.mu.Unlock()
 		if full {
@@ -72,6 +94,9 @@ func (l *listener) Close() error {
 func (l *listener) admit(remote net.Addr) {
 	l.mu.Lock()
 	s := l.open[key(remote)]
+	if s != nil {
+		s.known()
+	}
 	l.mu.Unlock()
 	if s != nil {
 		s.allocated.Store(true)
@@ -84,8 +109,21 @@ type stream struct {
 	net.Conn
 	of        *listener
 	key       string
+	from      netip.Addr
+	stranger  bool // guarded by the listener's lock
 	allocated atomic.Bool
 	once      sync.Once
+}
+
+// known frees the stream's place among the strangers; the listener's lock is held.
+func (s *stream) known() {
+	if !s.stranger {
+		return
+	}
+	s.stranger = false
+	if s.of.strangers[s.from]--; s.of.strangers[s.from] == 0 {
+		delete(s.of.strangers, s.from)
+	}
 }
 
 // Read implements net.Conn.
@@ -113,6 +151,7 @@ func (s *stream) Close() (err error) {
 	s.once.Do(func() {
 		s.of.mu.Lock()
 		delete(s.of.open, s.key)
+		s.known()
 		s.of.mu.Unlock()
 		err = s.Conn.Close()
 	})

@@ -130,8 +130,8 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	generator := &addresses{server: s, ip: from}
 	permit := func(_ net.Addr, ip net.IP) bool { return s.peers.reachable(ip) }
-	stream := func(l net.Listener) {
-		bounded := newListener(l, MaxStreams)
+	stream := func(l net.Listener, each int) {
+		bounded := newListener(l, MaxStreams, each)
 		s.streams = append(s.streams, bounded)
 		config.ListenerConfigs = append(config.ListenerConfigs, turn.ListenerConfig{Listener: bounded, RelayAddressGenerator: generator, PermissionHandler: permit})
 	}
@@ -147,14 +147,14 @@ func New(cfg Config) (_ *Server, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("relay: listen on %s: %w", bound, err)
 		}
-		stream(l)
+		stream(l, MaxStrangers)
 	}
 	if cfg.TLS != nil {
 		if cfg.Certificate == nil {
 			return nil, errors.New("relay: TLS without a certificate")
 		}
 		// TURN clients offer no application protocol, and some only TLS 1.2.
-		stream(tls.NewListener(cfg.TLS, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cfg.Certificate}}))
+		stream(tls.NewListener(cfg.TLS, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cfg.Certificate}}), MaxStreams) // one address: the door counts by whom
 	}
 	if s.turn, err = turn.NewServer(config); err != nil {
 		return nil, fmt.Errorf("relay: %w", err)

@@ -8,10 +8,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -384,6 +386,43 @@ func TestSilentStreamIsCut(t *testing.T) {
 			t.Errorf("still open: %v", err)
 		}
 	}
+}
+
+// One address that opens connections without end takes no place from others.
+func TestStreamsOfOneAddressAreBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	cut := func(c net.Conn) bool {
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_, err := c.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	var last net.Conn
+	for range relay.MaxStrangers + 1 {
+		c, err := net.Dial("tcp", r.udp.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		last = c
+	}
+	if !cut(last) {
+		t.Error("one address holds more than its number")
+	}
+	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", r.udp.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if cut(other) {
+		t.Error("another address is kept out")
+	}
+	// Who has an allocation is none of them any more.
+	c, err := r.minted(t, "tls").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
 }
 
 // Another maker's client: Debian's coturn.
