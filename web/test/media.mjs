@@ -139,7 +139,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         })
         return Date.now() - killed
       }))
-      const heard = await talk()
+      const heard = await talk(counsel) // who has no keys of this epoch, and gets none by a new connection
       return `sound came back by itself after ${back.join(', ')} ms: ${heard}`
     })
 
