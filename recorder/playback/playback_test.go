@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -207,6 +209,40 @@ func TestExportSaysWhatItCannotDo(t *testing.T) {
 	}
 	if _, err := playback.Export(context.Background(), &b, playback.Options{}, playback.Folder(t.TempDir(), w.Key)); !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
+	}
+}
+
+// A sender names any time it likes as a frame's capture: an export that believed
+// it would fill years with silence, in memory.
+func TestASendersClockFillsNoExport(t *testing.T) {
+	t.Parallel()
+	for name, wild := range map[string]interview.Micros{"years ahead": 3e13, "long ago": -5e7} {
+		w := journaltest.New(t)
+		path := t.TempDir() + "/rec"
+		disk, err := journal.Directory(path)
+		must(t, err)
+		j, err := journal.Create(w.Config(disk))
+		must(t, err)
+		s := w.Sender(w.Member(interview.RoleApplicant), 1, 1, 0, interview.SourceAudio)
+		e, err := journal.NewSenderKeyEntry(1, s.SenderKey())
+		must(t, err)
+		must(t, j.AddEntry(e))
+		for i := range interview.Micros(10) {
+			at := 60_000_000 + i*20_000
+			f := s.Seal(at, false, []byte{0xf8, 0xff, 0xfe})
+			if i == 5 {
+				f = s.Seal(at+wild, false, []byte{0xf8, 0xff, 0xfe})
+				f.Arrival = at
+			}
+			must(t, j.Append(f))
+		}
+		must(t, j.Close("ended"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		r, err := playback.Export(ctx, io.Discard, playback.Options{}, playback.Folder(path, w.Key))
+		cancel()
+		if err != nil || r.Written != 9 || r.Silent != 0 || r.Overview.Failed != 1 {
+			t.Errorf("%s: %d frames, %d of silence, %d failed, %v", name, r.Written, r.Silent, r.Overview.Failed, err)
+		}
 	}
 }
 
