@@ -83,8 +83,10 @@ export class Connection {
 
   private async open(): Promise<void> {
     const { certificate, tracks, sealing } = this.setup
+    const servers = await iceServers()
+    if (this.closed) return // nobody would close what is begun now
     const old = this.peer
-    const peer = new Peer(certificate, tracks, sealing, await iceServers(), () => void this.look())
+    const peer = new Peer(certificate, tracks, sealing, servers, () => void this.look())
     this.peer = peer
     this.last = []
     this.watch.began(performance.now(), true)

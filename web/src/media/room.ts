@@ -322,6 +322,8 @@ export class RoomClient {
     try {
       const media = await navigator.mediaDevices.getUserMedia({ [kind]: true })
       const track = kind === 'audio' ? media.getAudioTracks()[0] : media.getVideoTracks()[0]
+      own.media = track
+      this.enable() // before anything of it is sent: who was muted stays so
       await this.connection?.replace(own, track)
       const at = this.meters.findIndex((m) => m.own === own)
       if (at >= 0) {
@@ -329,7 +331,6 @@ export class RoomClient {
         this.meters[at] = { own, meter: new LevelMeter(track) }
       }
       this.attend(own, track)
-      this.enable()
       this.set({ failed: null, media: new MediaStream(this.tracks.flatMap((t) => (t.media === null || t.source === 'screen' ? [] : [t.media]))) })
     } catch {
       // It stays said that the device failed.
