@@ -30,6 +30,9 @@ func Marshal(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("canonical form: %w", err)
 	}
+	if plain(raw) {
+		return raw, nil
+	}
 	if err := check(raw); err != nil {
 		return nil, fmt.Errorf("canonical form: %w", err)
 	}
@@ -43,6 +46,9 @@ func Marshal(v any) ([]byte, error) {
 // Unmarshal reads a canonical text into v. A text that is not byte for byte the
 // canonical form of itself, or that names a field v does not have, is refused.
 func Unmarshal(text []byte, v any) error {
+	if plain(text) {
+		return decode(text, v)
+	}
 	if err := check(text); err != nil {
 		return err
 	}
@@ -62,6 +68,10 @@ func Strict(text []byte, v any) error {
 	if err := check(text); err != nil && !errors.Is(err, ErrNumber) {
 		return err
 	}
+	return decode(text, v)
+}
+
+func decode(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
