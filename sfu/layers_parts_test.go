@@ -114,3 +114,35 @@ func TestARepairOfALayerFillsItsGap(t *testing.T) {
 		t.Errorf("the gap stays: %v", p)
 	}
 }
+
+// Without descriptors the one byte in clear tells key frames; where descriptors
+// were agreed, the same bytes tell nothing.
+func TestAPictureWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	const key, other = 0x00, 0x01 // VP8's frame tag
+	for _, agreed := range []bool{false, true} {
+		from, _, out := wired(offer.Video, 1)
+		if !agreed {
+			from.tracks[0].uses.Descriptor = 0
+		}
+		sent := func(sequence uint16, payload ...byte) bool {
+			before := out[0].packets
+			from.Packet(nil, arriving(t, testSource, testPayload, sequence, nil, payload))
+			return out[0].packets > before
+		}
+		for sequence, tc := range []struct {
+			payload []byte
+			want    bool
+		}{
+			{[]byte{0x10, other, 9}, false}, // before the first key frame
+			{[]byte{0x00, key, 9}, false},   // no frame begins here
+			{[]byte{0x10, key, 9}, true},
+			{[]byte{0x00, 7, 9}, true}, // the key frame's second packet
+			{[]byte{0x10, other, 9}, true},
+		} {
+			if got := sent(uint16(sequence+1), tc.payload...); got != (tc.want && !agreed) {
+				t.Errorf("descriptors agreed %v, packet %d: sent %v", agreed, sequence+1, got)
+			}
+		}
+	}
+}

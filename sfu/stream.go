@@ -9,6 +9,7 @@ import (
 	"kuule/internal/descriptor"
 	"kuule/internal/repair"
 	"kuule/sfu/bandwidth"
+	"kuule/sfu/layer"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -174,10 +175,13 @@ func (s *stream) fresh(p *incoming) bool {
 		return false
 	}
 	p.frame = nil
+	d := &s.leg.frame
+	if s.track.kind == offer.Video && s.track.uses.Descriptor == 0 {
+		return s.undescribed(p, d)
+	}
 	if len(p.descriptor) == 0 {
 		return true
 	}
-	d := &s.leg.frame
 	if err := s.reader.Read(p.descriptor, d); err != nil && !errors.Is(err, descriptor.ErrTemplate) {
 		p.descriptor = nil // nobody could read it
 		return true
@@ -187,6 +191,20 @@ func (s *stream) fresh(p *incoming) bool {
 		s.keyCame()
 		if d.Width > 0 {
 			s.size.Store(uint32(d.Width)<<16 | uint32(d.Height))
+		}
+	}
+	return true
+}
+
+// undescribed reads where a frame begins, and whether it is a key frame, from the
+// byte that a sender without descriptors leaves in clear. Where descriptors were
+// agreed no payload is ever looked at.
+func (s *stream) undescribed(p *incoming, d *descriptor.Descriptor) bool {
+	var ok bool
+	if *d, ok = layer.Undescribed(p.payload); ok {
+		p.frame = d
+		if d.Key() {
+			s.keyCame()
 		}
 	}
 	return true
