@@ -18,6 +18,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/backup"
+	"kuule/interview/opusred"
 	"kuule/interview/sealing"
 	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
@@ -75,7 +76,8 @@ func Open(bundle io.ReaderAt, size int64, t *trust.File, o evidence.Options) (*E
 	if err != nil {
 		return nil, err
 	}
-	for name, into := range map[string]map[string]bool{"room/rosters": e.rosters, "room/statements": e.statements} {
+	admissions := map[string]bool{}
+	for name, into := range map[string]map[string]bool{"room/rosters": e.rosters, "room/statements": e.statements, "room/admissions": admissions} {
 		f, err := z.Open(name)
 		if err != nil {
 			return nil, err
@@ -88,7 +90,27 @@ func Open(bundle io.ReaderAt, size int64, t *trust.File, o evidence.Options) (*E
 			into[line] = line != ""
 		}
 	}
-	return e, nil
+	return e, e.admitted(admissions)
+}
+
+// admitted leaves the statements that were admitted: a page names itself in its
+// statement, and another's could name the same member.
+func (e *Evidence) admitted(admissions map[string]bool) error {
+	named := map[string]bool{}
+	for text := range admissions {
+		if text == "" {
+			continue
+		}
+		var a sealing.Admission
+		if err := jws.Peek(text, sealing.TypeAdmission, &a); err != nil { // verified in the bundle
+			return err
+		}
+		named[a.Statement] = true
+	}
+	for text := range e.statements {
+		e.statements[text] = named[jws.Hash(text)]
+	}
+	return nil
 }
 
 // Hearing is whose evidence it is.
@@ -209,7 +231,13 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, lists map[l
 	var codec []byte
 	if proved {
 		head, codec, err = key.Open(nil, sealed)
-		proved = err == nil
+		if proved = err == nil; proved && head.Redundant {
+			// Sound that was packed with copies of what came before it (RFC 2198).
+			blocks, err := opusred.Split(nil, codec)
+			if proved = err == nil && len(blocks) > 0 && blocks[len(blocks)-1].Ago == 0; proved {
+				codec = blocks[len(blocks)-1].Opus
+			}
+		}
 	}
 	if !proved {
 		r.Unsure++

@@ -16,7 +16,9 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/backup"
+	"kuule/interview/opusred"
 	"kuule/interview/record"
+	"kuule/interview/sealing"
 	"kuule/interview/sealing/sealingtest"
 	"kuule/recorder/evidence"
 	"kuule/recorder/intake"
@@ -80,10 +82,17 @@ func TestOnlyWhatNoRecorderHasIsTakenIn(t *testing.T) {
 
 	r, err := jws.Sign(record.Record{V: 1, ID: interview.NewRecordID(), Hearing: w.Hearing, Case: w.Case, Version: 1, Content: "x", Rule: "2", SealedAt: 1}, record.Type, w.Sealing)
 	must(t, err)
+	// Another device's page gives itself the speaker's name; it was not admitted.
+	var named sealing.Statement
+	must(t, jws.Peek(chair.Statement, sealing.TypeStatement, &named))
+	named.Member = speaker.Member()
+	device := sealingtest.NewKey(t)
+	impostor, err := sealing.SignWith(device, w.DeviceCA.Issue(t, named.Device.String(), device))(named)
+	must(t, err)
 	var bundle bytes.Buffer
 	must(t, evidence.Build(t.Context(), &bundle, evidence.Content{
 		Case: w.Case, Hearing: w.Hearing, MadeAt: w.Now, Rosters: []string{roster}, Records: []string{r},
-		Statements: []string{chair.Statement, speaker.Statement, w.Recorder.Statement, again.Statement},
+		Statements: []string{chair.Statement, speaker.Statement, w.Recorder.Statement, again.Statement, impostor},
 		Admissions: []string{chair.Admission, speaker.Admission, w.Recorder.Admission, again.Admission},
 		Phases:     []journal.Phase{{Phase: interview.PhaseOnRecord, Cause: interview.CauseInterviewer}},
 		Journals:   [][]evidence.Blob{first, second},
@@ -132,6 +141,27 @@ func TestOnlyWhatNoRecorderHasIsTakenIn(t *testing.T) {
 	must(t, err)
 	if taken != 20 || report.Taken != 20 || report.Had != 30 || report.Unsure != 1 || report.Missing != 400_000 || report.From != 400_000 || report.To != 780_000 {
 		t.Fatalf("%d taken: %+v", taken, report)
+	}
+	// Sound that was packed with copies of what came before it is taken in as
+	// what it is.
+	twice := w.Sender(speaker, 1, 1, 1, interview.SourceAudio)
+	twice.Redundant = true
+	f := twice.Seal(500_000, false, opusred.Append(nil, opusred.Block{Ago: 960, Opus: []byte("before")}, opusred.Block{Opus: []byte("said")}))
+	torn := twice.Seal(520_000, false, []byte("no payload"))
+	packed := chunk(roster)
+	key, err = packed.SealKey(to, backup.Key{Track: twice.Track, Source: twice.Source, KID: twice.KID}, twice.Key)
+	must(t, err)
+	packed.Keys, packed.Origins = append(packed.Keys, key), append(packed.Origins, twice.Origin())
+	for _, f := range []journal.Frame{f, torn} {
+		packed.Frames = append(packed.Frames, backup.Frame{Track: twice.Track, At: f.Capture, Sealed: base64.RawURLEncoding.EncodeToString(f.Sealed)})
+	}
+	if report, taken, err := read(packed); err != nil || taken != 1 || report.Unsure != 1 {
+		t.Fatalf("packed twice: %d taken, %+v, %v", taken, report, err)
+	}
+	claimed := chunk(roster)
+	claimed.Statement = impostor
+	if _, n, err := read(claimed); !errors.Is(err, intake.ErrStranger) || n != 0 {
+		t.Fatalf("a statement that was not admitted: %d taken, %v", n, err)
 	}
 	// Of a room that the evidence does not know.
 	forged := w.Roster(chair, 2, chair, speaker, w.Recorder)

@@ -169,6 +169,9 @@ type Sender struct {
 	Source interview.Source
 	KID    int64
 	Key    []byte
+	// Redundant says that the frames' sound is packed with copies (RFC 2198).
+	Redundant bool
+
 	sealer *sframe.Sealer
 	first  uint64
 	next   uint64
@@ -191,7 +194,7 @@ func (w *World) Sender(m *Member, epoch int64, place, number int, source intervi
 // Seal seals one codec frame captured at that moment.
 func (s *Sender) Seal(capture interview.Micros, key bool, codec []byte) journal.Frame {
 	s.w.t.Helper()
-	plain, err := sealing.AppendFrameHeader(nil, sealing.FrameHeader{Source: s.Source, Capture: capture, Level: 30})
+	plain, err := sealing.AppendFrameHeader(nil, sealing.FrameHeader{Source: s.Source, Redundant: s.Redundant, Capture: capture, Level: 30})
 	must(s.w.t, err)
 	sealed, counter, err := s.sealer.Seal(nil, []byte(s.Track.String()), append(plain, codec...))
 	must(s.w.t, err)
