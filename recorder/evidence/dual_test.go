@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,6 +155,18 @@ func TestTwoRecordersAreVerifiedAsOne(t *testing.T) {
 	if !slices.Equal(r.Holes, hole) {
 		t.Fatalf("holes %+v, want %+v", r.Holes, hole)
 	}
+	if len(r.Silent) != 0 {
+		t.Fatalf("silent: %v", r.Silent)
+	}
+	// A journal that is left out, proofs and all, leaves its recorder on the roster.
+	whole := h.content.Journals
+	h.content.Journals = whole[1:]
+	cut, err := verify(h.build(t), w.Trust(), evidence.Options{})
+	must(t, err)
+	if !slices.Equal(cut.Silent, []interview.MemberID{one.me.Member()}) || !slices.ContainsFunc(cut.Notes, func(n string) bool { return strings.Contains(n, one.me.Member().String()) }) {
+		t.Fatalf("silent: %v, %q", cut.Silent, cut.Notes)
+	}
+	h.content.Journals = whole
 	// Without any key the time line is the same.
 	sealed, err := verify(b, w.Trust(), evidence.Options{Log: o.Log})
 	must(t, err)

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"kuule/internal/jws"
@@ -194,7 +196,31 @@ func (v *verifier) recordings() error {
 			return wrong(manifestName, "recordings", fmt.Errorf("%w: the log knows of %s, which is not here", ErrRecording, h.Recording))
 		}
 	}
+	v.silent()
 	return nil
+}
+
+// silent notes recorders that a roster shows in the room and of which nothing is
+// here. That alone is no fault: a recorder can end before its first block. But
+// who leaves a journal out of a bundle, with its proofs, cannot take the
+// recorder off the rosters too, which name each other.
+func (v *verifier) silent() {
+	here := map[interview.MemberID]bool{}
+	for _, r := range v.report.Recordings {
+		here[r.Recording.Member] = true
+	}
+	for _, r := range v.rosters {
+		for _, x := range r.Members {
+			if v.members[x.Admission].Recorder() && !here[x.Member] {
+				here[x.Member] = true
+				v.report.Silent = append(v.report.Silent, x.Member)
+			}
+		}
+	}
+	slices.SortFunc(v.report.Silent, func(a, b interview.MemberID) int { return strings.Compare(a.String(), b.String()) })
+	for _, m := range v.report.Silent {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("recorder %s was in the room, and nothing of it is in this bundle", m))
+	}
 }
 
 type trackOf struct {

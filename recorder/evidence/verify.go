@@ -72,6 +72,8 @@ type Report struct {
 	Rosters    int               `json:"rosters"`
 	Records    int               `json:"records"` // versions of the transcript
 	Recordings []RecordingReport `json:"recordings"`
+	// Silent are recorders that were in the room, of which nothing is here.
+	Silent []interview.MemberID `json:"silent,omitempty"`
 	// Coverage is what all recordings together have of the hearing: either of
 	// two recorders suffices.
 	Coverage coverage.Report `json:"coverage"`
