@@ -33,7 +33,7 @@ type Release struct {
 const (
 	MaxHearing = 512 << 20 // bytes
 	MaxFiles   = 8
-	MaxAge     = 14 * 24 * time.Hour // then a file goes even without a release
+	MaxAge     = 14 * 24 * time.Hour // since it was last written: then a file goes even without a release
 )
 
 // ErrFull says that a bound is reached; what is there stays.
@@ -118,11 +118,14 @@ func (s *Store) Append(c *backup.Chunk) error {
 	if f.size+int64(len(sealed)) > s.Limits.Hearing {
 		return fmt.Errorf("%w: %d bytes of %s", ErrFull, f.size, c.Hearing)
 	}
-	if _, err := f.f.Write(sealed); err != nil {
-		return fmt.Errorf("back-up: %w", err)
+	_, err = f.f.Write(sealed)
+	if err == nil {
+		err = f.f.Sync()
 	}
-	if err := f.f.Sync(); err != nil {
-		return fmt.Errorf("back-up: %w", err)
+	if err != nil {
+		// What follows a torn chunk could not be read: the next one begins a file.
+		delete(s.files, c.Hearing)
+		return fmt.Errorf("back-up: %w", errors.Join(err, f.f.Close()))
 	}
 	f.size, f.n = f.size+int64(len(sealed)), f.n+1
 	return nil
@@ -131,6 +134,9 @@ func (s *Store) Append(c *backup.Chunk) error {
 func (s *Store) open(h interview.HearingID) (*file, error) {
 	if f := s.files[h]; f != nil {
 		return f, nil
+	}
+	if err := s.prune(time.Now()); err != nil { // a terminal runs for months
+		return nil, err
 	}
 	all, err := filepath.Glob(filepath.Join(s.folder, "*.kb"))
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	store "kuule/attestation/agent/backup"
 	"kuule/internal/jws"
@@ -275,11 +278,58 @@ func TestBackupsAreBoundedAndGoWhenReleased(t *testing.T) {
 	old := filepath.Join(folder, r.Hearing.String()+".1.kb")
 	must(t, os.WriteFile(old, nil, 0o600))
 	must(t, os.Chtimes(old, time.Now(), time.Now().Add(-store.MaxAge-time.Hour)))
-	_, err = store.Open(folder, r.trust)
+	again, err := store.Open(folder, r.trust)
 	must(t, err)
 	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("an old back-up: %v", err)
 	}
+	// It does so at a terminal that never restarts, too.
+	must(t, os.WriteFile(old, nil, 0o600))
+	must(t, os.Chtimes(old, time.Now(), time.Now().Add(-store.MaxAge-time.Hour)))
+	must(t, again.Append(r.chunk(1, on)))
+	must(t, again.Close())
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("an old back-up at the next hearing: %v", err)
+	}
+}
+
+// A disk that is full for a moment tears one chunk; what comes after it can be
+// read all the same.
+func TestATornChunkSpoilsNoOther(t *testing.T) {
+	r := newRoom(t)
+	folder := t.TempDir()
+	s, err := store.Open(folder, r.trust)
+	must(t, err)
+	defer s.Close()
+	on := r.roster(1, r.chair, r.terminal, r.recorder)
+	must(t, s.Append(r.chunk(1, on)))
+	_, names := disk(t, folder)
+	st, err := os.Stat(names[0])
+	must(t, err)
+	full(t, st.Size()+20, func() {
+		if err := s.Append(r.chunk(1, on)); err == nil {
+			t.Error("kept on a full disk")
+		}
+	})
+	must(t, s.Append(r.chunk(1, on)))
+	if _, names := disk(t, folder); len(names) != 2 {
+		t.Errorf("%d files", len(names))
+	}
+	if got := r.epochs(folder); got[1] != 10 {
+		t.Errorf("%v frames of two chunks", got)
+	}
+}
+
+// full runs f while no file of this process can grow over a size.
+func full(t *testing.T, size int64, f func()) {
+	t.Helper()
+	var before unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &before))
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	must(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(size), Max: before.Max}))
+	defer func() { must(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &before)) }()
+	f()
 }
 
 func FuzzRead(f *testing.F) {
