@@ -95,7 +95,7 @@ type Audit interface {
 type Limits struct {
 	MessagesPerSecond int
 	BytesPerSecond    int           // of one connection, at least wire.MaxSize
-	RarePerSecond     int           // joins, offers and raised hands of one device
+	RarePerSecond     int           // joins, offers, shared screens and raised hands of one device
 	Connections       int           // of one device at the same time
 	Queue             int           // messages that may wait for a slow socket
 	QueueBytes        int           // and their size together

@@ -41,7 +41,7 @@ var rules = map[wire.Type]who{
 
 // rare are the messages that cost a lot or reach everybody: a device may send
 // only a few of them.
-var rare = map[wire.Type]bool{wire.TypeJoin: true, wire.TypeOffer: true, wire.TypeRaise: true}
+var rare = map[wire.Type]bool{wire.TypeJoin: true, wire.TypeOffer: true, wire.TypeRaise: true, wire.TypeShare: true}
 
 // may checks the table.
 func may(t wire.Type, w who) error {

@@ -28,17 +28,30 @@ func (r *room) takeShare(s *Session, b wire.Share) error {
 		r.mu.Unlock()
 		return problem.New(problem.CodeMediaRefused, "no screen %s was offered", b.Track)
 	}
-	if b.On {
-		if s.leg.shared == nil {
-			s.leg.shared = map[interview.TrackID]time.Time{}
-		}
-		s.leg.shared[b.Track] = time.Now()
-	} else {
-		delete(s.leg.shared, b.Track)
-	}
+	changed := s.leg.share(b.Track, b.On, time.Now())
 	r.mu.Unlock()
-	r.forward()
+	if changed {
+		r.forward()
+	}
 	return nil
+}
+
+// share notes that a screen is shown, or not, and reports whether that is news.
+// Who says it again has not begun anew: the recorder's grace is of the first
+// picture. The room's lock is held.
+func (l *leg) share(track interview.TrackID, on bool, now time.Time) bool {
+	if _, shown := l.shared[track]; shown == on {
+		return false
+	}
+	if !on {
+		delete(l.shared, track)
+		return true
+	}
+	if l.shared == nil {
+		l.shared = map[interview.TrackID]time.Time{}
+	}
+	l.shared[track] = now
+	return true
 }
 
 // shows reports whether a track is there to be received. The room's lock is held.
