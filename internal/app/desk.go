@@ -130,7 +130,8 @@ func (a *authority) identify(ctx context.Context, q identifyQuestion) error {
 	case !doc.Names(who.Subject, interview.RoleOfficer):
 		return problem.Refused(problem.CodeForbidden, "identify-by-officer", "agreement %s names no such officer", doc.ID)
 	}
-	i, err := ticket.VerifyIdentification(q.Word.Consent, q.Evidence, a.deviceRoot, deviceOf, now)
+	officer := viewing.Person(who.Issuer, who.Subject)
+	i, err := ticket.VerifyIdentification(q.Word.Consent, q.Evidence, officer, a.deviceRoot, deviceOf, now)
 	if err != nil {
 		return problem.Refused(problem.CodeStatementInvalid, "identify-signed", "%w", err)
 	}
@@ -138,5 +139,5 @@ func (a *authority) identify(ctx context.Context, q identifyQuestion) error {
 		return problem.Refused(problem.CodeStatementInvalid, "identify-signed", "signed by another device than the one that brings it")
 	}
 	slog.Info("an officer stands for a person", "visit", i.Visit, "method", i.Method, "device", i.Device)
-	return a.visits.stand(i.Visit, ticket.Hash([]byte(q.Evidence)), viewing.Person(who.Issuer, who.Subject))
+	return a.visits.stand(i.Visit, ticket.Hash([]byte(q.Evidence)), officer)
 }

@@ -11,6 +11,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/agreement"
 	"kuule/interview/ticket"
+	"kuule/interview/viewing"
 )
 
 // officerWorld is an officer at a desk, and evidence of a person to stand for.
@@ -36,6 +37,9 @@ func newOfficer(t *testing.T) *officerWorld {
 	}}
 }
 
+// officer is who is signed in at the device.
+func (o *officerWorld) officer() string { return viewing.Person(o.who.Issuer, o.who.Subject) }
+
 func (o *officerWorld) text() string {
 	o.t.Helper()
 	text, err := canon.Marshal(o.evidence)
@@ -57,7 +61,7 @@ func (o *officerWorld) stand() error {
 	}
 	i := o.message
 	if i == nil {
-		made, err := ticket.Identify(o.text(), o.device.DeviceID, time.Now())
+		made, err := ticket.Identify(o.text(), o.officer(), o.device.DeviceID, time.Now())
 		if err != nil {
 			o.t.Fatal(err)
 		}
@@ -135,16 +139,21 @@ func TestOfficersWordNeedsItsOwnProof(t *testing.T) {
 		want  problem.Code
 		spoil func(*officerWorld)
 	}{
-		"posture is old":               {problem.CodePostureStale, func(o *officerWorld) { o.freshErr = problem.New(problem.CodePostureStale, "old") }},
-		"device is revoked":            {problem.CodeDeviceRevoked, func(o *officerWorld) { o.deviceErr = problem.New(problem.CodeDeviceRevoked, "gone") }},
-		"nobody signed in":             {problem.CodeSignIn, func(o *officerWorld) { o.tokenErr = problem.New(problem.CodeSignIn, "nobody") }},
-		"counsel":                      {problem.CodeForbidden, func(o *officerWorld) { o.who.Role, o.who.Subject = "counsel", "kaisa" }},
-		"agreement names nobody":       {problem.CodeForbidden, func(o *officerWorld) { o.doc.Persons = []agreement.Person{} }},
-		"named in another role":        {problem.CodeForbidden, func(o *officerWorld) { o.who.Subject = "kaisa" }},
-		"agreement is over":            {problem.CodeNoAgreement, func(o *officerWorld) { o.doc.ValidUntil = o.doc.ValidFrom + 1 }},
-		"another kind of message":      {problem.CodeStatementInvalid, func(o *officerWorld) { o.typ = ticket.TypVisit }},
-		"signed for another":           {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); i.Participant = interview.NewParticipantID(); o.message = &i }},
-		"signed by another":            {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); i.Device = interview.NewDeviceID(); o.message = &i }},
+		"posture is old":          {problem.CodePostureStale, func(o *officerWorld) { o.freshErr = problem.New(problem.CodePostureStale, "old") }},
+		"device is revoked":       {problem.CodeDeviceRevoked, func(o *officerWorld) { o.deviceErr = problem.New(problem.CodeDeviceRevoked, "gone") }},
+		"nobody signed in":        {problem.CodeSignIn, func(o *officerWorld) { o.tokenErr = problem.New(problem.CodeSignIn, "nobody") }},
+		"counsel":                 {problem.CodeForbidden, func(o *officerWorld) { o.who.Role, o.who.Subject = "counsel", "kaisa" }},
+		"agreement names nobody":  {problem.CodeForbidden, func(o *officerWorld) { o.doc.Persons = []agreement.Person{} }},
+		"named in another role":   {problem.CodeForbidden, func(o *officerWorld) { o.who.Subject = "kaisa" }},
+		"agreement is over":       {problem.CodeNoAgreement, func(o *officerWorld) { o.doc.ValidUntil = o.doc.ValidFrom + 1 }},
+		"another kind of message": {problem.CodeStatementInvalid, func(o *officerWorld) { o.typ = ticket.TypVisit }},
+		"signed for another":      {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); i.Participant = interview.NewParticipantID(); o.message = &i }},
+		"signed by another":       {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); i.Device = interview.NewDeviceID(); o.message = &i }},
+		"signed by another officer": {problem.CodeStatementInvalid, func(o *officerWorld) {
+			i := o.made()
+			i.Officer = viewing.Person("https://login", "oiva")
+			o.message = &i
+		}},
 		"signed long ago":              {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); i.IssuedAt -= 600; o.message = &i }},
 		"a method that does not exist": {problem.CodeStatementInvalid, func(o *officerWorld) { i := o.made(); o.message = &i; o.evidence.Method = "guess" }},
 	} {
@@ -161,7 +170,7 @@ func TestOfficersWordNeedsItsOwnProof(t *testing.T) {
 
 func (o *officerWorld) made() ticket.Identification {
 	o.t.Helper()
-	i, err := ticket.Identify(o.text(), o.device.DeviceID, time.Now())
+	i, err := ticket.Identify(o.text(), o.officer(), o.device.DeviceID, time.Now())
 	if err != nil {
 		o.t.Fatal(err)
 	}

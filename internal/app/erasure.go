@@ -145,7 +145,7 @@ func (a *authority) orderErasure(ctx context.Context, g *graveyard, q orderQuest
 		return "", err
 	}
 	return jws.Sign(retention.Order{
-		V: 1, Erasure: q.Erasure, Case: q.Case, Purpose: jws.Hash(q.Purpose), Asker: who, Expires: now.Add(retention.OrderLife).Unix(),
+		V: 1, Erasure: q.Erasure, Case: q.Case, Hearing: q.Hearing, Purpose: jws.Hash(q.Purpose), Asker: who, Expires: now.Add(retention.OrderLife).Unix(),
 	}, retention.TypeOrder, a.sealing)
 }
 
@@ -156,8 +156,8 @@ func (a *authority) confirmErasure(ctx context.Context, g *graveyard, q confirmQ
 	if err != nil {
 		return "", problem.Refused(problem.CodeForbidden, "erasure-order", "%w", err)
 	}
-	if order.Purpose != jws.Hash(q.Purpose) {
-		return "", problem.Refused(problem.CodeForbidden, "erasure-order", "the order was given for another purpose")
+	if order.Purpose != jws.Hash(q.Purpose) || order.Hearing != q.Hearing {
+		return "", problem.Refused(problem.CodeForbidden, "erasure-order", "the order was given for another purpose or hearing")
 	}
 	who, _, err := a.prove(ctx, q.Person, viewing.Expected{Act: viewing.ActErase, Viewing: order.Erasure, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
 	if err != nil {

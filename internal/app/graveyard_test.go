@@ -365,15 +365,20 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 		confirm confirmQuestion
 	}
 	consent := func(w *world, act viewing.Act, id, purpose string) person {
-		c := viewing.Consent{V: 1, Act: act, Viewing: id, Hearing: w.v.hearing, Purpose: jws.Hash(purpose), Nonce: "0011223344556677", Device: w.v.device.DeviceID, IssuedAt: time.Now().Unix()}
+		c := viewing.Consent{V: 1, Act: act, Viewing: id, Hearing: w.v.hearing, Purpose: jws.Hash(purpose), Nonce: "0011223344556677", Person: viewing.Person(w.v.who.Issuer, w.v.who.Subject), Device: w.v.device.DeviceID, IssuedAt: time.Now().Unix()}
 		signed, err := jws.Sign(c, viewing.TypeConsent, w.v.deviceKey, w.v.cert)
 		if err != nil {
 			w.v.t.Fatal(err)
 		}
 		return person{Certificate: w.v.cert.Raw, Proof: signin.Proof{IDToken: "token"}, Consent: signed}
 	}
+	as := func(w *world, subject string, role interview.Role) {
+		w.v.who = signin.Identity{Issuer: "https://issuer", Subject: subject, Role: string(role)}
+		w.confirm.Person = consent(w, viewing.ActErase, erasure, purpose)
+	}
 	build := func(t *testing.T) *world {
 		w := &world{v: newVouched(t), a: newArchive(t)}
+		as(w, "liisa", interview.RoleInterviewer)
 		w.c, w.wrapped = w.a.theCase()
 		w.a.key = w.v.a.sealing
 		graves, err := openGraveyard(t.Context(), w.a.path("authority"), w.a.ring, w.v.a.sealing)
@@ -382,14 +387,10 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 		}
 		w.a.graves = graves
 		w.order = orderQuestion{Erasure: erasure, Case: w.c, Hearing: w.v.hearing, Purpose: purpose, Person: consent(w, viewing.ActErase, erasure, purpose)}
-		w.confirm = confirmQuestion{Hearing: w.v.hearing, Purpose: purpose, Person: w.order.Person}
+		w.confirm = confirmQuestion{Hearing: w.v.hearing, Purpose: purpose}
 		return w
 	}
-	as := func(w *world, subject string, role interview.Role) {
-		w.v.who = signin.Identity{Issuer: "https://issuer", Subject: subject, Role: string(role)}
-	}
 	run := func(w *world, between func(*world)) error {
-		as(w, "liisa", interview.RoleInterviewer)
 		order, err := w.v.a.orderErasure(w.v.t.Context(), w.a.graves, w.order)
 		if err != nil {
 			return err
@@ -436,6 +437,11 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 		"the second device is not registered": {between: func(w *world) { w.v.deviceErr = problem.New(problem.CodeDeviceNotNamed, "x") }},
 		"the second consents to less": {between: func(w *world) {
 			w.confirm.Person = consent(w, viewing.ActErase, "erase-ffffffffffffffffffffffffffffffff", purpose)
+		}},
+		"the first person's consent again": {between: func(w *world) { w.confirm.Person = w.order.Person }},
+		"another hearing at the second": {between: func(w *world) {
+			w.v.hearing = interview.NewHearingID()
+			w.confirm.Hearing, w.confirm.Person = w.v.hearing, consent(w, viewing.ActErase, erasure, purpose)
 		}},
 		"another purpose at the second": {between: func(w *world) { w.confirm.Purpose = "another" }},
 		"an order that waited too long": {between: func(w *world) { w.a.graves.now = func() time.Time { return time.Now().Add(retention.OrderLife) } }},

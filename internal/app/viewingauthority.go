@@ -81,12 +81,12 @@ func (a *authority) prove(ctx context.Context, p person, want viewing.Expected) 
 	if who.Role != string(interview.RoleInterviewer) {
 		return "", viewing.Consent{}, problem.Refused(problem.CodeForbidden, "viewing-by-interviewer", "role %s opens no recording", who.Role)
 	}
-	want.Device = device.DeviceID
+	want.Device, want.Person = device.DeviceID, viewing.Person(who.Issuer, who.Subject)
 	c, err := viewing.VerifyConsent(p.Consent, a.deviceRoot, deviceOf, want)
 	if err != nil {
 		return "", c, problem.Refused(problem.CodeStatementInvalid, "viewing-consent", "%w", err)
 	}
-	return viewing.Person(who.Issuer, who.Subject), c, nil
+	return want.Person, c, nil
 }
 
 // approveViewing allows one playback process the keys of one hearing: asked for

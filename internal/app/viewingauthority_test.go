@@ -38,7 +38,7 @@ func wantsToView(v *vouched, nonce string) viewQuestion {
 func (v *vouched) person(act viewing.Act, h interview.HearingID, purpose, nonce string) person {
 	v.t.Helper()
 	text, err := jws.Sign(viewing.Consent{
-		V: 1, Act: act, Viewing: viewingID, Hearing: h, Purpose: jws.Hash(purpose), Nonce: nonce, Device: v.device.DeviceID, IssuedAt: time.Now().Unix(),
+		V: 1, Act: act, Viewing: viewingID, Hearing: h, Purpose: jws.Hash(purpose), Nonce: nonce, Person: viewing.Person(v.who.Issuer, v.who.Subject), Device: v.device.DeviceID, IssuedAt: time.Now().Unix(),
 	}, viewing.TypeConsent, v.deviceKey, v.cert)
 	if err != nil {
 		v.t.Fatal(err)
@@ -73,7 +73,12 @@ func TestAViewingNeedsItsApproval(t *testing.T) {
 			v.cert = v.certificate(interview.NewDeviceID(), v.device.PermanentIdentifier, v.deviceKey)
 			q.Asker = v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
 		}},
-		"another's hearing": {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Subject = "somebody-else" }},
+		"another's hearing": {problem.CodeForbidden, func(v *vouched, q *viewQuestion) {
+			v.who.Subject = "somebody-else"
+			q.Asker = v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
+		}},
+		// A captured door keeps tokens of who was signed in at this device before.
+		"another's consent": {problem.CodeStatementInvalid, func(v *vouched, _ *viewQuestion) { v.who.Subject = "somebody-else" }},
 	} {
 		v := newVouched(t)
 		q := wantsToView(v, nonce1)
@@ -118,16 +123,16 @@ func TestAViewingNeedsItsApproval(t *testing.T) {
 // for whom, what and as long as it was given.
 func TestAnothersHearingNeedsASecondPerson(t *testing.T) {
 	t.Parallel()
-	// The asker and the approver sit at the same device here: who they are
-	// comes from the identity token alone.
+	// The asker and the approver sit at the same device here, one after the other:
+	// each consent names who was signed in.
 	approvedBy := func(v *vouched, who string, q viewQuestion, spoil func(*allowQuestion)) (string, error) {
 		asker := v.who.Subject
+		v.who.Subject = who
+		defer func() { v.who.Subject = asker }()
 		allow := allowQuestion{
 			Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Purpose: q.Purpose, Asker: viewing.Person(v.who.Issuer, asker),
 			Approver: v.person(viewing.ActApprove, q.Hearing, q.Purpose, "8899aabbccddeeff"),
 		}
-		v.who.Subject = who
-		defer func() { v.who.Subject = asker }()
 		if spoil != nil {
 			spoil(&allow)
 		}
@@ -138,6 +143,7 @@ func TestAnothersHearingNeedsASecondPerson(t *testing.T) {
 		v := newVouched(t)
 		q := wantsToView(v, nonce1)
 		v.who.Subject = "colleague"
+		q.Asker = v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
 		return v, q
 	}
 	v, q := setup()
@@ -150,8 +156,12 @@ func TestAnothersHearingNeedsASecondPerson(t *testing.T) {
 	}
 
 	for name, spoil := range map[string]func(*vouched, *allowQuestion){
-		"own request": func(v *vouched, _ *allowQuestion) { v.who.Subject = "colleague" },
-		"no consent":  func(_ *vouched, a *allowQuestion) { a.Approver.Consent = "" },
+		"own request": func(v *vouched, a *allowQuestion) {
+			v.who.Subject = "colleague"
+			a.Approver = v.person(viewing.ActApprove, a.Hearing, a.Purpose, nonce1)
+		},
+		"another's consent": func(v *vouched, _ *allowQuestion) { v.who.Subject = "fourth" },
+		"no consent":        func(_ *vouched, a *allowQuestion) { a.Approver.Consent = "" },
 		"other consent": func(v *vouched, a *allowQuestion) {
 			a.Approver = v.person(viewing.ActView, a.Hearing, a.Purpose, nonce1)
 		},
@@ -168,9 +178,12 @@ func TestAnothersHearingNeedsASecondPerson(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(*vouched, *viewQuestion){
-		"no approval":   func(_ *vouched, q *viewQuestion) { q.Approval = "" },
-		"another asker": func(v *vouched, _ *viewQuestion) { v.who.Subject = "third" },
-		"another case":  func(_ *vouched, q *viewQuestion) { q.Case = interview.NewCaseID() },
+		"no approval": func(_ *vouched, q *viewQuestion) { q.Approval = "" },
+		"another asker": func(v *vouched, q *viewQuestion) {
+			v.who.Subject = "third"
+			q.Asker = v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
+		},
+		"another case": func(_ *vouched, q *viewQuestion) { q.Case = interview.NewCaseID() },
 		"another purpose": func(v *vouched, q *viewQuestion) {
 			q.Purpose = "x"
 			q.Asker = v.person(viewing.ActView, q.Hearing, "x", nonce1)

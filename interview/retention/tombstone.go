@@ -78,12 +78,13 @@ func VerifyTombstone(message string, key crypto.PublicKey) (Tombstone, error) {
 
 // Order is authority's word that one person ordered an erasure before its time.
 type Order struct {
-	V       int              `json:"v"` // 1
-	Erasure string           `json:"erasure"`
-	Case    interview.CaseID `json:"case"`
-	Purpose string           `json:"purpose"` // hash of the written ground
-	Asker   string           `json:"asker"`   // hash of the person
-	Expires int64            `json:"exp"`
+	V       int                 `json:"v"` // 1
+	Erasure string              `json:"erasure"`
+	Case    interview.CaseID    `json:"case"`
+	Hearing interview.HearingID `json:"hearing"` // the one that both consents name
+	Purpose string              `json:"purpose"` // hash of the written ground
+	Asker   string              `json:"asker"`   // hash of the person
+	Expires int64               `json:"exp"`
 }
 
 // VerifyOrder reads an order that still waits for its second person.

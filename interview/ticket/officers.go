@@ -52,7 +52,8 @@ type Identification struct {
 	Hearing        interview.HearingID     `json:"hearing"`
 	Participant    interview.ParticipantID `json:"participant"`
 	Method         Method                  `json:"method"`
-	Device         interview.DeviceID      `json:"device"` // at which the officer sits
+	Officer        string                  `json:"officer"` // viewing.Person of who is signed in at the device
+	Device         interview.DeviceID      `json:"device"`  // at which the officer sits
 	IssuedAt       int64                   `json:"iat"`
 }
 
@@ -61,7 +62,7 @@ var ErrIdentification = errors.New("identification does not hold")
 
 // Identify makes what the device signs, from the evidence as the server gives
 // it. It refuses evidence that no officer could stand for.
-func Identify(evidence string, device interview.DeviceID, now time.Time) (Identification, error) {
+func Identify(evidence, officer string, device interview.DeviceID, now time.Time) (Identification, error) {
 	e, err := ReadEvidence(evidence)
 	if err != nil {
 		return Identification{}, err
@@ -71,7 +72,7 @@ func Identify(evidence string, device interview.DeviceID, now time.Time) (Identi
 	}
 	return Identification{
 		V: 1, Visit: e.Visit, EvidenceSHA256: Hash([]byte(evidence)), Hearing: e.Hearing, Participant: e.Participant,
-		Method: e.Method, Device: device, IssuedAt: now.Unix(),
+		Method: e.Method, Officer: officer, Device: device, IssuedAt: now.Unix(),
 	}, nil
 }
 
@@ -93,9 +94,9 @@ func ReadEvidence(text string) (Evidence, error) {
 }
 
 // VerifyIdentification checks an officer's identification of this evidence, at
-// the device whose certificate signed it. Who the officer is, is the sign-in's
-// business.
-func VerifyIdentification(message, evidence string, roots *x509.CertPool, deviceOf func(*x509.Certificate) (interview.DeviceID, error), now time.Time) (Identification, error) {
+// the device whose certificate signed it, while that officer was signed in there.
+// That the sign-in is genuine is the caller's to verify.
+func VerifyIdentification(message, evidence, officer string, roots *x509.CertPool, deviceOf func(*x509.Certificate) (interview.DeviceID, error), now time.Time) (Identification, error) {
 	e, err := ReadEvidence(evidence)
 	if err != nil {
 		return Identification{}, err
@@ -115,6 +116,8 @@ func VerifyIdentification(message, evidence string, roots *x509.CertPool, device
 		return Identification{}, fmt.Errorf("%w: version %d is not known", ErrIdentification, i.V)
 	case i.Device != device:
 		return Identification{}, fmt.Errorf("%w: it is another device's", ErrIdentification)
+	case i.Officer == "" || i.Officer != officer:
+		return Identification{}, fmt.Errorf("%w: it is another officer's", ErrIdentification)
 	case i.EvidenceSHA256 != Hash([]byte(evidence)) || i.Visit != e.Visit || i.Hearing != e.Hearing || i.Participant != e.Participant || i.Method != e.Method:
 		return Identification{}, fmt.Errorf("%w: it is of other evidence", ErrIdentification)
 	case age > FreshIdentification || age < -FreshIdentification:

@@ -91,7 +91,7 @@ func TestIdentificationIsOfThisEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := &given{w: w, evidence: string(text), typ: ticket.TypIdentification}
-		if g.message, err = ticket.Identify(g.evidence, w.evidence.Kiosk, now); err != nil {
+		if g.message, err = ticket.Identify(g.evidence, "olga", w.evidence.Kiosk, now); err != nil {
 			t.Fatal(err)
 		}
 		spoil(g)
@@ -99,7 +99,7 @@ func TestIdentificationIsOfThisEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = ticket.VerifyIdentification(signed, g.evidence, w.trust.DeviceRoots, w.trust.DeviceOf, now)
+		_, err = ticket.VerifyIdentification(signed, g.evidence, "olga", w.trust.DeviceRoots, w.trust.DeviceOf, now)
 		return err
 	}
 	if err := verify(func(*given) {}); err != nil {
@@ -107,6 +107,8 @@ func TestIdentificationIsOfThisEvidence(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*given){
 		"another device":      func(g *given) { g.message.Device = interview.NewDeviceID() },
+		"another officer":     func(g *given) { g.message.Officer = "oiva" },
+		"no officer":          func(g *given) { g.message.Officer = "" },
 		"another person":      func(g *given) { g.message.Participant = interview.NewParticipantID() },
 		"another hearing":     func(g *given) { g.message.Hearing = interview.NewHearingID() },
 		"another visit":       func(g *given) { g.message.Visit = interview.NewVisitID() },
@@ -146,7 +148,7 @@ func TestDeviceSignsForOfficersEvidenceOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ticket.Identify(string(text), w.evidence.Kiosk, now); !errors.Is(err, ticket.ErrIdentification) {
+		if _, err := ticket.Identify(string(text), "olga", w.evidence.Kiosk, now); !errors.Is(err, ticket.ErrIdentification) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

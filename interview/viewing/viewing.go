@@ -59,6 +59,7 @@ type Consent struct {
 	Hearing  interview.HearingID `json:"hearing"`
 	Purpose  string              `json:"purpose"` // hash of the written purpose
 	Nonce    string              `json:"nonce"`   // 16 hex digits of the page's choice: one opening
+	Person   string              `json:"person"`  // Person of who is signed in at the device
 	Device   interview.DeviceID  `json:"device"`
 	IssuedAt int64               `json:"iat"`
 }
@@ -85,6 +86,7 @@ type Expected struct {
 	Viewing string
 	Hearing interview.HearingID
 	Purpose string // in words
+	Person  string
 	Device  interview.DeviceID
 	Now     time.Time
 }
@@ -110,6 +112,8 @@ func VerifyConsent(message string, roots *x509.CertPool, deviceOf func(*x509.Cer
 		return Consent{}, fmt.Errorf("%w: version %d is not known", ErrConsent, c.V)
 	case device != c.Device || device != want.Device:
 		return Consent{}, fmt.Errorf("%w: it is another device's", ErrConsent)
+	case c.Person == "" || c.Person != want.Person:
+		return Consent{}, fmt.Errorf("%w: it is another person's", ErrConsent)
 	case c.Act != want.Act:
 		return Consent{}, fmt.Errorf("%w: it is to %q", ErrConsent, c.Act)
 	case c.Viewing != want.Viewing || c.Hearing != want.Hearing:

@@ -43,9 +43,9 @@ func TestAConsentHoldsForWhatItSaysAlone(t *testing.T) {
 	}
 	good := viewing.Consent{
 		V: 1, Act: viewing.ActView, Viewing: "view-00112233445566778899aabbccddeeff", Hearing: interview.NewHearingID(),
-		Purpose: jws.Hash("appeal"), Nonce: "0011223344556677", Device: device, IssuedAt: now.Unix(),
+		Purpose: jws.Hash("appeal"), Nonce: "0011223344556677", Person: viewing.Person("i", "a"), Device: device, IssuedAt: now.Unix(),
 	}
-	want := viewing.Expected{Act: viewing.ActView, Viewing: good.Viewing, Hearing: good.Hearing, Purpose: "appeal", Device: device, Now: now}
+	want := viewing.Expected{Act: viewing.ActView, Viewing: good.Viewing, Hearing: good.Hearing, Purpose: "appeal", Person: good.Person, Device: device, Now: now}
 	check := func(c viewing.Consent, want viewing.Expected) error {
 		text, err := jws.Sign(c, viewing.TypeConsent, key, leaf)
 		if err != nil {
@@ -64,6 +64,8 @@ func TestAConsentHoldsForWhatItSaysAlone(t *testing.T) {
 		"path as viewing": func(c *viewing.Consent, w *viewing.Expected) { c.Viewing, w.Viewing = "view-../../x", "view-../../x" },
 		"another hearing": func(_ *viewing.Consent, w *viewing.Expected) { w.Hearing = interview.NewHearingID() },
 		"another purpose": func(_ *viewing.Consent, w *viewing.Expected) { w.Purpose = "curiosity" },
+		"another person":  func(_ *viewing.Consent, w *viewing.Expected) { w.Person = viewing.Person("i", "b") },
+		"nobody":          func(c *viewing.Consent, w *viewing.Expected) { c.Person, w.Person = "", "" },
 		"another device":  func(_ *viewing.Consent, w *viewing.Expected) { w.Device = interview.NewDeviceID() },
 		"lent device":     func(c *viewing.Consent, w *viewing.Expected) { c.Device = interview.NewDeviceID(); w.Device = c.Device },
 		"old":             func(c *viewing.Consent, _ *viewing.Expected) { c.IssuedAt -= 90 },

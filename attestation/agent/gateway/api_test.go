@@ -30,6 +30,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/sealing"
 	"kuule/interview/ticket"
+	"kuule/interview/viewing"
 )
 
 // Every path, written down a second time: a route that is added, opened or
@@ -651,6 +652,55 @@ func FuzzStatement(f *testing.F) {
 			t.Errorf("would sign %+v", st)
 		}
 	})
+}
+
+// H6: a consent names who was signed in when the device signed it, so that
+// nobody else's sign-in at the same device goes with it.
+func TestAConsentNamesWhoIsSignedIn(t *testing.T) {
+	t.Parallel()
+	f := serve(t)
+	page := f.open(t)
+	in := map[string]any{
+		"act": viewing.ActView, "viewing": "view-00112233445566778899aabbccddeeff", "hearing": interview.NewHearingID(),
+		"purpose": jws.Hash("appeal"), "nonce": "0011223344556677",
+	}
+	ask := func() (c viewing.Consent, err error) {
+		t.Helper()
+		var out consentAnswer
+		if err := page.Call(t.Context(), http.MethodPost, "/gw/consent", in, &out); err != nil {
+			return c, err
+		}
+		return c, jws.Peek(out.Consent, viewing.TypeConsent, &c)
+	}
+	if _, err := ask(); !isProblem(err, problem.CodeSignIn) {
+		t.Errorf("nobody signed in: %v", err)
+	}
+	persons := map[string]bool{}
+	for _, subject := range []string{"c1", "o1"} {
+		if err := page.SignIn(t.Context(), f.idp, subject); err != nil {
+			t.Fatal(err)
+		}
+		c, err := ask()
+		if err != nil || c.Person == "" || c.Device != f.cfg.Device.ID {
+			t.Errorf("%+v %v", c, err)
+		}
+		persons[c.Person] = true
+	}
+	if len(persons) != 2 {
+		t.Errorf("two people, %d persons", len(persons))
+	}
+	for name, spoil := range map[string]any{"viewing": "view-../../x", "act": "own", "nonce": "", "purpose": "appeal"} {
+		before := in[name]
+		in[name] = spoil
+		if _, err := ask(); !isProblem(err, problem.CodeStatementInvalid) {
+			t.Errorf("%s %v: %v", name, spoil, err)
+		}
+		in[name] = before
+	}
+	in["person"] = "another" // is not the page's to say
+	if _, err := ask(); !isProblem(err, problem.CodeMalformed) {
+		t.Errorf("a person of the page's choice: %v", err)
+	}
 }
 
 // B12: the device signs for an officer who is signed in at it, and for nobody

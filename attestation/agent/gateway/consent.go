@@ -35,10 +35,12 @@ func (g *Gateway) postConsent(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
 		return
 	}
-	if who, _ := g.signedIn(sessionOf(r)); who == nil {
+	who, _ := g.signedIn(sessionOf(r))
+	if who == nil {
 		g.refuse(w, r, problem.New(problem.CodeSignIn, "nobody is signed in at the device"))
 		return
 	}
+	c.Person = viewing.Person(who.Issuer, who.Subject)
 	if !g.signRate.Allow() {
 		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many signatures in a short time"))
 		return

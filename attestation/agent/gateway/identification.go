@@ -7,6 +7,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/ticket"
+	"kuule/interview/viewing"
 )
 
 type identificationAnswer struct {
@@ -24,13 +25,14 @@ func (g *Gateway) postIdentification(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	i, err := ticket.Identify(in.Evidence, g.cfg.Device.ID, time.Now())
-	if err != nil {
-		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
+	who, _ := g.signedIn(sessionOf(r))
+	if who == nil || who.Role != string(interview.RoleOfficer) {
+		g.refuse(w, r, problem.New(problem.CodeSignIn, "no officer is signed in at the device"))
 		return
 	}
-	if who, _ := g.signedIn(sessionOf(r)); who == nil || who.Role != string(interview.RoleOfficer) {
-		g.refuse(w, r, problem.New(problem.CodeSignIn, "no officer is signed in at the device"))
+	i, err := ticket.Identify(in.Evidence, viewing.Person(who.Issuer, who.Subject), g.cfg.Device.ID, time.Now())
+	if err != nil {
+		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
 		return
 	}
 	if !g.signRate.Allow() {
