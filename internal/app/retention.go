@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,8 @@ import (
 // clock ends, and that door and authority know the same tombstones.
 type keepingDesk struct {
 	*door
-	store *retention.Store
+	store   *retention.Store
+	sealing crypto.PublicKey // authority's, of tombstones
 }
 
 func newKeepingDesk(d *door) (*keepingDesk, error) {
@@ -34,7 +36,8 @@ func newKeepingDesk(d *door) (*keepingDesk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keepingDesk{d, retention.NewStore(d.db, retention.Current(), d.sealer, keyringremote.New(d.conn), ledger.Outbox{}, sealing, time.Now)}, nil
+	store := retention.NewStore(d.db, retention.Current(), d.sealer, keyringremote.New(d.conn), ledger.Outbox{}, sealing, time.Now)
+	return &keepingDesk{d, store, sealing}, nil
 }
 
 // register puts retention on the interface.
@@ -123,8 +126,12 @@ func (d *keepingDesk) lift(w http.ResponseWriter, r *http.Request, c interview.C
 	if err != nil {
 		return err
 	}
-	if err := d.store.Lift(r.Context(), hold, c.Subject); err != nil {
-		return err
+	// Who lifts a hold again tells authority again: it may have been away the
+	// first time, and would hold the case for ever.
+	if again := hold.LiftedAt != 0 && hold.LiftedBy == c.Subject; !again {
+		if err := d.store.Lift(r.Context(), hold, c.Subject); err != nil {
+			return err
+		}
 	}
 	if err := d.authority(r.Context(), "erasure.hold", caseHold{Case: hold.Case, Hold: hold.ID}, nil); err != nil {
 		return err
@@ -240,8 +247,22 @@ func (d *keepingDesk) eraseNote(ctx context.Context, n retention.Note) error {
 	if err := d.authority(ctx, "erasure.needless", needlessQuestion{Note: n.ID, Rules: d.store.Rules().Version}, &out); err != nil {
 		return err
 	}
-	_, err := d.store.Bury(ctx, out.Message)
+	_, err := d.bury(ctx, out.Message)
 	return err
+}
+
+// bury enters a tombstone. What is open of its case in this process's reach is
+// closed first: a data key in memory, and recordings that are being watched.
+func (d *keepingDesk) bury(ctx context.Context, message string) (fresh bool, err error) {
+	t, err := retention.VerifyTombstone(message, d.sealing)
+	if err != nil {
+		return false, err
+	}
+	if c, err := interview.ParseCaseID(t.Subject); err == nil { // else a note's
+		d.sealer.forget(c)
+		d.viewings.endAll(context.WithoutCancel(ctx), func(o *opening) bool { return o.row.Case == c })
+	}
+	return d.store.Bury(ctx, message)
 }
 
 // order begins an erasure before its time: the first of two persons.
@@ -309,17 +330,17 @@ func (d *keepingDesk) confirm(w http.ResponseWriter, r *http.Request, _ intervie
 	if err != nil {
 		return err
 	}
-	return d.buried(r.Context(), w, o.Case, out.Message)
-}
-
-func (d *keepingDesk) buried(ctx context.Context, w http.ResponseWriter, c interview.CaseID, message string) error {
-	d.sealer.forget(c)
-	if _, err := d.store.Bury(ctx, message); err != nil {
+	if _, err := d.bury(r.Context(), out.Message); err != nil {
 		return err
+	}
+	// Its notes go with it; one that could not goes with the next look.
+	var report ErasureReport
+	if err := d.eraseNotes(r.Context(), &report); err != nil || len(report.Failed) > 0 {
+		slog.Error("notes of an erased case stay until the next look", "case", o.Case, "failed", len(report.Failed), "err", err)
 	}
 	return writeJSON(w, struct {
 		Proof string `json:"proof"`
-	}{message})
+	}{out.Message})
 }
 
 // ErasureReport is what one look at all cases found and did.
@@ -334,15 +355,12 @@ type ErasureReport struct {
 // case's period and has what is due erased. It can be repeated at any time.
 func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error) {
 	out := ErasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
-	failed := func(what fmt.Stringer, err error) {
-		out.Failed = append(out.Failed, what.String()+": "+err.Error())
-	}
 	rules := d.store.Rules()
 	err := d.store.EachCase(ctx, func(c interview.CaseID, f retention.Facts, due retention.DueCase) error {
 		if len(due.Kinds) == 0 {
 			if until := d.lockUntil(f); !only && !until.IsZero() {
 				if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Until: until.Unix()}, nil); err != nil {
-					failed(c, err)
+					out.failed(c, err)
 				}
 			}
 			return ctx.Err()
@@ -353,11 +371,10 @@ func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error
 		}
 		var answer erasureAnswer
 		if err := d.authority(ctx, "erasure.due", dueQuestion{Case: c, Kinds: due.Kinds, Rules: rules.Version}, &answer); err != nil {
-			failed(c, err)
+			out.failed(c, err)
 			return ctx.Err()
 		}
-		d.sealer.forget(c)
-		if _, err := d.store.Bury(ctx, answer.Message); err != nil {
+		if _, err := d.bury(ctx, answer.Message); err != nil {
 			return err
 		}
 		out.Erased++
@@ -366,22 +383,35 @@ func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error
 	if err != nil {
 		return out, err
 	}
+	if !only {
+		return out, d.eraseNotes(ctx, &out)
+	}
+	notes, err := d.store.NotesDue(ctx)
+	for _, n := range notes {
+		out.Notes = append(out.Notes, n.ID)
+	}
+	return out, err
+}
+
+func (r *ErasureReport) failed(what fmt.Stringer, err error) {
+	r.Failed = append(r.Failed, what.String()+": "+err.Error())
+}
+
+// eraseNotes erases every note whose time has come.
+func (d *keepingDesk) eraseNotes(ctx context.Context, out *ErasureReport) error {
 	notes, err := d.store.NotesDue(ctx)
 	if err != nil {
-		return out, err
+		return err
 	}
 	for _, n := range notes {
 		out.Notes = append(out.Notes, n.ID)
-		if only {
-			continue
-		}
 		if err := d.eraseNote(ctx, n); err != nil {
-			failed(n.ID, err)
+			out.failed(n.ID, err)
 			continue
 		}
 		out.Erased++
 	}
-	return out, nil
+	return nil
 }
 
 // lockUntil is the period of a case that authority holds to by itself: its own
@@ -417,7 +447,7 @@ func (d *keepingDesk) agree(ctx context.Context) error {
 		return err
 	}
 	for _, m := range theirs.Messages {
-		fresh, err := d.store.Bury(ctx, m)
+		fresh, err := d.bury(ctx, m)
 		if err != nil {
 			return err
 		}
@@ -488,7 +518,7 @@ func (d *keepingDesk) administer(mux *http.ServeMux) {
 	mux.HandleFunc("POST /keys/renew", answer(func(ctx context.Context, in RenewKeys) (RenewReport, error) { return d.renew(ctx, in.Case, in.Retire) }))
 	mux.HandleFunc("POST /tombstones", answer(func(ctx context.Context, in Tombstones) (Tombstones, error) {
 		for _, m := range in.Messages {
-			if _, err := d.store.Bury(ctx, m); err != nil {
+			if _, err := d.bury(ctx, m); err != nil {
 				return Tombstones{}, problem.New(problem.CodeMalformed, "%w", err)
 			}
 		}

@@ -502,8 +502,12 @@ func (d *viewingDesk) open(w http.ResponseWriter, r *http.Request, c interview.C
 		o.until = until
 	}
 	d.mu.Lock()
+	before = d.live[v.ID] // of a page that opened it at the same moment
 	d.live[v.ID] = o
 	d.mu.Unlock()
+	if before != nil {
+		d.end(context.WithoutCancel(ctx), before)
+	}
 	return writeJSON(w, map[string]any{"opening": spec.Viewing, "until": o.until.Unix(), "idle": int(viewingIdle / time.Second)})
 }
 
@@ -621,7 +625,7 @@ func (d *viewingDesk) heard(w http.ResponseWriter, r *http.Request, c interview.
 		return problem.New(problem.CodeTooLarge, "at most 64 spans")
 	}
 	for _, s := range in.Spans {
-		if s.To < s.From || s.To-s.From > interview.Micros(viewingLife.Microseconds()) {
+		if s.From < 0 || s.To < s.From || s.To-s.From > interview.Micros(viewingLife.Microseconds()) {
 			return problem.New(problem.CodeMalformed, "span from %d to %d", s.From, s.To)
 		}
 		if err := d.span(r.Context(), o, "heard", s.From, s.To); err != nil {
