@@ -82,9 +82,12 @@ type slot struct {
 	rid    string
 }
 
-func hash(b []byte) string {
-	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+func hash(parts ...[]byte) string {
+	h := sha256.New()
+	for _, b := range parts {
+		_, _ = h.Write(b)
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
 // appendText adds a text of at most 255 bytes.

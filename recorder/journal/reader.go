@@ -181,18 +181,32 @@ func truncated(err error) error {
 	return err
 }
 
+// readAtOnce bounds what is allocated on the word of a length alone.
+const readAtOnce = 256 << 10
+
+// readRest reads what follows a block's prefix. What is large is grown as bytes
+// come, so that a length that lies costs little.
+func readRest(r io.Reader, n int64) ([]byte, error) {
+	if n <= readAtOnce {
+		b := make([]byte, n)
+		_, err := io.ReadFull(r, b)
+		return b, truncated(err)
+	}
+	b, err := io.ReadAll(io.LimitReader(r, n))
+	if err == nil && int64(len(b)) != n {
+		err = ErrTruncated
+	}
+	return b, err
+}
+
 func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 	l, err := parsePrefix(prefix)
 	if err != nil {
 		return nil, err
 	}
-	// Grown as bytes come, so that a length that lies costs nothing.
-	rest, err := io.ReadAll(io.LimitReader(src.Reader, l.total()-prefixSize))
+	rest, err := readRest(src.Reader, l.total()-prefixSize)
 	if err != nil {
 		return nil, err
-	}
-	if int64(len(rest)) != l.total()-prefixSize {
-		return nil, ErrTruncated
 	}
 	message, clear, sealed := string(rest[:l.head]), rest[l.head:l.head+l.clear], rest[l.head+l.clear:]
 	entries, err := decodeClear(clear)
@@ -244,8 +258,7 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 			r.closed = &c
 		}
 	}
-	whole := append(append(make([]byte, 0, l.total()), prefix...), rest...)
-	b.Hash = hash(whole)
+	b.Hash = hash(prefix, rest)
 	r.prev, r.last, r.next, r.adopt = b.Hash, b.Head, b.Head.Seq+1, false
 	return b, nil
 }
