@@ -61,6 +61,53 @@ func TestNoDamagedPictureIsHandedOn(t *testing.T) {
 	}
 }
 
+// Whatever packets come in whatever order, what is handed on is bounded and
+// nothing else is held.
+func FuzzIncoming(f *testing.F) {
+	p, err := NewPeer(nil, func(frame Frame) {
+		if len(frame.Sealed) > maxFrame {
+			f.Fatalf("a frame of %d bytes", len(frame.Sealed))
+		}
+	}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(p.Close)
+	key := descriptor.Append(nil, descriptor.Frame{First: true, Last: true, Key: true, Number: 1, Layers: 1})
+	packet := func(sequence uint16, b []byte) []byte {
+		h := rtp.Header{Version: 2, SequenceNumber: sequence, Marker: true}
+		if err := h.SetExtension(5, key); err != nil {
+			f.Fatal(err)
+		}
+		raw, err := (&rtp.Packet{Header: h, Payload: b}).Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		return raw
+	}
+	f.Add(packet(1, []byte{0x10, 1, 2}), packet(3, []byte{0x90, 0x80}), true)
+	f.Add(packet(65535, []byte{0x10}), packet(2000, nil), false)
+	f.Fuzz(func(t *testing.T, first, second []byte, picture bool) {
+		in := &incoming{peer: p, picture: picture, describeID: 5, count: &p.pictures}
+		in.losses.Deadline, in.losses.Patience = pictureDeadline, patience
+		at := int64(0)
+		for _, raw := range [][]byte{first, second, first} {
+			var packet rtp.Packet
+			if packet.Unmarshal(raw) != nil {
+				continue
+			}
+			at += pictureDeadline
+			in.take(&packet, at)
+			in.losses.Due(at, assumedTrip, make([]uint16, 0, 32))
+			in.release(at)
+			in.tell()
+		}
+		if in.size > maxFrame && in.parts != nil {
+			t.Fatalf("%d bytes of a frame are held", in.size)
+		}
+	})
+}
+
 // A publisher whose frames have no end fills no memory: what is longer than a
 // recording takes is given up, and the next frame counts again.
 func TestAFrameWithoutAnEndIsGivenUp(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/rtp"
 	"github.com/pion/stun/v4"
 )
 
@@ -259,4 +260,49 @@ func TestARestartOfAClosedConnectionOpensNothing(t *testing.T) {
 	if p.byName[name] != nil || len(p.byName) != 0 {
 		t.Error("its credentials are remembered for ever")
 	}
+}
+
+// E12: what was sent once counts once, also on another path and over an ICE
+// restart: the windows live as long as the keys.
+func TestAnOldPacketDoesNotCountAfterARestart(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	ear := newEar()
+	c := open(t, p, ear)
+	_, x := keyed(t, c, 1)
+	first, second := dial(t, p), dial(t, p)
+	name, password := c.Credentials()
+	first.check(name, password, nominate)
+	sealed := func(sequence uint16) []byte {
+		b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, SSRC: 7, SequenceNumber: sequence}, Payload: []byte("sealed")}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err = x.EncryptRTP(nil, b, nil); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	send := func(r remote, b []byte, want int) {
+		t.Helper()
+		if _, err := r.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Second); ear.heard() < want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		if ear.heard() != want {
+			t.Fatalf("%d packets count, want %d", ear.heard(), want)
+		}
+	}
+	old, last := sealed(65535), sealed(0) // the rollover counter goes on too
+	send(first, old, 1)
+	send(first, last, 2)
+	name, password = c.Restart()
+	second.check(name, password, nominate)
+	for _, b := range [][]byte{old, last} {
+		if _, err := second.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(second, sealed(1), 3) // comes after both on the same path
 }

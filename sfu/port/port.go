@@ -240,7 +240,7 @@ func (p *Port) Close() {
 func (p *Port) read(s *socket) {
 	r := newReceiver(s.raw, &p.buffers)
 	out := p.NewBatch()
-	for {
+	for failed := false; ; {
 		n, err := r.wait()
 		// What came while these were opened and sealed leaves with them: the packets
 		// of a picture come one after the other.
@@ -258,9 +258,12 @@ func (p *Port) read(s *socket) {
 		default:
 		}
 		if err != nil {
-			p.log.Warn("media port could not read", "address", s.addr, "err", err)
+			if !failed { // once, however long it goes on
+				p.log.Warn("media port could not read", "address", s.addr, "err", err)
+			}
 			time.Sleep(time.Millisecond)
 		}
+		failed = err != nil
 	}
 }
 
