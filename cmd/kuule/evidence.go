@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,16 +22,55 @@ import (
 
 type evidenceCommand struct {
 	data
-	Hearing string `arg:"" help:"Id of the hearing (hrg_…)."`
-	Out     string `help:"File to write; it must not exist." required:"" type:"path"`
+	Hearing   string `arg:"" help:"Id of the hearing (hrg_…)."`
+	Out       string `help:"File to write, or with --open a folder; it must not exist." required:"" type:"path"`
+	Open      string `help:"Also what opens it, sealed to one recipient: id of the viewing that an interviewer holds open on the page (view-…)." placeholder:"VIEWING"`
+	To        string `help:"With --open: name of the recipient."`
+	Recipient string `help:"With --open: the recipient's age key (age1…) instead of a passphrase."`
 }
 
-// Run writes the bundle. A file that could not be finished is removed.
+// Run writes the bundle. What could not be finished is removed.
 func (c evidenceCommand) Run(ctx context.Context, out io.Writer) (err error) {
 	id, err := interview.ParseHearingID(c.Hearing)
 	if err != nil {
 		return fmt.Errorf("hearing %q: %w", c.Hearing, err)
 	}
+	if c.Open != "" {
+		return c.opened(ctx, id, out)
+	}
+	if c.To != "" || c.Recipient != "" {
+		return errors.New("--to and --recipient are for --open")
+	}
+	return c.bundle(ctx, id, out)
+}
+
+// opened writes the bundle and, sealed beside it, its tracks and keys.
+func (c evidenceCommand) opened(ctx context.Context, id interview.HearingID, out io.Writer) (err error) {
+	if strings.TrimSpace(c.To) == "" {
+		return errors.New("--open is for one recipient: name who it is with --to")
+	}
+	console := app.Console(c.Data)
+	if err := heldOpen(ctx, console, c.Open, id); err != nil {
+		return err
+	}
+	if err := os.Mkdir(c.Out, 0o700); err != nil {
+		return err
+	}
+	folder := c.Out
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(folder)) // it was made here
+		}
+	}()
+	m := medium{console: console, viewing: c.Open, folder: folder, form: app.ExportForm{Form: "open", To: strings.TrimSpace(c.To), Recipient: c.Recipient}, help: evidence.OpenedHelp}
+	if err := m.write(ctx, out); err != nil {
+		return err
+	}
+	c.Out = filepath.Join(folder, "evidence.zip")
+	return c.bundle(ctx, id, out)
+}
+
+func (c evidenceCommand) bundle(ctx context.Context, id interview.HearingID, out io.Writer) (err error) {
 	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -55,6 +95,7 @@ func (c evidenceCommand) Run(ctx context.Context, out io.Writer) (err error) {
 type verifyCommand struct {
 	Trust string `help:"Trust file of the installation, got from the security office and not with the bundle." required:"" type:"existingfile"`
 	File  string `arg:"" help:"Evidence bundle." type:"existingfile"`
+	Keys  string `help:"Key file of the recordings, as a named recipient got it: every frame is opened and held against its sender's list." type:"existingfile"`
 	JSON  bool   `help:"Print the whole report as JSON."`
 }
 
@@ -73,7 +114,22 @@ func (c verifyCommand) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := evidence.Verify(f, st.Size(), keys, evidence.Options{Log: app.VerifyLog})
+	o := evidence.Options{Log: app.VerifyLog}
+	var recipient string
+	var keyed interview.HearingID
+	if c.Keys != "" {
+		text, err := os.ReadFile(c.Keys)
+		if err != nil {
+			return err
+		}
+		if recipient, keyed, o.Keys, err = evidence.ParseKeyFile(text); err != nil {
+			return fmt.Errorf("%s: %w", c.Keys, err)
+		}
+	}
+	r, err := evidence.Verify(f, st.Size(), keys, o)
+	if err == nil && c.Keys != "" && keyed != r.Manifest.Hearing {
+		err = fmt.Errorf("%w: %s is of another hearing", evidence.ErrKeyFile, c.Keys)
+	}
 	if err != nil {
 		return fmt.Errorf("%s DOES NOT VERIFY: %w", c.File, err)
 	}
@@ -84,6 +140,12 @@ func (c verifyCommand) Run(out io.Writer) error {
 	fmt.Fprintf(&b, "%s verifies.\n\nhearing     %s\nmembers     %d, rosters %d\ntranscript  %d sealed versions\n", c.File, r.Manifest.Hearing, r.Members, r.Rosters, r.Records)
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(&b, "recording   %s: %d blocks, %d frames, %d origin lists, %d gaps\n", rec.Recording.Recording, rec.Recording.Blocks, rec.Frames, rec.Origins, len(rec.Gaps))
+		if rec.Open {
+			fmt.Fprintf(&b, "  opened    %d frames are what their senders signed for, %d stand on no list, %d have no sender's key\n", rec.Attested, rec.Unattested, rec.Keyless)
+		}
+	}
+	if recipient != "" {
+		fmt.Fprintf(&b, "keys        given to %s\n", recipient)
 	}
 	cover := r.Coverage
 	fmt.Fprintf(&b, "coverage    %s on record and kept, %s off the record, %s missing, of %s; %d losses of single tracks\n",

@@ -4,12 +4,15 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"kuule/internal/app"
 	"kuule/interview"
@@ -19,6 +22,7 @@ import (
 
 type recordingCommand struct {
 	Export exportCommand `cmd:"" help:"Write a hearing's recording as files, while an interviewer holds its viewing open."`
+	Handed handedCommand `cmd:"" help:"Keep who received a sealed medium, and when."`
 	Intake intakeCommand `cmd:"" help:"Take in a room terminal's back-up of what no recorder has."`
 }
 
@@ -38,19 +42,12 @@ func (c exportCommand) Run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("hearing %q: %w", c.Hearing, err)
 	}
-	if !viewing.CheckID(c.Viewing) {
-		return fmt.Errorf("%q is no viewing: its id begins with view-", c.Viewing)
-	}
 	if c.Recipient != "" && !c.Sealed {
 		return errors.New("--recipient is for --sealed")
 	}
 	console := app.Console(c.Data)
-	opened, err := console.Recording(ctx, c.Viewing)
-	if err != nil {
+	if err := heldOpen(ctx, console, c.Viewing, id); err != nil {
 		return err
-	}
-	if opened.Hearing != id {
-		return fmt.Errorf("viewing %s is of another hearing than %s", c.Viewing, id)
 	}
 	if err := os.Mkdir(c.Out, 0o700); err != nil {
 		return err
@@ -60,32 +57,49 @@ func (c exportCommand) Run(ctx context.Context, out io.Writer) (err error) {
 			err = errors.Join(err, os.RemoveAll(c.Out)) // it was made here
 		}
 	}()
-	write := func(name string, form app.ExportForm) error {
-		f, err := os.OpenFile(filepath.Join(c.Out, filepath.Base(name)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		n, err := console.ExportRecording(ctx, c.Viewing, form, f)
-		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		_, err = fmt.Fprintf(out, "%s: %d bytes\n", filepath.Join(c.Out, filepath.Base(name)), n)
-		return err
-	}
 	if c.Sealed {
-		return c.sealed(out, write)
+		m := medium{console: console, viewing: c.Viewing, folder: c.Out, form: app.ExportForm{Form: "sealed", Recipient: c.Recipient}, help: playback.SealedHelp}
+		return m.write(ctx, out)
 	}
-	if err := c.folder(ctx, console, out); err != nil {
+	if err := c.tracks(ctx, console, out); err != nil {
 		return err
 	}
-	if c.Mixed {
-		return write("everybody.webm", app.ExportForm{Form: "mixed"})
+	if !c.Mixed {
+		return nil
 	}
-	return nil
+	_, err = exported(ctx, console, c.Viewing, filepath.Join(c.Out, "everybody.webm"), app.ExportForm{Form: "mixed"}, out)
+	return err
 }
 
-// folder writes a file for each voice and picture, as they come.
-func (c exportCommand) folder(ctx context.Context, console app.Console, out io.Writer) error {
+// heldOpen checks that an interviewer holds a viewing of that hearing open.
+func heldOpen(ctx context.Context, console app.Console, id string, hearing interview.HearingID) error {
+	if !viewing.CheckID(id) {
+		return fmt.Errorf("%q is no viewing: its id begins with view-", id)
+	}
+	opened, err := console.Recording(ctx, id)
+	if err == nil && opened.Hearing != hearing {
+		err = fmt.Errorf("viewing %s is of another hearing than %s", id, hearing)
+	}
+	return err
+}
+
+// exported writes one file and gives its SHA-256.
+func exported(ctx context.Context, console app.Console, viewing, path string, form app.ExportForm, out io.Writer) (string, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	n, err := console.ExportRecording(ctx, viewing, form, io.MultiWriter(f, h))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	_, err = fmt.Fprintf(out, "%s: %d bytes\n", path, n)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// tracks writes a file for each voice and picture, as they come.
+func (c exportCommand) tracks(ctx context.Context, console app.Console, out io.Writer) error {
 	from, to := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -128,21 +142,55 @@ func unpack(from io.Reader, folder string, out io.Writer) error {
 	}
 }
 
-func (c exportCommand) sealed(out io.Writer, write func(string, app.ExportForm) error) error {
-	form := app.ExportForm{Form: "sealed", Recipient: c.Recipient}
-	if c.Recipient == "" {
-		form.Passphrase = newPassphrase()
+// medium is a sealed file for hand-over, and what is told of it.
+type medium struct {
+	console app.Console
+	viewing string
+	folder  string
+	form    app.ExportForm
+	help    string // stands beside it in clear
+}
+
+func (m medium) write(ctx context.Context, out io.Writer) error {
+	if m.form.Recipient == "" {
+		m.form.Passphrase = newPassphrase()
 	}
-	if err := write("recording.tar.age", form); err != nil {
+	sum, err := exported(ctx, m.console, m.viewing, filepath.Join(m.folder, "recording.tar.age"), m.form, out)
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(c.Out, "README.txt"), []byte(playback.SealedHelp), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(m.folder, "README.txt"), []byte(m.help), 0o600); err != nil {
 		return err
 	}
-	if form.Passphrase == "" {
-		return nil
+	if _, err := fmt.Fprintf(out, "medium      %s\n\nOnce it is handed over: kuule recording handed --medium %s --to NAME HEARING\n", sum, sum); err != nil || m.form.Passphrase == "" {
+		return err
 	}
-	_, err := fmt.Fprintf(out, "\npassphrase  %s\n\nGive it apart from the medium, never with it and never by e-mail. It is kept nowhere.\n", form.Passphrase)
+	_, err = fmt.Fprintf(out, "\npassphrase  %s\n\nGive it apart from the medium, never with it and never by e-mail. It is kept nowhere.\n", m.form.Passphrase)
+	return err
+}
+
+type handedCommand struct {
+	data
+	Hearing string `arg:"" help:"Id of the hearing (hrg_…)."`
+	Medium  string `help:"SHA-256 of the sealed file, as its export printed it." required:""`
+	To      string `help:"Name of who received it." required:""`
+	On      string `help:"Day of the hand-over (YYYY-MM-DD); today if left out."`
+}
+
+// Run keeps the receipt of a sealed medium.
+func (c handedCommand) Run(ctx context.Context, out io.Writer) error {
+	id, err := interview.ParseHearingID(c.Hearing)
+	if err != nil {
+		return fmt.Errorf("hearing %q: %w", c.Hearing, err)
+	}
+	if c.On == "" {
+		c.On = time.Now().Format(time.DateOnly)
+	}
+	handed, err := app.Console(c.Data).Handed(ctx, app.Handover{Hearing: id, Medium: strings.ToLower(c.Medium), Receiver: c.To, On: c.On})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "medium of viewing %s: received by %s on %s\n", handed.Viewing, c.To, handed.On)
 	return err
 }
 

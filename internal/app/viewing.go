@@ -255,6 +255,7 @@ type viewingView struct {
 	Decided  int64               `json:"decided"`
 	Expires  int64               `json:"expires"`
 	Spans    []viewedSpan        `json:"spans"`
+	Media    []viewedMedium      `json:"media"` // sealed, for hand-over
 }
 
 type viewedSpan struct {
@@ -272,7 +273,7 @@ func (d *viewingDesk) view(v *viewingRow, c interview.Caller) viewingView {
 	out := viewingView{
 		Viewing: v.ID, Hearing: v.Hearing, State: v.State, Own: v.Approver == "", Mine: v.Asker == d.person(c.Subject),
 		Open: open, Purpose: v.words.Purpose, Asker: v.words.Asker, Approver: v.words.Approver, Reason: v.words.Reason,
-		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{},
+		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{}, Media: []viewedMedium{},
 	}
 	if v.State != viewingDeclined && time.Now().Unix() >= v.Expires {
 		out.State = "expired"
@@ -356,7 +357,11 @@ func (d *viewingDesk) mine(w http.ResponseWriter, r *http.Request, c interview.C
 	if err != nil {
 		return err
 	}
-	return d.writeList(w, c, rows, nil)
+	out := make([]viewingView, len(rows))
+	for i, v := range rows {
+		out[i] = d.view(v, c)
+	}
+	return writeJSON(w, map[string]any{"viewings": out})
 }
 
 // ofHearing is who listened to a hearing, why and when (906/2019 17 §), for its
@@ -373,22 +378,22 @@ func (d *viewingDesk) ofHearing(w http.ResponseWriter, r *http.Request, c interv
 	if err != nil {
 		return err
 	}
-	return d.writeList(w, c, rows, func(v *viewingRow) ([]spanRow, error) { return d.store.spans(r.Context(), v.ID) })
-}
-
-func (d *viewingDesk) writeList(w http.ResponseWriter, c interview.Caller, rows []*viewingRow, spans func(*viewingRow) ([]spanRow, error)) error {
 	out := make([]viewingView, len(rows))
 	for i, v := range rows {
 		out[i] = d.view(v, c)
-		if spans == nil {
-			continue
-		}
-		all, err := spans(v)
+		spans, err := d.store.spans(r.Context(), v.ID)
 		if err != nil {
 			return err
 		}
-		for _, s := range all {
+		for _, s := range spans {
 			out[i].Spans = append(out[i].Spans, viewedSpan{s.Kind, s.From, s.To, s.First, s.Last})
+		}
+		media, err := d.store.media(r.Context(), v.ID)
+		if err != nil {
+			return err
+		}
+		for _, m := range media {
+			out[i].Media = append(out[i].Media, viewedMedium{m.ID, m.Form, m.Made, m.words.Intended, m.words.Receiver, m.Handed})
 		}
 	}
 	return writeJSON(w, map[string]any{"viewings": out})
@@ -654,6 +659,9 @@ func (d *viewingDesk) export(w http.ResponseWriter, r *http.Request, c interview
 	if err != nil {
 		return err
 	}
+	if in.Form == formOpen {
+		return problem.New(problem.CodeForbidden, "keys of a recording leave at the console alone, where a second person stands")
+	}
 	return d.sendExport(w, r, o, in)
 }
 
@@ -669,6 +677,7 @@ func (d *viewingDesk) sendExport(w http.ResponseWriter, r *http.Request, o *open
 		return err
 	}
 	q.Offset = 0
+	take, end := d.noted(o, q)
 	for {
 		o.mu.Lock()
 		o.seen = time.Now()
@@ -689,16 +698,23 @@ func (d *viewingDesk) sendExport(w http.ResponseWriter, r *http.Request, o *open
 			}
 		}
 		if q.Offset == 0 {
-			w.Header().Set("Content-Type", "video/webm")
-			w.Header().Set("Content-Disposition", `attachment; filename="hearing.webm"`)
+			kind, name := q.file()
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 		}
 		q.Offset += int64(len(p.Data))
+		take(p.Data)
 		if _, err := w.Write(p.Data); err != nil {
 			panic(http.ErrAbortHandler) // the reader has left
 		}
-		if p.End {
-			return nil
+		if !p.End {
+			continue
 		}
+		if err := end(ctx); err != nil {
+			slog.Error("a sealed medium was not noted, so it was not given out whole", "viewing", o.row.ID, "err", err)
+			panic(http.ErrAbortHandler)
+		}
+		return nil
 	}
 }
 

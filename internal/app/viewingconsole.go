@@ -24,10 +24,11 @@ func (c Console) Recording(ctx context.Context, viewing string) (out Opened, err
 
 // ExportForm is what a file of a recording is to be.
 type ExportForm struct {
-	Form       string `json:"form"` // tracks, lane, mixed or sealed
+	Form       string `json:"form"` // tracks, lane, folder, mixed, sealed or open
 	Lane       int    `json:"lane,omitempty"`
-	Passphrase string `json:"passphrase,omitempty"` // of form sealed
-	Recipient  string `json:"recipient,omitempty"`  // of form sealed: an age key instead
+	To         string `json:"to,omitempty"`         // of form open: whom it is for
+	Passphrase string `json:"passphrase,omitempty"` // of forms sealed and open
+	Recipient  string `json:"recipient,omitempty"`  // of these: an age key instead
 }
 
 // ExportRecording writes one file of a viewing that is open. A file that came
@@ -47,4 +48,10 @@ func (c Console) ExportRecording(ctx context.Context, viewing string, form Expor
 	}
 	defer resp.Body.Close()
 	return io.Copy(out, resp.Body)
+}
+
+// Handed keeps who received a sealed medium, and when.
+func (c Console) Handed(ctx context.Context, in Handover) (out Handed, err error) {
+	err = c.post(ctx, "/media/handed", in, &out)
+	return out, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/recorder/evidence"
 	"kuule/recorder/journal"
 	"kuule/recorder/playback"
 )
@@ -38,9 +40,10 @@ type (
 		Offset int64            `json:"offset"`
 	}
 	viewExport struct {
-		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; folder: a file for each, in a tar archive; mixed; sealed: folder, sealed
+		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; folder: a file for each, in a tar archive; mixed; sealed: folder, sealed; open: sealed, with the recordings' keys
 		Lane       int    `json:"lane,omitempty"`       // of form lane
-		Passphrase string `json:"passphrase,omitempty"` // of form sealed: one of these two
+		To         string `json:"to,omitempty"`         // of form open: whom it is for
+		Passphrase string `json:"passphrase,omitempty"` // of form sealed and open: one of these two
 		Recipient  string `json:"recipient,omitempty"`  // age key
 		Offset     int64  `json:"offset,omitempty"`
 	}
@@ -90,19 +93,34 @@ const (
 	formMixed  = "mixed"
 	formFolder = "folder"
 	formSealed = "sealed"
+	formOpen   = "open"
 )
 
 func (q viewExport) check() error {
 	switch q.Form {
 	case formTracks, formLane, formMixed, formFolder:
 		return nil
-	case formSealed:
+	case formOpen, formSealed:
+		if q.Form == formOpen && (strings.TrimSpace(q.To) == "" || len(q.To) > maxReceiver) {
+			return problem.New(problem.CodeMalformed, "name whom the opened bundle is for, in at most %d bytes", maxReceiver)
+		}
 		if _, err := playback.Recipient(q.Passphrase, q.Recipient); err != nil {
 			return problem.New(problem.CodeMalformed, "%w", err)
 		}
 		return nil
 	}
-	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks, lane, folder, mixed or sealed", q.Form)
+	return problem.New(problem.CodeMalformed, "form %q is not known: give tracks, lane, folder, mixed, sealed or open", q.Form)
+}
+
+// file is the kind and name of what an export gives.
+func (q viewExport) file() (kind, name string) {
+	switch q.Form {
+	case formSealed, formOpen:
+		return "application/octet-stream", "recording.tar.age"
+	case formFolder:
+		return "application/x-tar", "recording.tar"
+	}
+	return "video/webm", "hearing.webm"
 }
 
 // maxPoints bounds the loudness that is told of one lane.
@@ -159,6 +177,7 @@ type viewer struct {
 	opened   chan struct{} // closed when session or failed is set
 	session  *playback.Session
 	journals []playback.Journal
+	keys     map[interview.RecordingID][]byte
 	failed   error
 
 	mu     sync.Mutex
@@ -180,14 +199,15 @@ type making struct {
 }
 
 func (v *viewer) begin() {
-	recordings, journals, err := openJournals(v.ctx, v.in, v.conn, keyringremote.New(v.conn), v.spec)
+	keys := map[interview.RecordingID][]byte{}
+	recordings, journals, err := openJournals(v.ctx, v.in, v.conn, keyringremote.New(v.conn), v.spec, keys)
 	if err != nil {
 		v.failed = err
 		close(v.opened)
 		slog.Error("viewing failed", "viewing", v.spec.Viewing, "err", err)
 		return
 	}
-	v.session, v.journals = playback.NewSession(recordings...), journals
+	v.session, v.journals, v.keys = playback.NewSession(recordings...), journals, keys
 	close(v.opened)
 	if err := v.session.Survey(v.ctx); err != nil && v.ctx.Err() == nil {
 		slog.Error("viewing failed", "viewing", v.spec.Viewing, "err", err)
@@ -372,7 +392,12 @@ func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
 		_, err = playback.Mix(ctx, out, options, v.journals...)
 	case formFolder:
 		_, err = playback.WriteArchive(ctx, out, archive, v.journals...)
-	case formSealed:
+	case formOpen, formSealed:
+		if q.Form == formOpen {
+			if archive.Also, err = v.keyFile(q.To); err != nil {
+				return err
+			}
+		}
 		var to age.Recipient
 		if to, err = playback.Recipient(q.Passphrase, q.Recipient); err == nil {
 			_, err = playback.Seal(ctx, out, to, archive, v.journals...)
@@ -387,6 +412,13 @@ func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
 		_, err = playback.Stream(ctx, out, options, v.journals...)
 	}
 	return err
+}
+
+// keyFile is what opens the evidence bundle of this hearing, and nothing else:
+// the data keys of its recordings. It leaves this process sealed alone.
+func (v *viewer) keyFile(recipient string) ([]playback.Document, error) {
+	text, err := evidence.MakeKeyFile(recipient, v.spec.Hearing, v.keys)
+	return []playback.Document{{Name: evidence.KeyFileName, Text: text}}, err
 }
 
 // pieces hands on what is written, as it is asked for.
@@ -423,7 +455,8 @@ func (v *viewer) lane(n int) (playback.Lane, error) {
 }
 
 // openJournals gets the keys of a viewing's recordings and the files to read.
-func openJournals(ctx context.Context, in *installation, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec) ([]playback.Recording, []playback.Journal, error) {
+// The keys are in keys too, for an opened evidence bundle.
+func openJournals(ctx context.Context, in *installation, conn *bus.Conn, ring keyring.Keyring, spec viewingSpec, keys map[interview.RecordingID][]byte) ([]playback.Recording, []playback.Journal, error) {
 	files, err := recordedFiles(ctx, conn, in.recorderNames(), spec.Hearing)
 	if err != nil {
 		return nil, nil, err
@@ -446,7 +479,10 @@ func openJournals(ctx context.Context, in *installation, conn *bus.Conn, ring ke
 			}
 			return sources, func() error { return nil }, nil
 		}
-		if rec.Key, err = recordingKey(ctx, ring, spec, r, open); err != nil {
+		if keys[r], err = recordingKey(ctx, ring, spec, r, open); err == nil {
+			rec.Key, err = journal.ParseDataKey(keys[r])
+		}
+		if err != nil {
 			return nil, nil, fmt.Errorf("recording %s: %w", r, err)
 		}
 		recordings = append(recordings, rec)
@@ -483,23 +519,23 @@ func (f remoteAt) ReadAt(b []byte, off int64) (int, error) {
 
 // recordingKey reads the wrapped data key from the journal's head and has it
 // unwrapped.
-func recordingKey(ctx context.Context, ring keyring.Keyring, spec viewingSpec, r interview.RecordingID, open func() ([]journal.Source, func() error, error)) (journal.DataKey, error) {
+func recordingKey(ctx context.Context, ring keyring.Keyring, spec viewingSpec, r interview.RecordingID, open func() ([]journal.Source, func() error, error)) ([]byte, error) {
 	sources, _, err := open()
 	if err != nil {
-		return journal.DataKey{}, err
+		return nil, err
 	}
 	reader := journal.NewReader(sources...)
 	if _, err := reader.Next(); err != nil {
-		return journal.DataKey{}, err
+		return nil, err
 	}
 	wrapped, err := reader.Opened().DecodeWrapped()
 	if err != nil {
-		return journal.DataKey{}, err
+		return nil, err
 	}
 	secret, err := ring.Unwrap(ctx, keyring.Key{Case: spec.Case.String(), Kind: keyring.Recording}, journal.WrapContext(spec.Hearing, r), string(wrapped))
 	if err != nil {
-		return journal.DataKey{}, err
+		return nil, err
 	}
 	defer secret.Wipe()
-	return journal.ParseDataKey(secret.Bytes())
+	return bytes.Clone(secret.Bytes()), nil
 }

@@ -22,6 +22,8 @@ var types = define(
 	audit.Define("recording.viewed", 2, "viewing", "by", "opening", "purpose_hash"),
 	audit.Define("recording.span", 1, "viewing", "opening", "kind", "from", "to", "begun", "ended"),
 	audit.Define("recording.exported", 1, "viewing", "by", "opening", "form"),
+	audit.Define("recording.medium", 1, "viewing", "medium", "form", "intended_hash"),
+	audit.Define("recording.handed", 1, "viewing", "medium", "receiver_hash", "on"),
 	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),
 
 	audit.Define("agreement.step", 1, "agreement", "state", "revision", "generation"),

@@ -15,6 +15,9 @@ import (
 // MaxKeyFile bounds a key file in bytes.
 const MaxKeyFile = 64 << 10
 
+// KeyFileName is what a key file is called beside the opened tracks.
+const KeyFileName = "recording-keys.json"
+
 // ErrKeyFile says that a text is no key file, or not for this hearing.
 var ErrKeyFile = errors.New("key file does not hold")
 
@@ -72,3 +75,26 @@ func ParseKeyFile(text []byte) (recipient string, h interview.HearingID, keys ma
 	}
 	return f.Recipient, f.Hearing, keys, nil
 }
+
+// OpenedHelp says how an opened bundle is used; it stands beside it in clear.
+const OpenedHelp = `evidence.zip is the sealed evidence of one hearing. Whoever has the trust
+file of the installation can check it; it tells nothing of what was said:
+
+    kuule verify --trust trust.keys evidence.zip
+
+recording.tar.age is for one named recipient, in the age format
+(https://age-encryption.org/v1; in Debian: apt install age). Open it with the
+passphrase that was given apart from this medium, or with the recipient's key:
+
+    age --decrypt --output recording.tar recording.tar.age
+    tar xf recording.tar
+
+It holds a WebM for each voice and picture, which every usual player plays, and
+` + KeyFileName + `, with which every frame of the bundle is opened and held
+against what its sender signed:
+
+    kuule verify --trust trust.keys --keys ` + KeyFileName + ` evidence.zip
+
+The key file opens the recordings of this hearing and nothing else. It is as
+secret as the hearing: keep it no longer than the files.
+`

@@ -27,6 +27,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
 		{name: "exported for hand-over", do: r.handOver},
+		{name: "opened for a named recipient", do: r.openFor},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
 	}

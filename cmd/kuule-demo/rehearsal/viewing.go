@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/viewing"
+	"kuule/recorder/evidence"
 )
 
 const viewingPurpose = "Pöytäkirjan tarkastus (harjoitus)"
@@ -231,38 +233,109 @@ func (r *rehearsal) handOver(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, secret, _ := strings.Cut(said, "passphrase  ")
-	secret, _, _ = strings.Cut(secret, "\n")
-	held, err := unseal(filepath.Join(sealed, "recording.tar.age"), secret)
+	secret := after(said, "passphrase  ")
+	who, err := age.NewScryptIdentity(secret)
 	if err != nil {
 		return "", err
 	}
-	if _, err := unseal(filepath.Join(sealed, "recording.tar.age"), secret+"x"); err == nil {
-		return "", errors.New("another passphrase opens the medium")
+	held, err := unseal(filepath.Join(sealed, "recording.tar.age"), who)
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("a file for each of %d tracks; sealed medium with %d files, opened with its passphrase and with no other; refused: a viewing that nobody opened", len(files), held), nil
+	handed := []string{"recording", "handed", r.hearing.ID.String(), "--medium", after(said, "medium      "), "--to", receiver, "--data", r.stage.Data()}
+	if _, err := r.tool(ctx, handed...); err != nil {
+		return "", err
+	}
+	if _, err := r.tool(ctx, handed...); err == nil {
+		return "", errors.New("one medium was received twice")
+	}
+	return fmt.Sprintf("a file for each of %d tracks; sealed medium with %d files, opened with its passphrase; its receipt is kept; refused: a viewing that nobody opened, a second receipt", len(files), len(held)), nil
 }
 
-// unseal counts the files in a sealed medium.
-func unseal(path, passphrase string) (n int, err error) {
+// receiver is who takes the sealed medium.
+const receiver = "Erik Lindqvist"
+
+// after is the rest of the line that begins so.
+func after(text, beginning string) string {
+	_, rest, _ := strings.Cut(text, beginning)
+	rest, _, _ = strings.Cut(rest, "\n")
+	return rest
+}
+
+// openFor writes the evidence bundle with what opens it, for one recipient,
+// and checks with that alone that every frame is what its sender signed for.
+func (r *rehearsal) openFor(ctx context.Context) (string, error) {
+	who, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(r.o.Out, "opened")
+	if err := os.RemoveAll(folder); err != nil {
+		return "", err
+	}
+	if _, err := r.tool(ctx, "evidence", r.hearing.ID.String(), "--open", r.watched.id, "--to", "Hallinto-oikeus", "--recipient", who.Recipient().String(), "--out", folder, "--data", r.stage.Data()); err != nil {
+		return "", err
+	}
+	stranger, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", err
+	}
+	if _, err := unseal(filepath.Join(folder, "recording.tar.age"), stranger); err == nil {
+		return "", errors.New("another key opens the medium")
+	}
+	held, err := unseal(filepath.Join(folder, "recording.tar.age"), who)
+	if err != nil {
+		return "", err
+	}
+	for name, content := range held {
+		if err := os.WriteFile(filepath.Join(folder, filepath.Base(name)), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	keys := filepath.Join(folder, evidence.KeyFileName)
+	text, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), "--keys", keys, "--json", filepath.Join(folder, "evidence.zip"))
+	if err != nil {
+		return "", err
+	}
+	var report evidence.Report
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		return "", err
+	}
+	var attested, unattested int64
+	for _, rec := range report.Recordings {
+		if !rec.Open {
+			return "", fmt.Errorf("recording %s was not opened by its key", rec.Recording.Recording)
+		}
+		attested, unattested = attested+rec.Attested, unattested+rec.Unattested
+	}
+	if attested == 0 {
+		return "", errors.New("no frame was held against its sender's list")
+	}
+	return fmt.Sprintf("%d recordings opened with the key file: %d frames are what their senders signed for, %d stand on no list; another key opens nothing", len(report.Recordings), attested, unattested), os.Remove(keys)
+}
+
+// unseal gives the files in a sealed medium.
+func unseal(path string, who age.Identity) (map[string][]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer f.Close()
-	who, err := age.NewScryptIdentity(passphrase)
-	if err != nil {
-		return 0, err
-	}
 	plain, err := age.Decrypt(f, who)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for archive := tar.NewReader(plain); ; n++ {
-		if _, err := archive.Next(); errors.Is(err, io.EOF) {
-			return n, nil
-		} else if err != nil {
-			return n, err
+	held := map[string][]byte{}
+	for archive := tar.NewReader(plain); ; {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return held, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if held[h.Name], err = io.ReadAll(archive); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -288,12 +361,17 @@ func (r *rehearsal) listened(ctx context.Context) (string, error) {
 				From interview.Micros `json:"from"`
 				To   interview.Micros `json:"to"`
 			} `json:"spans"`
+			Media []struct {
+				Form     string `json:"form"`
+				Receiver string `json:"receiver"`
+				Handed   string `json:"handed"`
+			} `json:"media"`
 		} `json:"viewings"`
 	}
 	if err := r.interviewer.Call(ctx, http.MethodGet, "/api/hearings/"+r.hearing.ID.String()+"/viewings", nil, &list); err != nil {
 		return "", err
 	}
-	kinds := map[string]int{}
+	kinds, received := map[string]int{}, 0
 	for _, v := range list.Viewings {
 		if v.Purpose != viewingPurpose || v.Asker == "" {
 			continue
@@ -301,9 +379,14 @@ func (r *rehearsal) listened(ctx context.Context) (string, error) {
 		for _, s := range v.Spans {
 			kinds[s.Kind]++
 		}
+		for _, m := range v.Media {
+			if m.Form == "sealed" && m.Receiver == receiver && m.Handed != "" {
+				received++
+			}
+		}
 	}
-	if kinds["served"] < 3 || kinds["heard"] != 1 {
-		return "", fmt.Errorf("spans on record: %v", kinds)
+	if kinds["served"] < 3 || kinds["heard"] != 1 || received != 1 {
+		return "", fmt.Errorf("spans on record: %v, %d receipts", kinds, received)
 	}
-	return fmt.Sprintf("%d spans given out and %d heard, with person, purpose and time", kinds["served"], kinds["heard"]), nil
+	return fmt.Sprintf("%d spans given out and %d heard, with person, purpose and time; who received the medium", kinds["served"], kinds["heard"]), nil
 }

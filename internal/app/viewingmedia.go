@@ -1,0 +1,198 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"kuule/internal/canon"
+	"kuule/internal/jws"
+	"kuule/internal/problem"
+	"kuule/interview"
+	"kuule/interview/ledger"
+)
+
+// maxReceiver bounds the name of who receives a medium, in bytes.
+const maxReceiver = 200
+
+// Audit events of sealed media (H7).
+const (
+	eventMedium = "recording.medium"
+	eventHanded = "recording.handed"
+)
+
+var mediumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// mediumRow is a sealed medium and its receipt.
+type mediumRow struct {
+	bun.BaseModel `bun:"table:medium"`
+	ID            string              `bun:"id,pk"`
+	Case          interview.CaseID    `bun:"case_id"`
+	Hearing       interview.HearingID `bun:"hearing_id"`
+	Viewing       string              `bun:"viewing_id"`
+	Form          string              `bun:"form"`
+	Made          int64               `bun:"made_at"`
+	Handed        string              `bun:"handed_on"`
+	Sealed        []byte              `bun:"sealed"`
+	Version       int64               `bun:"version"`
+
+	words mediumWords `bun:"-"`
+}
+
+// mediumWords is what a medium's row says of people.
+type mediumWords struct {
+	Intended string `json:"intended"` // whom it was made for
+	Receiver string `json:"receiver"` // who took it
+}
+
+func (s viewingStore) sealMedium(ctx context.Context, m *mediumRow) error {
+	text, err := canon.Marshal(m.words)
+	if err != nil {
+		return err
+	}
+	m.Sealed, err = s.sealer.Seal(ctx, m.Case, "medium|"+m.ID, text)
+	return err
+}
+
+// addMedium keeps that a medium was made, and logs it.
+func (s viewingStore) addMedium(ctx context.Context, m *mediumRow) error {
+	if err := s.sealMedium(ctx, m); err != nil {
+		return err
+	}
+	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(m).Exec(ctx); err != nil {
+			return fmt.Errorf("keep medium of %s: %w", m.Viewing, err)
+		}
+		return ledger.Outbox{}.Append(ctx, tx, interview.Event{Hearing: m.Hearing, Type: eventMedium, Fields: map[string]any{
+			"viewing": m.Viewing, "medium": m.ID, "form": m.Form, "intended_hash": jws.Hash(m.words.Intended),
+		}})
+	})
+}
+
+// media gives the media of a viewing with their words, oldest first.
+func (s viewingStore) media(ctx context.Context, viewing string) ([]*mediumRow, error) {
+	var rows []*mediumRow
+	if err := s.db.NewSelect().Model(&rows).Where("viewing_id = ?", viewing).Order("made_at", "id").Limit(maxListed).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("media of %s: %w", viewing, err)
+	}
+	for _, m := range rows {
+		text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
+		if err == nil {
+			err = json.Unmarshal(text, &m.words)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// handMedium keeps who received a medium and when, once, and logs it.
+func (s viewingStore) handMedium(ctx context.Context, hearing interview.HearingID, id, receiver, on string) (*mediumRow, error) {
+	m := &mediumRow{ID: id}
+	err := s.db.NewSelect().Model(m).WherePK().Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && m.Hearing != hearing {
+		return nil, problem.New(problem.CodeNotFound, "no medium of %s has the SHA-256 %s", hearing, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
+	if err == nil {
+		err = json.Unmarshal(text, &m.words)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.words.Receiver, m.Handed = receiver, on
+	if err := s.sealMedium(ctx, m); err != nil {
+		return nil, err
+	}
+	before := m.Version
+	m.Version++
+	return m, s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		r, err := tx.NewUpdate().Model(m).Column("sealed", "handed_on", "version").WherePK().Where("version = ?", before).Where("handed_on = ''").Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("receipt of medium %s: %w", id, err)
+		}
+		if n, err := r.RowsAffected(); err != nil || n != 1 {
+			return problem.New(problem.CodeConflict, "medium %s was handed over before", id)
+		}
+		return ledger.Outbox{}.Append(ctx, tx, interview.Event{Hearing: m.Hearing, Type: eventHanded, Fields: map[string]any{
+			"viewing": m.Viewing, "medium": m.ID, "receiver_hash": jws.Hash(receiver), "on": on,
+		}})
+	})
+}
+
+// noted is a sealed export on its way, of which the door takes the hash.
+func (d *viewingDesk) noted(o *opening, q viewExport) (take func([]byte), end func(context.Context) error) {
+	if q.Form != formSealed && q.Form != formOpen {
+		return func([]byte) {}, func(context.Context) error { return nil }
+	}
+	h := sha256.New()
+	return func(b []byte) { h.Write(b) }, func(ctx context.Context) error {
+		return d.store.addMedium(ctx, &mediumRow{
+			ID: hex.EncodeToString(h.Sum(nil)), Case: o.row.Case, Hearing: o.row.Hearing, Viewing: o.row.ID, Form: q.Form, Made: time.Now().Unix(), Version: 1,
+			words: mediumWords{Intended: q.To},
+		})
+	}
+}
+
+// Handover is the receipt of a medium, as the console gives it.
+type Handover struct {
+	Hearing  interview.HearingID `json:"hearing"`
+	Medium   string              `json:"medium"` // SHA-256 of the sealed file, in hex
+	Receiver string              `json:"receiver"`
+	On       string              `json:"on"` // YYYY-MM-DD
+}
+
+// Handed is what is kept of it.
+type Handed struct {
+	Viewing string `json:"viewing"`
+	On      string `json:"on"`
+}
+
+func (d *viewingDesk) consoleHanded(ctx context.Context, in Handover) (Handed, error) {
+	in.Receiver = strings.TrimSpace(in.Receiver)
+	day, err := time.Parse(time.DateOnly, in.On)
+	switch {
+	case !mediumPattern.MatchString(in.Medium):
+		return Handed{}, problem.New(problem.CodeMalformed, "a medium is named by the SHA-256 of its file, in hex")
+	case in.Receiver == "" || len(in.Receiver) > maxReceiver:
+		return Handed{}, problem.New(problem.CodeMalformed, "name who received it, in at most %d bytes", maxReceiver)
+	case err != nil || day.After(time.Now().Add(24*time.Hour)):
+		return Handed{}, problem.New(problem.CodeMalformed, "the day has the form YYYY-MM-DD and is not to come")
+	}
+	m, err := d.store.handMedium(ctx, in.Hearing, in.Medium, in.Receiver, in.On)
+	if err != nil {
+		return Handed{}, err
+	}
+	return Handed{m.Viewing, m.Handed}, nil
+}
+
+// viewedMedium is a medium as the hearing's own interviewer sees it.
+type viewedMedium struct {
+	Medium   string `json:"medium"`
+	Form     string `json:"form"`
+	Made     int64  `json:"made"`
+	Intended string `json:"intended"`
+	Receiver string `json:"receiver"`
+	Handed   string `json:"handed"` // day, or ""
+}
+
+// administer puts exports and receipts on the administrator's socket.
+func (d *viewingDesk) administer(mux *http.ServeMux) {
+	mux.HandleFunc("GET /recording/{viewing}", d.consoleOutline)
+	mux.HandleFunc("POST /recording/{viewing}/export", d.consoleExport)
+	mux.HandleFunc("POST /media/handed", answer(d.consoleHanded))
+}
