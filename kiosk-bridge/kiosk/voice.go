@@ -30,12 +30,13 @@ type Voice struct {
 	voices map[string]bool
 	mu     sync.Mutex
 	said   map[string][]byte // what espeak-ng said, by language and text
+	held   int               // bytes of it
 	one    sync.Mutex        // one voice at a time on a small machine
 }
 
 const (
 	maxSpoken   = 600
-	maxSaid     = 200 // texts kept; the page has fewer
+	maxSaid     = 16 << 20 // bytes of sound kept; the page's texts are fewer
 	speakWithin = 10 * time.Second
 	wordsAMin   = "145" // slower than espeak-ng's 175: a second language, a strange place
 )
@@ -133,17 +134,18 @@ func (v *Voice) speak(ctx context.Context, s Spoken) ([]byte, error) {
 	defer cancel()
 	// The text goes in by standard input: it is nobody's option.
 	cmd := exec.CommandContext(ctx, "espeak-ng", "-v", s.Language, "-s", wordsAMin, "--stdin", "--stdout")
-	cmd.Stdin = strings.NewReader(s.Text)
+	cmd.Stdin, cmd.Env, cmd.Dir = strings.NewReader(s.Text), []string{}, "/"
 	sound, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("speak in %s: %w", s.Language, err)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.said == nil || len(v.said) >= maxSaid {
-		v.said = map[string][]byte{}
+	if v.said == nil || v.held+len(sound) > maxSaid {
+		v.said, v.held = map[string][]byte{}, 0
 	}
 	v.said[name] = sound
+	v.held += len(sound)
 	return sound, nil
 }
 

@@ -44,6 +44,22 @@ func TestTextsAreSpoken(t *testing.T) {
 	}
 }
 
+// What speaks is given the text and nothing of this program's surroundings.
+func TestTheVoiceKnowsNothingElse(t *testing.T) {
+	folder := t.TempDir()
+	script := "#!/bin/sh\nif [ \"$1\" = --voices ]; then echo 'Pty Language'; echo ' 5  fi'; exit 0; fi\necho \"RIFF env:$KUULE_SECRET in:$PWD text:$(cat)\"\n"
+	if err := os.WriteFile(filepath.Join(folder, "espeak-ng"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	t.Setenv("KUULE_SECRET", "secret")
+	v := &kiosk.Voice{}
+	sound, _, err := v.Say(t.Context(), kiosk.Spoken{Language: "fi", Key: "code", Text: "hei"})
+	if err != nil || strings.TrimSpace(string(sound)) != "RIFF env: in:/ text:hei" {
+		t.Errorf("%q %v", sound, err)
+	}
+}
+
 // Names of clips are no paths, and a text is nobody's option.
 func TestSpokenTextsAreChecked(t *testing.T) {
 	t.Parallel()
