@@ -42,11 +42,11 @@ export class Engine {
 
   constructor(
     private outline: Outline,
-    fetch: (lane: number, ...span: Parameters<Fetch>) => ReturnType<Fetch>,
+    private readonly fetch: (lane: number, ...span: Parameters<Fetch>) => ReturnType<Fetch>,
     private readonly tell: (state: State) => void,
   ) {
     this.clock = new Clock(() => this.length)
-    outline.lanes.forEach((l, lane) => this.add(lane, l.source === 'audio' ? 'audio' : 'video', fetch))
+    this.grow()
     this.timer = setInterval(() => this.step(), beat)
   }
 
@@ -55,21 +55,29 @@ export class Engine {
     return (this.outline.to - this.outline.from) / 1e6
   }
 
-  private add(lane: number, kind: Track['kind'], fetch: (lane: number, ...span: Parameters<Fetch>) => ReturnType<Fetch>) {
+  /** While the recording is still looked through, lanes come one after the other. */
+  private grow() {
+    for (let lane = this.tracks.length; lane < this.outline.lanes.length; lane++) this.add(lane, this.outline.lanes[lane].source === 'audio' ? 'audio' : 'video')
+  }
+
+  private add(lane: number, kind: Track['kind']) {
     const element = document.createElement(kind)
-    const feeder = new Feeder(kind === 'audio' ? 'audio/webm; codecs="opus"' : 'video/webm; codecs="vp8"', (...span) => fetch(lane, ...span), () => ({ at: this.length, sure: this.outline.done }))
+    const feeder = new Feeder(kind === 'audio' ? 'audio/webm; codecs="opus"' : 'video/webm; codecs="vp8"', (...span) => this.fetch(lane, ...span), () => ({ at: this.length, sure: this.outline.done }))
     element.preload = 'auto'
     if (element instanceof HTMLVideoElement) {
       element.muted = true
       element.playsInline = true
     }
     element.src = feeder.address
-    this.tracks.push({ lane, kind, element, feeder, gain: null, even: 1, muted: false })
+    const track: Track = { lane, kind, element, feeder, gain: null, even: 1, muted: false }
+    this.tracks.push(track)
+    this.attach(track)
   }
 
   /** Takes a newer outline: more loudness is known, perhaps a later end. */
   update(outline: Outline) {
     this.outline = outline
+    this.grow()
     for (const t of this.tracks) t.even = evened(levels(outline, t.lane))
     this.mix()
   }
@@ -95,12 +103,15 @@ export class Engine {
     const limiter = new DynamicsCompressorNode(this.audio, { threshold: -12, ratio: 12, attack: 0.003, release: 0.25 })
     limiter.connect(this.audio.destination)
     this.master = limiter
-    for (const t of this.tracks) {
-      if (t.kind !== 'audio') continue
-      t.gain = new GainNode(this.audio)
-      this.audio.createMediaElementSource(t.element).connect(t.gain).connect(this.master)
-    }
+    for (const t of this.tracks) this.attach(t)
     this.mix()
+  }
+
+  /** Puts a sound into the mix, once there is one. */
+  private attach(t: Track) {
+    if (t.kind !== 'audio' || t.gain !== null || this.audio === null || this.master === null) return
+    t.gain = new GainNode(this.audio)
+    this.audio.createMediaElementSource(t.element).connect(t.gain).connect(this.master)
   }
 
   private mix() {
@@ -119,9 +130,17 @@ export class Engine {
 
   play(on: boolean) {
     if (on && this.clock.now() >= this.length) this.seek(0)
+    if (on && this.clock.now() === 0) this.clock.seek(this.begin())
     this.wanted = on
     if (on) this.listen()
     this.step()
+  }
+
+  /** Where the first track has something: nobody waits through the time before the recording. */
+  private begin(): Seconds {
+    const { from, lanes } = this.outline
+    const starts = lanes.map((l) => l.holes.find((h) => h.from <= from && from < h.to)?.to ?? from)
+    return starts.length === 0 ? 0 : (Math.min(...starts) - from) / 1e6
   }
 
   seek(to: Seconds) {
