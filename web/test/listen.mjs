@@ -9,7 +9,7 @@ const tap = () => {
   globalThis.kuuleTaps = []
   AudioContext.prototype.createMediaElementSource = function (element) {
     const source = make.call(this, element)
-    const analyser = new AnalyserNode(this, { fftSize: 8192, smoothingTimeConstant: 0 })
+    const analyser = new globalThis.AnalyserNode(this, { fftSize: 8192, smoothingTimeConstant: 0 })
     source.connect(analyser)
     globalThis.kuuleTaps.push({ element, analyser, rate: this.sampleRate })
     return source
