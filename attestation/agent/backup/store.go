@@ -33,6 +33,7 @@ type Release struct {
 const (
 	MaxHearing = 512 << 20 // bytes
 	MaxFiles   = 8
+	MinAge     = 24 * time.Hour      // since it was last written: until then no other takes its place
 	MaxAge     = 14 * 24 * time.Hour // since it was last written: then a file goes even without a release
 )
 
@@ -99,6 +100,29 @@ func (s *Store) prune(now time.Time) error {
 	return nil
 }
 
+// makeRoom removes the oldest file where there are as many as may be: a terminal
+// that many hearings use keeps the newest. None of the last day goes.
+func (s *Store) makeRoom(now time.Time) error {
+	all, err := filepath.Glob(filepath.Join(s.folder, "*.kb"))
+	if err != nil || len(all) < s.Limits.Files {
+		return err
+	}
+	oldest, written := "", now
+	for _, name := range all {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.ModTime().Before(written) {
+			oldest, written = name, info.ModTime()
+		}
+	}
+	if now.Sub(written) < MinAge {
+		return fmt.Errorf("%w: %d files", ErrFull, len(all))
+	}
+	return os.Remove(oldest)
+}
+
 // Append keeps a chunk, durably when it returns nil. It refuses what does not
 // show a recorder in its epoch.
 func (s *Store) Append(c *backup.Chunk) error {
@@ -138,12 +162,8 @@ func (s *Store) open(h interview.HearingID) (*file, error) {
 	if err := s.prune(time.Now()); err != nil { // a terminal runs for months
 		return nil, err
 	}
-	all, err := filepath.Glob(filepath.Join(s.folder, "*.kb"))
-	if err != nil {
+	if err := s.makeRoom(time.Now()); err != nil {
 		return nil, err
-	}
-	if len(all) >= s.Limits.Files {
-		return nil, fmt.Errorf("%w: %d files", ErrFull, len(all))
 	}
 	f, err := os.OpenFile(s.name(h, time.Now().UnixNano()), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

@@ -257,6 +257,17 @@ func TestBackupsAreBoundedAndGoWhenReleased(t *testing.T) {
 	if _, names := disk(t, folder); len(names) != 2 {
 		t.Fatalf("%d files", len(names))
 	}
+	// A third has no room while both are of today; the older one of yesterday goes.
+	must(t, s.Close())
+	s.Limits.Files = 2
+	if err := s.Append(r.chunk(1, on)); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("a third file today: %v", err)
+	}
+	must(t, os.Chtimes(names[0], time.Now(), time.Now().Add(-store.MinAge-time.Hour)))
+	must(t, s.Append(r.chunk(1, on)))
+	if _, err := os.Stat(names[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the oldest of too many: %v", err)
+	}
 	release := store.Release{V: 1, Hearing: r.Hearing, At: 1}
 	forged, err := jws.Sign(release, store.ReleaseType, r.escrow)
 	must(t, err)
