@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"kuule/internal/jws"
@@ -250,6 +252,7 @@ type recordingCheck struct {
 	lists   map[trackOf][]run
 	last    map[trackOf]listHead
 	block   *journal.Block
+	inside  []byte // room for what is inside a frame
 }
 
 func (j *recordingCheck) place(err error) error {
@@ -266,6 +269,7 @@ func (j *recordingCheck) place(err error) error {
 
 func (j *recordingCheck) each(f func(*journal.Block) error) (*journal.Reader, error) {
 	r := journal.NewReader(j.v.sources(j.want.Recording.String())...)
+	r.ReadAhead(2 * runtime.GOMAXPROCS(0))
 	for {
 		b, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -324,8 +328,9 @@ func (j *recordingCheck) clear() error {
 			return fmt.Errorf("%w: the log knows another block in its place", ErrRecording)
 		}
 		j.report.Frames += b.Head.Frames
-		for _, e := range b.Entries {
-			if err := j.entry(e); err != nil {
+		lists := j.verified(b.Entries)
+		for i, e := range b.Entries {
+			if err := j.entry(e, lists[i]); err != nil {
 				return err
 			}
 		}
@@ -341,7 +346,35 @@ func (j *recordingCheck) clear() error {
 	return nil
 }
 
-func (j *recordingCheck) entry(e journal.Entry) error {
+// list is what is true of one origin list by itself.
+type list struct {
+	origin sealing.Origin
+	name   string // jws.Hash
+	hashes []byte
+	err    error
+}
+
+// verified verifies the origin lists of a block at the same time; a bad one is
+// named in its place.
+func (j *recordingCheck) verified(entries []journal.Entry) []list {
+	out := make([]list, len(entries))
+	var all sync.WaitGroup
+	busy := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, e := range entries {
+		if e.Type != journal.EntryOrigin {
+			continue
+		}
+		busy <- struct{}{}
+		all.Go(func() {
+			defer func() { <-busy }()
+			out[i].err = j.list(&out[i], string(e.Body))
+		})
+	}
+	all.Wait()
+	return out
+}
+
+func (j *recordingCheck) entry(e journal.Entry, l list) error {
 	switch e.Type {
 	case journal.EntryRoster:
 		if !j.v.rosterHash[jws.Hash(string(e.Body))] {
@@ -352,7 +385,7 @@ func (j *recordingCheck) entry(e journal.Entry) error {
 			return fmt.Errorf("%w: the recorder was shown an admission that %s does not hold", ErrRoom, admissionsName)
 		}
 	case journal.EntryOrigin:
-		return j.origin(string(e.Body))
+		return j.origin(l)
 	case journal.EntryAnchor:
 		var a journal.Anchor
 		if err := e.Read(&a); err != nil {
@@ -369,9 +402,8 @@ func (j *recordingCheck) entry(e journal.Entry) error {
 	return nil
 }
 
-// origin takes one list: signed by its sender, whose the key id was, and in the
-// order in which that sender made them. Lists may be missing; none is bent.
-func (j *recordingCheck) origin(text string) error {
+// list checks one list by itself: signed by its sender, whose the key id was.
+func (j *recordingCheck) list(l *list, text string) error {
 	var peek sealing.Origin
 	if err := jws.Peek(text, sealing.TypeOrigin, &peek); err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
@@ -380,10 +412,23 @@ func (j *recordingCheck) origin(text string) error {
 	if err != nil {
 		return err
 	}
-	o, err := m.VerifyOrigin(text)
-	if err != nil {
+	if l.origin, err = m.VerifyOrigin(text); err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
 	}
+	if l.hashes, err = base64.RawURLEncoding.DecodeString(l.origin.Hashes); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	l.name = jws.Hash(text)
+	return nil
+}
+
+// origin takes one list, in the order in which its sender made them. Lists may
+// be missing; none is bent.
+func (j *recordingCheck) origin(l list) error {
+	if l.err != nil {
+		return l.err
+	}
+	o := l.origin
 	if o.Group != j.opened.Group {
 		return fmt.Errorf("%w: it is of another group", ErrOrigin)
 	}
@@ -392,12 +437,8 @@ func (j *recordingCheck) origin(text string) error {
 	if ok && (o.Seq <= last.seq || o.Seq == last.seq+1 && o.Prev != last.hash) {
 		return fmt.Errorf("%w: list %d of %s does not follow the one before", ErrOrigin, o.Seq, o.Track)
 	}
-	j.last[of] = listHead{o.Seq, jws.Hash(text)}
-	hashes, err := base64.RawURLEncoding.DecodeString(o.Hashes)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOrigin, err)
-	}
-	j.lists[of] = append(j.lists[of], run{o.KID, uint64(o.First), hashes})
+	j.last[of] = listHead{o.Seq, l.name}
+	j.lists[of] = append(j.lists[of], run{o.KID, uint64(o.First), l.hashes})
 	j.report.Origins++
 	return nil
 }
@@ -493,7 +534,8 @@ func (j *recordingCheck) frame(keys map[int64]*openKey, f journal.Frame) error {
 	if k.member != f.Member || k.track != f.Track {
 		return fmt.Errorf("%w: it is sealed with the key of another track", ErrOrigin)
 	}
-	if _, _, err := k.key.Open(nil, f.Sealed); err != nil {
+	j.inside = slices.Grow(j.inside[:0], len(f.Sealed))
+	if _, _, err := k.key.Open(j.inside, f.Sealed); err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
 	}
 	attested := j.find(f)

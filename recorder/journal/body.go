@@ -83,8 +83,14 @@ func (e Entry) message() error {
 	if !utf8.Valid(e.Body) {
 		return fmt.Errorf("it is not UTF-8")
 	}
-	var payload map[string]json.RawMessage
-	return jws.Peek(string(e.Body), "kuule-"+string(e.Type)+"+jws", &payload)
+	var payload json.RawMessage
+	if err := jws.Peek(string(e.Body), "kuule-"+string(e.Type)+"+jws", &payload); err != nil {
+		return err
+	}
+	if payload[0] != '{' {
+		return fmt.Errorf("its payload is no object")
+	}
+	return nil
 }
 
 // check holds the opening against the statement that it brings.

@@ -116,14 +116,16 @@ func (x *Index) Block(seq int64) (*Block, error) {
 			return nil, err
 		}
 	}
-	r.at, r.begun, r.offset, r.next = p.File, true, p.Offset, seq
+	r.at, r.offset, r.next = p.File, p.Offset, seq
 	src := Source{Name: FileName(int64(p.File) + 1), Reader: io.NewSectionReader(x.files[p.File], p.Offset, p.Size)}
 	prefix := make([]byte, prefixSize)
 	if _, err := io.ReadFull(src.Reader, prefix); err != nil {
 		return nil, r.place(truncated(err))
 	}
 	r.adopt = seq > 0
-	b, err := r.block(src, prefix)
+	u := &unit{}
+	u.err = u.read(src, p.File, p.Offset, prefix)
+	b, err := r.take(u)
 	if err == nil && b.Head.Seq != seq {
 		err = ErrChain
 	}

@@ -80,13 +80,15 @@ func (b *Block) Open(key DataKey) ([]Frame, []Entry, error) {
 }
 
 // Reader reads a journal from its first block on, in memory bounded by one
-// block, and checks form, hashes, chain and signatures. Signatures are checked
-// under the sign_key of the statement that the first block brings: whether
-// that statement is a recorder's is for the caller to check (Opened).
+// block and those read ahead, and checks form, hashes, chain and signatures.
+// Signatures are checked under the sign_key of the statement that the first
+// block brings: whether that statement is a recorder's is for the caller to
+// check (Opened). It must not be used by two goroutines at once.
 type Reader struct {
-	sources []Source
-	at      int // index of the current source
-	begun   bool
+	feed    feed
+	ahead   int
+	pending []*unit
+	at      int // index of the source that what was read last is from
 	offset  int64
 	next    int64
 	prev    string
@@ -101,7 +103,15 @@ type Reader struct {
 }
 
 // NewReader reads the files of one journal.
-func NewReader(sources ...Source) *Reader { return &Reader{sources: sources} }
+func NewReader(sources ...Source) *Reader { return &Reader{feed: feed{sources: sources}} }
+
+// maxAhead bounds the bytes that are read ahead.
+const maxAhead = 4 << 20
+
+// ReadAhead lets the reader work on that many blocks beyond the next one, each
+// in a goroutine of its own that ends by itself: what can be said of a block
+// alone is found out on all processors, and judged block by block in order.
+func (r *Reader) ReadAhead(blocks int) { r.ahead = blocks }
 
 // Opened is what the first block says, once Next has returned it.
 func (r *Reader) Opened() Opened { return r.opened }
@@ -123,54 +133,126 @@ func (r *Reader) Next() (*Block, error) {
 		r.err = err
 		return nil, err
 	}
-	r.offset += b.Size
 	return b, nil
 }
 
 func (r *Reader) place(err error) error {
 	name := "journal"
-	if r.at < len(r.sources) {
-		name = r.sources[r.at].Name
-	} else if n := len(r.sources); n > 0 {
-		name = r.sources[n-1].Name
+	if sources := r.feed.sources; r.at < len(sources) {
+		name = sources[r.at].Name
+	} else if n := len(sources); n > 0 {
+		name = sources[n-1].Name
 	}
 	return &PlaceError{File: name, Offset: r.offset, Seq: r.next, Err: err}
 }
 
-// read finds the next block in this source or the one after.
+// read takes the next block, and sees that others are worked on meanwhile.
 func (r *Reader) read() (*Block, error) {
-	for {
-		if r.at >= len(r.sources) {
-			if r.next == 0 {
-				return nil, fmt.Errorf("%w: no block at all", ErrTruncated)
-			}
-			return nil, io.EOF
+	size := int64(0)
+	for _, u := range r.pending {
+		size += u.size
+	}
+	// Until the first block is read there is no key to work with.
+	for len(r.pending) == 0 || r.key != nil && len(r.pending) <= r.ahead && size < maxAhead && r.pending[len(r.pending)-1].err == nil {
+		u := r.feed.next()
+		if r.key != nil && r.ahead > 0 && u.err == nil {
+			u.done = make(chan struct{})
+			key := r.key
+			go func() {
+				defer close(u.done)
+				u.examine(key)
+			}()
 		}
-		src := r.sources[r.at]
-		if !r.begun {
+		size += u.size
+		r.pending = append(r.pending, u)
+	}
+	u := r.pending[0]
+	r.pending = r.pending[1:]
+	return r.take(u)
+}
+
+// feed reads the bytes of one block after the other.
+type feed struct {
+	sources []Source
+	at      int // index of the current source
+	begun   bool
+	any     bool // the current source held a block
+	blocks  int64
+	offset  int64
+}
+
+// unit is one block as it was read, and what can be said of it alone. Where err
+// is set there is none.
+type unit struct {
+	at     int
+	offset int64
+	size   int64
+	err    error
+
+	file          string
+	prefix, rest  []byte
+	message       string
+	clear, sealed []byte
+	done          chan struct{} // closed once it was examined; nil where nobody has begun
+
+	entries   []Entry
+	entryErr  error
+	head      Head
+	headErr   error
+	clearSum  string
+	sealedSum string
+	sum       string
+	forms     error // of the first entry that is malformed
+	malformed int   // which that is
+}
+
+// next finds the next block in this source or the one after.
+func (f *feed) next() *unit {
+	u := &unit{}
+	u.err = f.read(u)
+	if u.err != nil {
+		u.at, u.offset = f.at, f.offset
+		return u
+	}
+	f.offset += u.size
+	f.blocks++
+	return u
+}
+
+func (f *feed) read(u *unit) error {
+	for {
+		if f.at >= len(f.sources) {
+			if f.blocks == 0 {
+				return fmt.Errorf("%w: no block at all", ErrTruncated)
+			}
+			return io.EOF
+		}
+		src := f.sources[f.at]
+		if !f.begun {
 			magic := make([]byte, len(fileMagic))
 			if _, err := io.ReadFull(src.Reader, magic); err != nil {
-				return nil, truncated(err)
+				return truncated(err)
 			}
 			if string(magic) != fileMagic {
-				return nil, fmt.Errorf("%w: not a journal file of this version", ErrMalformed)
+				return fmt.Errorf("%w: not a journal file of this version", ErrMalformed)
 			}
-			r.begun, r.offset = true, int64(len(fileMagic))
+			f.begun, f.any, f.offset = true, false, int64(len(fileMagic))
 		}
 		prefix := make([]byte, prefixSize)
 		_, err := io.ReadFull(src.Reader, prefix)
 		if errors.Is(err, io.EOF) {
 			// A file without any block is only made by cutting one off.
-			if r.last.File != int64(r.at)+1 {
-				return nil, fmt.Errorf("%w: the file holds no block", ErrTruncated)
+			if !f.any {
+				return fmt.Errorf("%w: the file holds no block", ErrTruncated)
 			}
-			r.at, r.begun, r.offset = r.at+1, false, 0
+			f.at, f.begun, f.offset = f.at+1, false, 0
 			continue
 		}
 		if err != nil {
-			return nil, truncated(err)
+			return truncated(err)
 		}
-		return r.block(src, prefix)
+		f.any = true
+		return u.read(src, f.at, f.offset, prefix)
 	}
 }
 
@@ -199,47 +281,76 @@ func readRest(r io.Reader, n int64) ([]byte, error) {
 	return b, err
 }
 
-func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
+func (u *unit) read(src Source, at int, offset int64, prefix []byte) error {
+	u.file, u.at, u.offset, u.prefix = src.Name, at, offset, prefix
 	l, err := parsePrefix(prefix)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rest, err := readRest(src.Reader, l.total()-prefixSize)
-	if err != nil {
-		return nil, err
+	if u.rest, err = readRest(src.Reader, l.total()-prefixSize); err != nil {
+		return err
 	}
-	message, clear, sealed := string(rest[:l.head]), rest[l.head:l.head+l.clear], rest[l.head+l.clear:]
-	entries, err := decodeClear(clear)
+	u.size = l.total()
+	u.message, u.clear, u.sealed = string(u.rest[:l.head]), u.rest[l.head:l.head+l.clear], u.rest[l.head+l.clear:]
+	u.entries, u.entryErr = decodeClear(u.clear)
+	return nil
+}
+
+// examine finds out what can be said of a block without those before it.
+func (u *unit) examine(key crypto.PublicKey) {
+	if u.headErr = jws.Verify(u.message, TypeJournal, key, &u.head); u.headErr != nil {
+		return
+	}
+	u.clearSum, u.sealedSum, u.sum = hash(u.clear), hash(u.sealed), hash(u.prefix, u.rest)
+	for i, e := range u.entries {
+		if u.forms = e.check(); u.forms != nil {
+			u.malformed = i
+			return
+		}
+	}
+}
+
+// take judges a block in its place.
+func (r *Reader) take(u *unit) (*Block, error) {
+	r.at, r.offset = u.at, u.offset
+	if u.err != nil {
+		return nil, u.err
+	}
+	err := u.entryErr
 	if r.next == 0 && err == nil {
-		err = r.begin(entries)
+		err = r.begin(u.entries)
 	}
 	if err != nil {
 		// A clear section that was changed does not read, but its hash says so
 		// better than its grammar; a first block has no key to check it with yet.
 		var h Head
-		if jws.Peek(message, TypeJournal, &h) == nil && h.Clear != hash(clear) {
+		if jws.Peek(u.message, TypeJournal, &h) == nil && h.Clear != hash(u.clear) {
 			return nil, fmt.Errorf("%w: clear section", ErrContent)
 		}
 		return nil, err
 	}
-	b := &Block{File: src.Name, Offset: r.offset, Size: l.total(), Entries: entries, sealed: sealed}
-	if err := jws.Verify(message, TypeJournal, r.key, &b.Head); err != nil {
+	if u.done == nil {
+		u.examine(r.key)
+	} else {
+		<-u.done
+	}
+	if u.headErr != nil {
+		return nil, u.headErr
+	}
+	if err := r.follows(u.head); err != nil {
 		return nil, err
 	}
-	if err := r.follows(b.Head); err != nil {
-		return nil, err
-	}
-	if b.Head.Clear != hash(clear) {
+	if u.head.Clear != u.clearSum {
 		return nil, fmt.Errorf("%w: clear section", ErrContent)
 	}
-	if b.Head.Sealed != hash(sealed) {
+	if u.head.Sealed != u.sealedSum {
 		return nil, fmt.Errorf("%w: sealed section", ErrContent)
 	}
 	r.partial = r.partial || r.adopt
-	r.frames += b.Head.Frames
-	for i, e := range entries {
-		if err := e.check(); err != nil {
-			return nil, err
+	r.frames += u.head.Frames
+	for i, e := range u.entries {
+		if u.forms != nil && i == u.malformed {
+			return nil, u.forms
 		}
 		switch {
 		case e.Type == EntryOpened && (r.next != 0 || i != 0):
@@ -249,7 +360,7 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 			if err := e.Read(&c); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 			}
-			if i != len(entries)-1 {
+			if i != len(u.entries)-1 {
 				return nil, fmt.Errorf("%w: something after the closing", ErrMalformed)
 			}
 			if !r.partial && c.Frames != r.frames {
@@ -258,9 +369,8 @@ func (r *Reader) block(src Source, prefix []byte) (*Block, error) {
 			r.closed = &c
 		}
 	}
-	b.Hash = hash(prefix, rest)
-	r.prev, r.last, r.next, r.adopt = b.Hash, b.Head, b.Head.Seq+1, false
-	return b, nil
+	r.prev, r.last, r.next, r.adopt = u.sum, u.head, u.head.Seq+1, false
+	return &Block{Head: u.head, Hash: u.sum, File: u.file, Offset: u.offset, Size: u.size, Entries: u.entries, sealed: u.sealed}, nil
 }
 
 // begin takes the journal's identity from the first block.

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -65,12 +66,22 @@ func small(t testing.TB, w *journaltest.World) (files [][]byte, heads []journal.
 	return files, heads
 }
 
+// scan reads with blocks ahead and without, which has to come to the same.
 func scan(files [][]byte, key *journal.DataKey) error {
+	err, ahead := scanAhead(files, key, 0), scanAhead(files, key, 3)
+	if fmt.Sprint(err) != fmt.Sprint(ahead) {
+		return fmt.Errorf("read ahead it says %w, else %w", ahead, err)
+	}
+	return err
+}
+
+func scanAhead(files [][]byte, key *journal.DataKey, blocks int) error {
 	sources := make([]journal.Source, len(files))
 	for i, f := range files {
 		sources[i] = journal.Source{Name: journal.FileName(int64(i) + 1), Reader: bytes.NewReader(f)}
 	}
 	r := journal.NewReader(sources...)
+	r.ReadAhead(blocks)
 	for {
 		b, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -90,7 +101,7 @@ func scan(files [][]byte, key *journal.DataKey) error {
 func place(t *testing.T, err error) *journal.PlaceError {
 	t.Helper()
 	var p *journal.PlaceError
-	if !errors.As(err, &p) {
+	if !errors.As(err, &p) || strings.HasPrefix(err.Error(), "read ahead") {
 		t.Fatalf("no place is named: %v", err)
 	}
 	return p

@@ -158,7 +158,7 @@ func (f *Folder) lastFile() (*Reader, error) {
 		return nil, err
 	}
 	n := len(f.sources) - 1
-	return &Reader{sources: f.sources, at: n, next: 1, adopt: true, last: Head{File: int64(n)}, opened: f.opened, key: f.key}, nil
+	return &Reader{feed: feed{sources: f.sources, at: n, blocks: 1}, at: n, next: 1, adopt: true, last: Head{File: int64(n)}, opened: f.opened, key: f.key}, nil
 }
 
 // zeros reports whether nothing but zero bytes is left, and not more than one
