@@ -23,8 +23,8 @@ export async function kioskSteps({ step, open, code, shot, signIn }) {
     // Seconds of each sentence that really began to sound.
     await page.evaluate(() => {
       globalThis.spoken = []
-      const { play } = HTMLMediaElement.prototype
-      HTMLMediaElement.prototype.play = function () {
+      const { play } = globalThis.HTMLMediaElement.prototype
+      globalThis.HTMLMediaElement.prototype.play = function () {
         const playing = play.call(this)
         playing.then(() => globalThis.spoken.push(this.duration)).catch(() => undefined)
         return playing

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict'
 
 /** Taps each sound that a page gives to its mixer. */
 const tap = () => {
-  const make = AudioContext.prototype.createMediaElementSource
+  const make = globalThis.AudioContext.prototype.createMediaElementSource
   globalThis.kuuleTaps = []
-  AudioContext.prototype.createMediaElementSource = function (element) {
+  globalThis.AudioContext.prototype.createMediaElementSource = function (element) {
     const source = make.call(this, element)
     const analyser = new globalThis.AnalyserNode(this, { fftSize: 8192, smoothingTimeConstant: 0 })
     source.connect(analyser)
