@@ -82,6 +82,9 @@ type Conn struct {
 	over    bool // Closed was told
 	closed  bool // Close was called
 
+	checkedAt int64 // when checks are counted from
+	checks    int
+
 	// Guarded by the port's lock.
 	names []*credentials
 	paths []*path

@@ -306,3 +306,32 @@ func TestAnOldPacketDoesNotCountAfterARestart(t *testing.T) {
 	}
 	send(second, sealed(1), 3) // comes after both on the same path
 }
+
+// A member that sends checks without end does not keep the node busy with its
+// paths: beyond some number they are not heeded, and for a second only.
+func TestChecksAreBounded(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	ear := newEar()
+	ear.states = make(chan State, 10*checksPerSecond)
+	c := open(t, p, ear)
+	name, password := c.Credentials()
+	raw := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), nominate, stun.NewShortTermIntegrity(password), stun.Fingerprint).Raw
+	from := func(port uint16) *path {
+		a := sockaddrOf(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port))
+		return &path{socket: p.sockets[0], name: a, key: a.key(0)}
+	}
+	flood := func(at int64) int {
+		before := len(ear.states)
+		for i := range uint16(5 * checksPerSecond) {
+			p.check(at, bytes.Clone(raw), from(9+i%2))
+		}
+		return len(ear.states) - before
+	}
+	if moved := flood(1); moved != checksPerSecond-1 {
+		t.Errorf("the path moved %d times", moved)
+	}
+	if moved := flood(1 + int64(time.Second)); moved < checksPerSecond-1 || moved > checksPerSecond {
+		t.Errorf("a second later it moved %d times", moved)
+	}
+}

@@ -22,6 +22,21 @@ type credentials struct {
 // proves itself takes its place, nominated or not.
 const silentFor = 500 * time.Millisecond
 
+// checksPerSecond is how many authentic checks of a peer are heeded; a browser
+// sends a few dozen. Each may move the path, after which much is learned anew.
+const checksPerSecond = 200
+
+// mayCheck counts a check.
+func (c *Conn) mayCheck(at int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at-c.checkedAt >= int64(time.Second) {
+		c.checkedAt, c.checks = at, 0
+	}
+	c.checks++
+	return c.checks <= checksPerSecond
+}
+
 // name gives a connection new credentials; the port's lock is held. Those of
 // before hold until a check comes with the new ones.
 func (p *Port) name(c *Conn) *credentials {
@@ -71,7 +86,7 @@ func (p *Port) check(at int64, b []byte, via *path) {
 	p.mu.RLock()
 	n := p.byName[local]
 	p.mu.RUnlock()
-	if n == nil || stun.MessageIntegrity(n.password).Check(&m) != nil || stun.Fingerprint.Check(&m) != nil {
+	if n == nil || stun.MessageIntegrity(n.password).Check(&m) != nil || stun.Fingerprint.Check(&m) != nil || !n.conn.mayCheck(at) {
 		return
 	}
 	reply := []stun.Setter{stun.NewTransactionIDSetter(m.TransactionID)}
