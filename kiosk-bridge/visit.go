@@ -249,10 +249,10 @@ func (v *visit) vouch(record *Record, checks []interview.Check) error {
 }
 
 // ticketFor writes the ticket that stands on a visit.
-func (bridge *Bridge) ticketFor(record Record, b Booking) (*TicketRecord, error) {
-	opens := bridge.Now()
-	if b.Opens.After(opens) {
-		opens = b.Opens
+func (b *Bridge) ticketFor(record Record, booking Booking) (*TicketRecord, error) {
+	opens := b.Now()
+	if booking.Opens.After(opens) {
+		opens = booking.Opens
 	}
 	earlier := func(a, b time.Time) time.Time {
 		if a.Before(b) {
@@ -260,18 +260,18 @@ func (bridge *Bridge) ticketFor(record Record, b Booking) (*TicketRecord, error)
 		}
 		return b
 	}
-	expires, until := earlier(opens.Add(bridge.Lifetime), b.Closes), earlier(opens.Add(ticket.MaxHold), b.Closes)
+	expires, until := earlier(opens.Add(b.Lifetime), booking.Closes), earlier(opens.Add(ticket.MaxHold), booking.Closes)
 	c := ticket.Claims{
-		V: 1, ID: interview.NewTicketID(), Hearing: b.Hearing, Purpose: b.Purpose, Participant: b.Participant,
-		Device: b.Terminal, Kiosk: record.Kiosk, Visit: record.ID, EvidenceSHA256: ticket.Hash([]byte(record.Evidence)),
+		V: 1, ID: interview.NewTicketID(), Hearing: booking.Hearing, Purpose: booking.Purpose, Participant: booking.Participant,
+		Device: booking.Terminal, Kiosk: record.Kiosk, Visit: record.ID, EvidenceSHA256: ticket.Hash([]byte(record.Evidence)),
 		Assurance: record.Assurance, NotBefore: opens.Unix(), Expires: expires.Unix(), Until: until.Unix(),
 	}
-	signed, err := ticket.Sign(c, bridge.Key)
+	signed, err := ticket.Sign(c, b.Key)
 	if err != nil {
 		return nil, fmt.Errorf("write ticket of visit %s: %w", record.ID, err)
 	}
 	return &TicketRecord{
-		ID: c.ID, Visit: c.Visit, Hearing: c.Hearing, Participant: c.Participant, Seat: b.Seat, Role: b.Role, Purpose: c.Purpose,
+		ID: c.ID, Visit: c.Visit, Hearing: c.Hearing, Participant: c.Participant, Seat: booking.Seat, Role: booking.Role, Purpose: c.Purpose,
 		Device: c.Device, NotBefore: c.NotBefore, Expires: c.Expires, Until: c.Until, Signed: signed, Version: 1,
 	}, nil
 }
