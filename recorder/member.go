@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"log/slog"
 	"slices"
+	"time"
 
 	"kuule/interview"
 	"kuule/interview/member"
@@ -22,6 +23,11 @@ type Members struct {
 	Log     *slog.Logger
 }
 
+// keyEvery is how far apart the key frames of a picture are at most, so that one
+// who looks at a moment of a recording waits for few frames before it. Two
+// recorders ask for one between them: what one brings the other has too.
+const keyEvery = 10 * time.Second
+
 // Join implements Joiner.
 func (j Members) Join(ctx context.Context, h Hearing, on Events) (Room, error) {
 	conn, err := j.Connect(ctx, h)
@@ -29,7 +35,7 @@ func (j Members) Join(ctx context.Context, h Hearing, on Events) (Room, error) {
 		return nil, err
 	}
 	m, err := member.Join(ctx, conn, member.Config{
-		Hearing: h.Hearing, Place: sealing.Place{Kind: sealing.KindRecorder}, Trust: j.Trust, Prove: j.Prove, Log: j.Log,
+		Hearing: h.Hearing, Place: sealing.Place{Kind: sealing.KindRecorder}, Trust: j.Trust, Prove: j.Prove, Log: j.Log, KeyEvery: keyEvery,
 		Keep: func(w sealing.Wrap, key []byte) error {
 			return on.Keep(journal.SenderKey{
 				Group: w.Group, Epoch: w.Epoch, Member: w.Sender, Track: w.Track, Source: w.Source, KID: w.KID, Key: slices.Clone(key),

@@ -39,6 +39,9 @@ type Config struct {
 
 	// Keep, when set, takes every sender key (a recorder journals it).
 	Keep func(w sealing.Wrap, key []byte) error
+	// KeyEvery, when set, asks for a key frame of every picture that brought none
+	// for so long (a recorder's reader begins there).
+	KeyEvery time.Duration
 	// On holds what the member's owner wants to be told.
 	On Events
 }
@@ -116,6 +119,7 @@ func Join(ctx context.Context, conn Conn, cfg Config) (*Member, error) {
 	if m.peer, err = NewPeer(m.tracks, m.frame, m.keyFrame); err != nil {
 		return nil, err
 	}
+	m.peer.KeyEvery(cfg.KeyEvery)
 	m.peer.OnState(func(s webrtc.PeerConnectionState) {
 		m.look()
 		if cfg.On.Connected != nil && (s == webrtc.PeerConnectionStateConnected || s == webrtc.PeerConnectionStateDisconnected || s == webrtc.PeerConnectionStateFailed) {

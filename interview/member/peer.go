@@ -61,6 +61,7 @@ type Peer struct {
 	answered bool
 	leg      interview.LegID // as the door calls it; zero before the first answer
 
+	keyEvery        atomic.Int64  // nanoseconds; 0: as the senders like
 	trip            atomic.Int64  // nanoseconds; 0: not measured yet
 	sentLoss        atomic.Uint32 // in 1/256
 	sound, pictures received
@@ -91,11 +92,17 @@ func (p *Peer) Anew() (*Peer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n.slots = p.slots
+	n.keyEvery.Store(p.keyEvery.Load())
 	if p.onState != nil {
 		n.OnState(p.onState)
 	}
 	return n, nil
 }
+
+// KeyEvery has a key frame asked for of every picture that brought none for so
+// long, at most once in that time; 0, as at first, leaves it to the senders. One
+// who records wants to begin anywhere.
+func (p *Peer) KeyEvery(d time.Duration) { p.keyEvery.Store(int64(d)) }
 
 func newPeer(cert webrtc.Certificate, publish []Publish, onFrame func(Frame), onKey func(interview.TrackID)) (*Peer, error) {
 	prints, err := cert.GetFingerprints()

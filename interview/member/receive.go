@@ -88,6 +88,7 @@ type incoming struct {
 
 	reader  descriptor.Reader
 	keys    repair.Keys
+	keyAt   int64    // when a key frame came, or was asked for because none had
 	parts   [][]byte // of the frame that is being put together
 	size    int      // of it in bytes
 	inFrame bool
@@ -143,6 +144,9 @@ func (p *Peer) receive(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver)
 		}
 		in.ask(at)
 		in.release(at)
+		if in.stale(at) {
+			in.askKey(at)
+		}
 		in.tell()
 	}
 }
@@ -271,6 +275,7 @@ func (in *incoming) whole(at int64) bool {
 	d := &in.frame
 	if d.Key() {
 		in.keys.Came()
+		in.keyAt = at
 		clear(in.known[:])
 	} else {
 		for _, diff := range d.Diffs[:d.DiffCount] {
@@ -285,6 +290,23 @@ func (in *incoming) whole(at int64) bool {
 		}
 	}
 	in.known[d.Frame%256] = numbered{d.Frame, true}
+	return true
+}
+
+// stale reports, once in the time that the peer's owner set, that no key frame
+// of a picture came for as long.
+func (in *incoming) stale(at int64) bool {
+	every := in.peer.keyEvery.Load()
+	if every == 0 || !in.picture || !in.started {
+		return false
+	}
+	if in.keyAt == 0 { // joined just now: the media node asks for the first
+		in.keyAt = at
+	}
+	if at-in.keyAt < every {
+		return false
+	}
+	in.keyAt = at
 	return true
 }
 

@@ -3,6 +3,7 @@ package member
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pion/rtp"
 
@@ -58,6 +59,52 @@ func TestNoDamagedPictureIsHandedOn(t *testing.T) {
 	come(10, false, 9)
 	if !slices.Equal(got, []byte{2, 3, 6, 8, 9, 10, 11}) {
 		t.Errorf("handed on %v", got)
+	}
+}
+
+// H6: one who records asks for a key frame where none came for the time set, once
+// in that time, and not where they come by themselves; nobody else asks.
+func TestAKeyFrameIsAskedForWhereNoneComes(t *testing.T) {
+	t.Parallel()
+	const every = int64(10e9)
+	p, err := NewPeer(nil, func(Frame) {}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	// asked plays a picture for a minute, 25 frames a second, and gives when it
+	// was asked, in seconds.
+	asked := func(in *incoming, keyAt func(second int64) bool) (at []int64) {
+		for n := range int64(60 * 25) {
+			now := int64(1e9) + n*40e6
+			in.started = true
+			in.frame = descriptor.Descriptor{First: true, Frame: uint16(n), Known: true}
+			if n%25 == 0 && keyAt(n/25) {
+				in.frame.Structure = true
+			}
+			in.whole(now)
+			if in.stale(now) {
+				at = append(at, n/25)
+			}
+		}
+		return at
+	}
+	never := func(int64) bool { return false }
+	if got := asked(&incoming{peer: p, picture: true}, never); got != nil {
+		t.Errorf("asked at %v by nobody who records", got)
+	}
+	p.KeyEvery(time.Duration(every))
+	if got := asked(&incoming{peer: p, picture: true}, never); !slices.Equal(got, []int64{10, 20, 30, 40, 50}) {
+		t.Errorf("without any key frame it was asked at %v", got)
+	}
+	if got := asked(&incoming{peer: p, picture: true}, func(s int64) bool { return s%9 == 0 }); got != nil {
+		t.Errorf("with a key frame every 9 s it was asked at %v", got)
+	}
+	if got := asked(&incoming{peer: p, picture: true}, func(s int64) bool { return s == 25 }); !slices.Equal(got, []int64{10, 20, 35, 45, 55}) {
+		t.Errorf("with one at 25 s it was asked at %v", got)
+	}
+	if got := asked(&incoming{peer: p}, never); got != nil {
+		t.Errorf("sound was asked for at %v", got)
 	}
 }
 
