@@ -18,7 +18,7 @@ import (
 )
 
 type seekCommand struct {
-	Hours  float64 `default:"4" help:"Length of the synthetic recording: one person's sound and picture at 500 kbit/s, a key frame every 4 s."`
+	Hours  float64 `default:"4" help:"Length of the synthetic recording: one person's sound and picture at 500 kbit/s, a key frame every 10 s."`
 	Seeks  int     `default:"200" help:"Seeks to random moments, 10 to 10000."`
 	Folder string  `help:"Folder for it, removed afterwards; by default a temporary one." type:"path"`
 	JSON   bool    `help:"Print one JSON object instead of lines."`

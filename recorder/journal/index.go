@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync"
 
 	"kuule/internal/jws"
 	"kuule/interview"
@@ -26,6 +27,9 @@ type Position struct {
 type Index struct {
 	files  []io.ReaderAt
 	blocks []Position
+
+	mu    sync.Mutex
+	first *Block // once it was verified: what follows is checked with its key
 }
 
 // NewIndex skims the files of a journal, given in order. Heads are not
@@ -108,7 +112,7 @@ func (x *Index) Block(seq int64) (*Block, error) {
 	}
 	r := NewReader()
 	if seq > 0 {
-		first, err := x.Block(0)
+		first, err := x.opening()
 		if err != nil {
 			return nil, err
 		}
@@ -133,4 +137,19 @@ func (x *Index) Block(seq int64) (*Block, error) {
 		return nil, &PlaceError{src.Name, p.Offset, seq, err}
 	}
 	return b, nil
+}
+
+// opening is the first block, read and verified once.
+func (x *Index) opening() (*Block, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.first != nil {
+		return x.first, nil
+	}
+	b, err := x.Block(0)
+	if err != nil {
+		return nil, err
+	}
+	x.first = &Block{Head: b.Head, Hash: b.Hash, File: b.File, Offset: b.Offset, Size: b.Size, Entries: b.Entries}
+	return x.first, nil
 }
