@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"kuule/internal/canon"
@@ -170,10 +171,21 @@ func (v *verifier) bytes() error {
 	if err != nil {
 		return wrong(manifestName, "content", err)
 	}
+	var ahead []chan read // of the next files, so that all processors hash
+	defer func() {
+		for _, r := range ahead { // the bundle is the caller's again after this
+			<-r
+		}
+	}()
 	for i := 1; i < len(all); i++ {
 		x := &all[i]
 		v.at[x.name] = *x
-		got, err := measure(x.name, io.NewSectionReader(v.in, x.data(), x.size))
+		for len(ahead) < runtime.GOMAXPROCS(0) && i+len(ahead) < len(all) {
+			ahead = append(ahead, v.measure(all[i+len(ahead)]))
+		}
+		r := <-ahead[0]
+		ahead = ahead[1:]
+		got, err := r.measured, r.err
 		if err != nil {
 			return &PlaceError{x.name, "content", x.data(), err}
 		}
@@ -196,6 +208,22 @@ func (v *verifier) bytes() error {
 		return &PlaceError{"", "end of bundle", want, ErrEnds}
 	}
 	return nil
+}
+
+// read is a file of the bundle as it is there.
+type read struct {
+	measured
+	err error
+}
+
+// measure reads a file in a goroutine of its own.
+func (v *verifier) measure(x measured) chan read {
+	out := make(chan read, 1)
+	go func() {
+		got, err := measure(x.name, io.NewSectionReader(v.in, x.data(), x.size))
+		out <- read{got, err}
+	}()
+	return out
 }
 
 // pinpoint says more of a file whose content differs: in a journal, the block.
