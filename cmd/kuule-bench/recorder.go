@@ -155,7 +155,7 @@ func sealed(members, seconds int) (*made, error) {
 	out := &made{moments: make([][]recorder.Frame, seconds*50), lists: make([][]string, seconds), signers: map[string]*sealing.Member{}}
 	noise := make([]byte, 4*keyPicture)
 	for i := 0; i < len(noise); i += 8 {
-		binary.LittleEndian.PutUint64(noise[i:], rand.Uint64())
+		binary.LittleEndian.PutUint64(noise[i:], rand.Uint64()) //nolint:gosec // noise for a measurement
 	}
 	for place := range members {
 		role := interview.RoleApplicant
@@ -178,7 +178,7 @@ func sealed(members, seconds int) (*made, error) {
 				if (n/2+25*place)%keyPictures == 0 {
 					size, key = keyPicture, 0
 				}
-				from := rand.IntN(len(noise) - size)
+				from := rand.IntN(len(noise) - size) //nolint:gosec // noise for a measurement
 				out.add(n, video.Seal(at, key == 0, append([]byte{key}, noise[from:from+size]...)))
 			}
 			if n%50 == 49 {

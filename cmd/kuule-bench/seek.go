@@ -128,7 +128,7 @@ func (l *long) seek(c *seekCommand) (r seekResult, err error) {
 	for _, cold := range []bool{true, false} {
 		var times []time.Duration
 		for range c.Seeks {
-			t := interview.Micros(rand.Int64N(int64(last.To)))
+			t := interview.Micros(rand.Int64N(int64(last.To))) //nolint:gosec // where to seek in a measurement
 			if cold {
 				if err := forget(files); err != nil {
 					return r, err
