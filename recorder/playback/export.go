@@ -24,7 +24,7 @@ const Reorder = 5 * time.Second
 
 const (
 	maxWaiting = 64 << 20                      // bytes that wait for their order
-	gapAfter   = 60_000                        // microseconds between audio packets that are a gap
+	gapAfter   = 40_000                        // microseconds between audio packets that are a gap: so far may sound be off its moment
 	cuesSize   = 256 << 10                     // reserved where the file can be written at; thinned where it is too small
 	opusDelay  = 6_500_000                     // nanoseconds of pre-skip, 312 samples at 48 kHz
 	opusRoll   = uint64(80 * time.Millisecond) // RFC 7845 section 4.6
