@@ -37,6 +37,8 @@ const (
 	maxPurpose = 2000
 	// spanFlush is how long a span may grow before it is logged.
 	spanFlush = 10 * time.Minute
+	// maxSpans bounds what one opening writes into the log.
+	maxSpans = 5000
 	// ownLife is how long the own hearing's viewing may be opened again.
 	ownLife = 12 * time.Hour
 )
@@ -193,6 +195,9 @@ func (d *viewingDesk) span(ctx context.Context, o *opening, kind string, from, t
 		return nil // another track of the same moment
 	}
 	if r == nil {
+		if o.count >= maxSpans {
+			return problem.New(problem.CodeTooFast, "viewing %s has %d spans: open it anew", o.row.ID, o.count)
+		}
 		o.count++
 		r = &spanRow{Opening: o.spec.Viewing, Number: o.count, Viewing: o.row.ID, Hearing: o.row.Hearing, Kind: kind, From: from, To: to, First: time.Now().Unix()}
 		o.spans[kind] = r

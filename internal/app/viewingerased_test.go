@@ -22,6 +22,38 @@ func (erasedCase) Open(_ context.Context, c interview.CaseID, _ string, _ []byte
 	return nil, problem.New(problem.CodeErased, "case %s", c)
 }
 
+// What a page says was heard cannot fill the log: spans have bounds of time and
+// number.
+func TestSpansOfAViewingAreBounded(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	desk := g.at(g.world.Desk).signIn("sub-interviewer")
+	var v viewingView
+	desk.told("POST", "/api/hearings/"+g.world.Hearing.ID.String()+"/viewings", `{"purpose":"appeal"}`, &v)
+	row, err := g.door.viewings.store.find(t.Context(), v.Viewing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &opening{row: row, spec: viewingSpec{Viewing: v.Viewing + "-" + nonce1}, device: g.world.Desk, until: time.Now().Add(time.Hour), seen: time.Now(), spans: map[string]*spanRow{}}
+	g.door.viewings.mu.Lock()
+	g.door.viewings.live[v.Viewing] = o
+	g.door.viewings.mu.Unlock()
+	heard := "/api/viewings/" + v.Viewing + "/heard"
+	for what, span := range map[string]string{
+		"before the hearing": `{"from":-1,"to":1}`, "ends before it begins": `{"from":2,"to":1}`, "of days": `{"from":0,"to":1000000000000}`,
+		"of all time": `{"from":-9007199254740991,"to":9007199254740991}`,
+	} {
+		desk.want(what, "POST", heard, `{"spans":[`+span+`]}`, problem.CodeMalformed)
+	}
+	var out none
+	desk.told("POST", heard, `{"spans":[{"from":0,"to":1000000}]}`, &out)
+	o.mu.Lock()
+	o.count = maxSpans
+	o.mu.Unlock()
+	desk.told("POST", heard, `{"spans":[{"from":1000000,"to":2000000}]}`, &out) // goes on with the same one
+	desk.want("one too many", "POST", heard, `{"spans":[{"from":90000000,"to":91000000}]}`, problem.CodeTooFast)
+}
+
 // L4: an erasure ends what is being watched of the case, and of no other; that
 // somebody listened to it stays in the list, without words.
 func TestAnErasureEndsWhatIsWatched(t *testing.T) {
