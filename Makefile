@@ -68,6 +68,18 @@ test-go: ## unit and integration tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
 	go test -count=1 ./test/house # the test cache does not see new files
 
+.PHONY: soak
+soak: packages build ## the long forms of tests: hours; faults by the hundred, fuzzing, four-hour recordings
+	KUULE_SOAK=1 CGO_ENABLED=1 go test -run 'TestSoak' -timeout 6h -v $(GO_PACKAGES)
+	@for package in $$(grep -rl --include='*_test.go' 'func Fuzz' . | grep -v node_modules | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -rhoE --include='*_test.go' 'func Fuzz[A-Za-z0-9]*' $$package --max-count=50 | sed 's/func //' | sort -u); do \
+	    grep -qE "func $$target\(" $$package/*_test.go || continue; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+FUZZTIME ?= 60s
+
 .PHONY: test-vault
 test-vault: $(VAULTD) ## the keyring against a real Vault server on loopback, built once
 	KUULE_TEST_VAULTD=$(VAULTD) go test -timeout 5m ./internal/keyring/vault

@@ -233,7 +233,7 @@ const (
 // measured begins with the path's return.
 func (a *crowd) lose(ctx context.Context, m *client, how string) (cut, took time.Duration, err error) {
 	m.cut.Store(true)
-	cut = shortestCut + rand.N(longestCut-shortestCut)
+	cut = shortestCut + rand.N(longestCut-shortestCut) //nolint:gosec // when to cut in a measurement
 	if err := wait(ctx, cut); err != nil {
 		return 0, 0, err
 	}
