@@ -86,15 +86,20 @@ func (s viewingStore) media(ctx context.Context, viewing string) ([]*mediumRow, 
 		return nil, fmt.Errorf("media of %s: %w", viewing, err)
 	}
 	for _, m := range rows {
-		text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
-		if err == nil {
-			err = json.Unmarshal(text, &m.words)
-		}
-		if err != nil {
+		// Of an erased case it stays that there was a medium, without words.
+		if err := s.openMedium(ctx, m); err != nil && !errors.Is(err, problem.New(problem.CodeErased, "")) {
 			return nil, err
 		}
 	}
 	return rows, nil
+}
+
+func (s viewingStore) openMedium(ctx context.Context, m *mediumRow) error {
+	text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &m.words)
 }
 
 // handMedium keeps who received a medium and when, once, and logs it.
@@ -107,11 +112,7 @@ func (s viewingStore) handMedium(ctx context.Context, hearing interview.HearingI
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
-	if err == nil {
-		err = json.Unmarshal(text, &m.words)
-	}
-	if err != nil {
+	if err := s.openMedium(ctx, m); err != nil {
 		return nil, err
 	}
 	m.words.Receiver, m.Handed = receiver, on

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"kuule/internal/problem"
+	"kuule/interview"
+)
+
+// H7: who received which medium, and when, is kept once and shown to the
+// hearing's own interviewer.
+func TestTheReceiptOfAMediumIsKept(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	desk := g.at(g.world.Desk).signIn("sub-interviewer")
+	var v viewingView
+	path := "/api/hearings/" + g.world.Hearing.ID.String() + "/viewings"
+	desk.told("POST", path, `{"purpose":"appeal"}`, &v)
+	d := g.door.viewings
+	take, end := d.noted(&opening{row: &viewingRow{ID: v.Viewing, Case: g.world.Hearing.Case, Hearing: g.world.Hearing.ID}}, viewExport{Form: formOpen, To: "Administrative court"})
+	take([]byte("sealed"))
+	if err := end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := d.store.media(t.Context(), v.Viewing)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%d media, %v", len(rows), err)
+	}
+	sum := rows[0].ID
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
+		t.Fatalf("medium %q", sum)
+	}
+	good := Handover{Hearing: g.world.Hearing.ID, Medium: sum, Receiver: "E. Lindqvist", On: time.Now().UTC().Format(time.DateOnly)}
+	refused := func(name, code string, spoil func(h *Handover)) {
+		t.Helper()
+		h := good
+		spoil(&h)
+		if _, err := d.consoleHanded(context.Background(), h); !errors.Is(err, problem.New(problem.Code(code), "")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	refused("no medium", "not-found", func(h *Handover) { h.Medium = strings.Repeat("0", 64) })
+	refused("another hearing's", "not-found", func(h *Handover) { h.Hearing = interview.NewHearingID() })
+	refused("path as medium", "malformed", func(h *Handover) { h.Medium = "../../x" })
+	refused("nobody", "malformed", func(h *Handover) { h.Receiver = " " })
+	refused("no day", "malformed", func(h *Handover) { h.On = "yesterday" })
+	refused("a day to come", "malformed", func(h *Handover) { h.On = "2999-01-01" })
+	if _, err := d.consoleHanded(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	refused("a second time", "conflict", func(h *Handover) { h.Receiver = "somebody else" })
+	var list struct {
+		Viewings []viewingView `json:"viewings"`
+	}
+	desk.told("GET", path, "", &list)
+	if m := list.Viewings[0].Media; len(m) != 1 || m[0].Receiver != good.Receiver || m[0].Handed != good.On || m[0].Intended != "Administrative court" || m[0].Form != formOpen {
+		t.Errorf("shown: %+v", m)
+	}
+}
+
+// H6: keys of a recording do not leave by the page, nor without a name.
+func TestKeysLeaveAtTheConsoleAlone(t *testing.T) {
+	t.Parallel()
+	for name, q := range map[string]viewExport{
+		"nobody":       {Form: formOpen, Passphrase: "correct horse battery"},
+		"no seal":      {Form: formOpen, To: "court"},
+		"both":         {Form: formOpen, To: "court", Passphrase: "correct horse battery", Recipient: "age1x"},
+		"long name":    {Form: formOpen, To: strings.Repeat("x", maxReceiver+1), Passphrase: "correct horse battery"},
+		"unknown form": {Form: "keys"},
+	} {
+		if err := q.check(); !errors.Is(err, problem.New(problem.CodeMalformed, "")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	g := newGatehouse(t)
+	desk := g.at(g.world.Desk).signIn("sub-interviewer")
+	var v viewingView
+	desk.told("POST", "/api/hearings/"+g.world.Hearing.ID.String()+"/viewings", `{"purpose":"appeal"}`, &v)
+	o := &opening{row: &viewingRow{ID: v.Viewing, Hearing: g.world.Hearing.ID, Asker: g.door.viewings.person("sub-interviewer")}, device: g.world.Desk, until: time.Now().Add(time.Hour), spans: map[string]*spanRow{}}
+	g.door.viewings.mu.Lock()
+	g.door.viewings.live[v.Viewing] = o
+	g.door.viewings.mu.Unlock()
+	desk.want("by the page", "POST", "/api/viewings/"+v.Viewing+"/export", `{"form":"open","to":"court","passphrase":"correct horse battery"}`, problem.CodeForbidden)
+}
