@@ -43,9 +43,51 @@ func (d *door) whose(room interview.GroupID, leg interview.LegID) (quality.Whose
 // milliseconds.
 type HearingQuality struct {
 	Legs   []quality.Leg           `json:"legs"`
+	People []PeopleQuality         `json:"people"` // the same, by who sat where
 	Lasted int64                   `json:"lasted"`
 	Lost   int64                   `json:"lost"`
 	Causes map[quality.Cause]int64 `json:"causes"`
+}
+
+// PeopleQuality is what those at one device lost.
+type PeopleQuality struct {
+	Roles  []interview.Role        `json:"roles"`
+	Names  []string                `json:"names"`
+	Lasted int64                   `json:"lasted"`
+	Lost   int64                   `json:"lost"`
+	Poor   int64                   `json:"poor"`
+	Causes map[quality.Cause]int64 `json:"causes"`
+}
+
+// byPeople sums legs up by the device, whose seats tell who sat there.
+func byPeople(h *interview.Hearing, legs []quality.Leg) []PeopleQuality {
+	out := []PeopleQuality{}
+	at := map[interview.DeviceID]int{}
+	for _, l := range legs {
+		i, known := at[l.Device]
+		if !known {
+			p := PeopleQuality{Roles: []interview.Role{}, Names: []string{}, Causes: map[quality.Cause]int64{}}
+			for _, seat := range h.Seats {
+				if seat.Device != l.Device {
+					continue
+				}
+				for _, who := range h.Participants {
+					if who.ID == seat.Participant {
+						p.Roles, p.Names = append(p.Roles, who.Role), append(p.Names, who.Name)
+					}
+				}
+			}
+			i = len(out)
+			at[l.Device] = i
+			out = append(out, p)
+		}
+		p := &out[i]
+		p.Lasted, p.Lost, p.Poor = p.Lasted+l.Lasted, p.Lost+l.Lost, p.Poor+l.Poor
+		for cause, ms := range l.Causes {
+			p.Causes[cause] += ms
+		}
+	}
+	return out
 }
 
 type (
@@ -69,6 +111,7 @@ func (d *door) registerQuality(api huma.API) {
 		if out.Body.Legs, err = d.quality.Of(ctx, h.ID); err != nil {
 			return nil, err
 		}
+		out.Body.People = byPeople(h, out.Body.Legs)
 		for _, l := range out.Body.Legs {
 			out.Body.Lasted += l.Lasted
 			out.Body.Lost += l.Lost

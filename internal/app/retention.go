@@ -79,7 +79,10 @@ func (d *keepingDesk) view(w http.ResponseWriter, r *http.Request, c interview.C
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, v)
+	return writeJSON(w, struct {
+		retention.View
+		WriteOnce bool `json:"write_once"` // the storage itself keeps finished files until then
+	}{v, d.in.Blobs.Backend == "s3"})
 }
 
 func (d *keepingDesk) move(w http.ResponseWriter, r *http.Request, c interview.Caller) error {

@@ -283,6 +283,9 @@ for (const language of ['fi', 'en']) {
       s.record.after.ending = { outcome: 'confirmed-with-amendments', reasons: '' }
       await press(page, /Sinetöi versio 2|Seal version 2/, 'Enter', 200)
       await page.getByText(/Versio 2 on|Version 2 is/).waitFor()
+      await page.getByText(/Säilytetään .+ asti|Kept until/).waitFor() // L1
+      await page.getByText(/tavallisella levyllä|ordinary disk/).waitFor()
+      await page.getByText(/katosi noin 3 min|about 3 min/).waitFor() // M4
       await look('sealed')
     })
     walk('booking', { code: 'interviewer', language, size }, async ({ page, look }) => {

@@ -19,7 +19,7 @@ const now = () => Math.floor(Date.now() / 1000)
 const id = (n) => `view-${String(n).padStart(32, '0')}`
 
 /** One viewing as internal/app/viewing.go answers. */
-const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, mine: true, decide: false, open: false, purpose: '', asker: 'Aino Virtanen', approver: '', reason: '', created: now() - 3600, decided: 0, expires: now() + 3600, spans: [], ...more })
+const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, mine: true, decide: false, open: false, purpose: '', asker: 'Aino Virtanen', approver: '', reason: '', created: now() - 3600, decided: 0, expires: now() + 3600, spans: [], media: [], ...more })
 
 /** The routes of viewings, for one scene; what is waiting and who listened is remembered in it. */
 export const viewingRoutes = (hearing) => [
@@ -35,7 +35,7 @@ export const viewingRoutes = (hearing) => [
   ['GET', /^\/api\/viewings\/[^/]+\/outline$/, () => JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8'))],
   ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans), {})],
   ['POST', /^\/api\/viewings\/[^/]+\/close$/, (s) => {
-    s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })) }]
+    s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })), media: [{ medium: 'ab', form: 'sealed', made: now(), intended: '', receiver: 'Erik Lindqvist', handed: '2026-11-22' }] }]
     return {}
   }],
 ]

@@ -137,6 +137,21 @@ const routes = [
   }],
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
   ...viewingRoutes(hearing),
+  ['GET', /^\/api\/hearings\/[^/]+\/keeping$/, () => ({
+    case: `cas_${uuid(9)}`, holds: [], extensions: [], mark: {}, marked: '', tombstones: [], write_once: false,
+    classes: [
+      { class: 'recording', state: 'running', until: '2051-11-22T00:00:00Z', source: '615/2020 § 8', version: 1 },
+      { class: 'transcript', state: 'pending', source: '615/2020 § 8', version: 1 },
+      { class: 'kiosk-evidence', state: 'erased', erased: '2026-11-20T00:00:00Z', source: '615/2020 § 8', version: 1 },
+    ],
+  })],
+  ['GET', /^\/api\/hearings\/[^/]+\/quality$/, () => ({
+    legs: [], lasted: 7_200_000, lost: 180_000, causes: { narrow: 120_000, disconnected: 60_000 },
+    people: [
+      { roles: ['interviewer'], names: ['Aino Virtanen'], lasted: 3_600_000, lost: 0, poor: 0, causes: {} },
+      { roles: ['applicant', 'interpreter'], names: ['Samir Haddad', 'Layla Nasser'], lasted: 3_600_000, lost: 180_000, poor: 0, causes: { narrow: 120_000, disconnected: 60_000 } },
+    ],
+  })],
   ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => (s.record.after.amendments.forEach((a) => (a.reply = { ...body, at: nowUnix() })), body)],
 ]
 

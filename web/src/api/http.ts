@@ -65,6 +65,26 @@ export const gateway = {
   statement: (body: StatementRequest) => send<{ statement: string; proof?: PersonProof }>('POST', '/gw/statement', body),
 }
 
+/** GET /api/hearings/{hearing}/keeping: how long what a hearing left is kept. */
+export interface Keeping {
+  classes: {
+    class: 'recording' | 'transcript' | 'kiosk-evidence' | 'quality-figures' | 'observation' | 'audit-log'
+    state: 'erased' | 'held' | 'pending' | 'running' | 'due' | 'kept'
+    until?: string // RFC 3339
+    erased?: string
+    source: string // the law
+  }[]
+  holds: { hold: string; lifted_at?: number }[]
+  write_once: boolean // the storage itself keeps finished files
+}
+
+export type LossCause = 'disconnected' | 'narrow' | 'loss' | 'delay'
+
+/** GET /api/hearings/{hearing}/quality: what the connections lost, in milliseconds. */
+export interface HearingQuality {
+  people: { roles: words.Role[]; names: string[]; lasted: number; lost: number; poor: number; causes: Partial<Record<LossCause, number>> }[]
+}
+
 const at = (path: string, ...ids: string[]) => path.replace(/\{\}/g, () => encodeURIComponent(ids.shift() ?? ''))
 
 /** The server's routes (docs/protocol.md), answered in the pages' own words. */
@@ -93,6 +113,8 @@ export const api = {
       language: u.language,
       text: u.text,
     }),
+  keeping: (hearing: words.HearingID) => send<Keeping>('GET', at('/api/hearings/{}/keeping', hearing)),
+  quality: (hearing: words.HearingID) => send<HearingQuality>('GET', at('/api/hearings/{}/quality', hearing)),
   seal: (hearing: words.HearingID) => send<unknown>('POST', at('/api/hearings/{}/records', hearing)),
   /** A sealed version as its reader sees it; whose hand-over and receipt are shown follows the role. */
   async record(record: words.RecordID, role: words.Role): Promise<Record> {

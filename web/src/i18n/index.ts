@@ -76,6 +76,7 @@ export function useTexts() {
     dir,
     time: format({ hour: '2-digit', minute: '2-digit' }),
     day: format({ weekday: 'long', day: 'numeric', month: 'long' }),
+    date: format({ day: 'numeric', month: 'numeric', year: 'numeric' }),
     moment: format({ day: 'numeric', month: 'numeric', year: 'numeric', hour: '2-digit', minute: '2-digit' }),
   }
 }

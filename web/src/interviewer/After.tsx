@@ -8,6 +8,7 @@ import { OwnRecording } from '../player/Viewing'
 import { AmendmentText, LineList, SealedFacts } from '../record/parts'
 import { Button, Field, Notice, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
+import { Kept } from './Kept'
 
 const refreshEvery = 4000
 const noLines: Utterance[] = []
@@ -80,6 +81,7 @@ export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () 
         </>
       )}
       <OwnRecording hearing={hearing.hearing} lines={record?.utterances ?? draft ?? noLines} />
+      <Kept hearing={hearing.hearing} />
     </main>
   )
 }

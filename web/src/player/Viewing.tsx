@@ -67,8 +67,8 @@ export function OwnRecording({ hearing, lines }: { hearing: HearingID; lines: Ut
 
 /** Who listened, why, when, and to what (906/2019 17 §). */
 function Log({ log }: { log: Viewing[] }) {
-  const { t, moment } = useTexts()
-  const shown = log.filter((v) => v.spans.length > 0 || v.state !== 'allowed')
+  const { t, moment, date } = useTexts()
+  const shown = log.filter((v) => v.spans.length > 0 || v.media.length > 0 || v.state !== 'allowed')
   return (
     <details>
       <summary>{t('shared.player.log', { count: shown.length })}</summary>
@@ -88,6 +88,11 @@ function Log({ log }: { log: Viewing[] }) {
                   .map((s) => `${clockText(s.from)}–${clockText(s.to)}`)
                   .join(', ')}
               </p>
+              {v.media.map((m) => (
+                <p key={m.medium} className="quiet small">
+                  {t('staff.kept.medium', { when: moment(m.made) })}: {m.handed === '' ? t('staff.kept.notHanded') : t('staff.kept.handed', { name: m.receiver, date: date(Date.parse(m.handed) / 1000) })}
+                </p>
+              ))}
             </li>
           ))}
         </ul>

@@ -18,6 +18,7 @@ export interface Viewing {
   decided: number
   expires: number
   spans: { kind: 'served' | 'heard'; from: words.Micros; to: words.Micros; first: number; last: number }[]
+  media: { medium: string; form: 'sealed' | 'open'; made: number; intended: string; receiver: string; handed: string }[] // sealed, for hand-over
 }
 
 export interface Hole {
