@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,7 +38,27 @@ type Scene struct {
 
 // Speak makes seconds of a tone and a picture with ffmpeg and takes the codec
 // frames out. It skips the test where ffmpeg is missing.
+// What was made once is given again: it is not to be changed.
 func Speak(t testing.TB, tone, seconds int) (audio, video []Packet) {
+	t.Helper()
+	speaking.Lock()
+	defer speaking.Unlock()
+	s, made := spoken[[2]int{tone, seconds}]
+	if !made {
+		s.audio, s.video = speak(t, tone, seconds)
+		spoken[[2]int{tone, seconds}] = s
+	}
+	return s.audio, s.video
+}
+
+type speech struct{ audio, video []Packet }
+
+var (
+	speaking sync.Mutex
+	spoken   = map[[2]int]speech{}
+)
+
+func speak(t testing.TB, tone, seconds int) (audio, video []Packet) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("ffmpeg is not installed: apt-get install ffmpeg")
