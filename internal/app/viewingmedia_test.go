@@ -10,6 +10,8 @@ import (
 
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/recorder/journaltest"
+	"kuule/recorder/playback/playbacktest"
 )
 
 // H7: who received which medium, and when, is kept once and shown to the
@@ -86,4 +88,47 @@ func TestKeysLeaveAtTheConsoleAlone(t *testing.T) {
 	g.door.viewings.live[v.Viewing] = o
 	g.door.viewings.mu.Unlock()
 	desk.want("by the page", "POST", "/api/viewings/"+v.Viewing+"/export", `{"form":"open","to":"court","passphrase":"correct horse battery"}`, problem.CodeForbidden)
+}
+
+// An export goes out in order and once: a piece that was given is not kept, and
+// a second asker does not get half of another's file.
+func TestAnExportGoesOutOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	w := journaltest.New(t)
+	v := watchingFolder(t, playbacktest.Held(t, w, playbacktest.Scene{Seconds: 2}), w.Key)
+	t.Cleanup(v.tasks.Wait)
+	q := viewExport{Form: formFolder}
+	next := func() viewPiece {
+		t.Helper()
+		for {
+			p, err := v.export(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Ready {
+				return p
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if _, err := v.export(viewExport{Form: formFolder, Offset: 7}); !errors.Is(err, problem.New(problem.CodeConflict, "")) {
+		t.Errorf("the middle of nothing: %v", err)
+	}
+	first := next()
+	if len(first.Data) == 0 || len(first.Data) > journalChunk {
+		t.Fatalf("a piece of %d bytes", len(first.Data))
+	}
+	q.Offset = int64(len(first.Data))
+	for name, other := range map[string]viewExport{"another place": {Form: formFolder, Offset: q.Offset + 1}, "another form": {Form: formTracks, Offset: q.Offset}} {
+		if _, err := v.export(other); !errors.Is(err, problem.New(problem.CodeConflict, "")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for p := first; !p.End; {
+		p = next()
+		q.Offset += int64(len(p.Data))
+	}
+	if v.making != nil {
+		t.Error("what was given out is kept")
+	}
 }
