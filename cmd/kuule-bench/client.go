@@ -44,10 +44,10 @@ type client struct {
 	slots   []media.Slot
 	session uint64
 	version int
-	name    string // ICE user fragment
-	secret  string
 
-	remoteName, remoteSecret string
+	naming sync.Mutex // of the ICE credentials: checks go on while they change
+	own    credentials
+	remote credentials
 
 	mu     sync.Mutex // of what is received
 	socket atomic.Pointer[net.UDPConn]
@@ -81,6 +81,9 @@ type client struct {
 	onMedia  atomic.Pointer[func()] // called with each media packet
 	wantKey  atomic.Bool
 }
+
+// credentials are ICE's (RFC 8445, 5.3).
+type credentials struct{ fragment, password string }
 
 // sentStream is one stream that a client sends.
 type sentStream struct {
@@ -175,7 +178,9 @@ func newClient(room interview.GroupID, counting *atomic.Bool) *client {
 
 // restart gives the next offer new ICE credentials.
 func (c *client) restart() {
-	c.name, c.secret = rand.Text()[:8], rand.Text()
+	c.naming.Lock()
+	c.own = credentials{rand.Text()[:8], rand.Text()}
+	c.naming.Unlock()
 	c.version++
 }
 
@@ -204,6 +209,9 @@ func (c *client) offer(others int) (media.OpenLeg, error) {
 	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	c.naming.Lock()
+	own := c.own
+	c.naming.Unlock()
 	mids := make([]string, 2+2*others)
 	for i := range mids {
 		mids[i] = strconv.Itoa(i)
@@ -216,7 +224,7 @@ func (c *client) offer(others int) (media.OpenLeg, error) {
 		} else {
 			line("m=video 9 UDP/TLS/RTP/SAVPF 96 97")
 		}
-		line("c=IN IP4 0.0.0.0\r\na=setup:actpass\r\na=mid:%s\r\na=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\na=rtcp-mux\r\na=rtcp-rsize", mid, c.name, c.secret, print)
+		line("c=IN IP4 0.0.0.0\r\na=setup:actpass\r\na=mid:%s\r\na=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:sha-256 %s\r\na=rtcp-mux\r\na=rtcp-rsize", mid, own.fragment, own.password, print)
 		line("a=extmap:%d %s\r\na=extmap:%d %s", idMid, offer.MidURI, idTransport, offer.TransportURI)
 		if sound {
 			line("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\na=rtcp-fb:111 transport-cc\r\na=rtcp-fb:111 nack")
@@ -241,13 +249,15 @@ func (c *client) offer(others int) (media.OpenLeg, error) {
 // answered reads where the node is and what it sends.
 func (c *client) answered(sdp string, slots []media.Slot) (netip.AddrPort, error) {
 	var at netip.AddrPort
+	c.naming.Lock()
+	defer c.naming.Unlock()
 	for l := range strings.Lines(sdp) {
 		key, value, _ := strings.Cut(strings.TrimSpace(l), ":")
 		switch key {
 		case "a=ice-ufrag":
-			c.remoteName = value
+			c.remote.fragment = value
 		case "a=ice-pwd":
-			c.remoteSecret = value
+			c.remote.password = value
 		case "a=candidate":
 			f := strings.Fields(value)
 			if len(f) > 6 && strings.EqualFold(f[2], "udp") && !at.IsValid() {
@@ -335,10 +345,13 @@ func (c *client) write(b []byte) {
 
 // check sends one connectivity check that nominates.
 func (c *client) check() {
-	m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(c.remoteName+":"+c.name),
+	c.naming.Lock()
+	own, remote := c.own, c.remote
+	c.naming.Unlock()
+	m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(remote.fragment+":"+own.fragment),
 		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
 		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x6e, 0, 0, 0xff}},
-		stun.NewShortTermIntegrity(c.remoteSecret), stun.Fingerprint)
+		stun.NewShortTermIntegrity(remote.password), stun.Fingerprint)
 	if err == nil {
 		c.write(m.Raw)
 	}
