@@ -82,7 +82,7 @@ export type LossCause = 'disconnected' | 'narrow' | 'loss' | 'delay'
 
 /** GET /api/hearings/{hearing}/quality: what the connections lost, in milliseconds. */
 export interface HearingQuality {
-  people: { roles: words.Role[]; names: string[]; lasted: number; lost: number; poor: number; causes: Partial<Record<LossCause, number>> }[]
+  people: { roles: words.Role[]; names: string[]; lasted: number; lost: number; poor: number; causes: { [cause in LossCause]?: number } }[]
 }
 
 const at = (path: string, ...ids: string[]) => path.replace(/\{\}/g, () => encodeURIComponent(ids.shift() ?? ''))
