@@ -270,7 +270,7 @@ func (c *client) answered(sdp string, slots []media.Slot) (netip.AddrPort, error
 			}
 		}
 	}
-	if !at.IsValid() || c.remoteName == "" {
+	if !at.IsValid() || c.remote.fragment == "" {
 		return at, errors.New("the answer names no UDP candidate")
 	}
 	c.slots, c.node = slots, at
