@@ -13,7 +13,7 @@ import (
 // records and recordings never are; an administrator has no route at all.
 func TestDutiesAreSeparate(t *testing.T) {
 	t.Parallel()
-	anyDevice := []string{"GET /api/me", "POST /api/tickets/{ticket}/redeem", "POST /api/paths", "POST /api/paths/probe"}
+	anyDevice := []string{"GET /api/me", "POST /api/tickets/{ticket}/redeem", "POST /api/paths", "POST /api/paths/probe", "POST /api/desk/calls", "GET /api/desk/calls/{call}"}
 	for route, who := range interview.Access() {
 		_, path, _ := strings.Cut(route, " ")
 		office := []interview.Role{interview.RoleSecurityOffice}
@@ -28,6 +28,8 @@ func TestDutiesAreSeparate(t *testing.T) {
 			t.Errorf("%s is no business of the security office", route)
 		case slices.Contains(who.Roles, interview.RoleAdministrator):
 			t.Errorf("%s is no business of an administrator", route)
+		case strings.HasPrefix(path, "/api/desk") && !who.AnyDevice && !slices.Equal(who.Roles, []interview.Role{interview.RoleOfficer}):
+			t.Errorf("%s identifies people and is for %v", route, who.Roles)
 		case strings.Contains(path, "/recording") && !slices.Equal(who.Roles, []interview.Role{interview.RoleInterviewer}):
 			t.Errorf("%s opens a recording to %v", route, who.Roles)
 		}
