@@ -9,6 +9,7 @@ import { chromium } from 'playwright-core'
 import { listen } from './listen.mjs'
 import { writeRecording } from './recording.mjs'
 import { serve } from './server.mjs'
+import { picture } from './picture.mjs'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const shots = new URL('./shots/', import.meta.url).pathname
@@ -67,7 +68,7 @@ async function go(title, { code, language = 'fi', size = 'wide', at = origin }, 
     console.log(`ok    ${title}`)
   } catch (error) {
     failed++
-    await page.screenshot({ path: `${shots}FAILED ${title}.png`.replaceAll(' ', '-') })
+    await picture(page, `${shots}FAILED ${title}.png`.replaceAll(' ', '-'))
     console.log(`FAIL  ${title}\n      ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n      ')} ${wrong.join('\n')}`)
   } finally {
     await context.close()
@@ -89,7 +90,7 @@ async function look(page, label) {
   assert.equal(exceptionDetails, undefined, 'axe ran')
   const violations = JSON.parse(result.value)
   await session.detach()
-  await page.screenshot({ path: `${shots}${label}.png`.replaceAll(' ', '-'), fullPage: true })
+  await picture(page, `${shots}${label}.png`.replaceAll(' ', '-'))
   assert.deepEqual(violations, [], `axe: ${label}`)
 
   const facts = await page.evaluate(() => {

@@ -10,6 +10,7 @@ import { inPage } from './inpage.mjs'
 import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
 import { mediaSteps } from './media.mjs'
+import { picture } from './picture.mjs'
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const line = async () => {
@@ -38,7 +39,7 @@ async function step(name, work) {
     tell(true, (await work()) ?? '')
   } catch (error) {
     failed = true
-    await Promise.all(all.map((p) => p.page?.screenshot({ path: `${shots}FAILED-${p.device}.png`, fullPage: true }).catch(() => undefined)))
+    await Promise.all(all.map((p) => (p.page === null ? undefined : picture(p.page, `${shots}FAILED-${p.device}.png`))))
     tell(false, `${error.message.split('\n').slice(0, 12).join(' · ')}${all.map((p) => (p.wrong.length > 0 ? ` · ${p.device}: ${p.wrong.slice(-6).join(' | ')}` : '')).join('')}`)
     throw error
   }
@@ -92,7 +93,7 @@ class Person {
   }
 
   shot(label) {
-    return this.page.screenshot({ path: `${shots}${this.device}-${label}.png`, fullPage: true })
+    return picture(this.page, `${shots}${this.device}-${label}.png`)
   }
 }
 
@@ -431,7 +432,7 @@ try {
       await page.locator(`button[value="${subject}"]`).click()
       await page.locator('main h1').first().waitFor()
     },
-    shot: (page, name) => page.screenshot({ path: `${shots}${name}.png` }),
+    shot: (page, name) => picture(page, `${shots}${name}.png`),
   })
 
   await step('delivered', async () => {
