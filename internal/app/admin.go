@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -63,14 +62,13 @@ func (d *door) serveAdmin() (io.Closer, error) {
 	mux.HandleFunc("POST /agreements", answer(d.prepareAgreement))
 	mux.HandleFunc("POST /agreements/import", answer(d.importAgreement))
 	mux.HandleFunc("POST /trust-lists", answerWithin(2*trustlist.MaxFile, d.issuers.importList))
-	mux.HandleFunc("GET /trust-lists", func(w http.ResponseWriter, r *http.Request) {
-		status, err := d.issuers.status(r.Context(), struct{}{})
+	mux.HandleFunc("GET /trust-lists", func(w http.ResponseWriter, _ *http.Request) {
+		status, err := d.issuers.status()
 		if err != nil {
 			problem.Write(w, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status)
+		_ = writeJSON(w, status)
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
 	d.viewings.administer(mux)
@@ -109,8 +107,7 @@ func answerWithin[In, Out any](limit int64, f func(context.Context, In) (Out, er
 			problem.Write(w, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(out)
+		_ = writeJSON(w, out)
 	}
 }
 

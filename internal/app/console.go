@@ -50,16 +50,8 @@ func (c Console) ImportTrustList(ctx context.Context, in TrustListImport) (out T
 
 // TrustList tells which list of issuers is in force.
 func (c Console) TrustList(ctx context.Context) (out TrustListStatus, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/trust-lists", nil)
-	if err != nil {
-		return out, err
-	}
-	resp, err := c.do(r)
-	if err != nil {
-		return out, err
-	}
-	defer resp.Body.Close()
-	return out, json.NewDecoder(resp.Body).Decode(&out)
+	err = c.get(ctx, "/trust-lists", &out)
+	return out, err
 }
 
 // Due lists what the clock ends; run has it erased.
@@ -96,6 +88,14 @@ func (c Console) Evidence(ctx context.Context, id interview.HearingID, out io.Wr
 	return io.Copy(out, resp.Body)
 }
 
+func (c Console) get(ctx context.Context, path string, out any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door"+path, nil)
+	if err != nil {
+		return err
+	}
+	return c.read(r, out)
+}
+
 func (c Console) post(ctx context.Context, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -105,6 +105,11 @@ func (c Console) post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
+	return c.read(r, out)
+}
+
+// read sends a request and reads the JSON of its answer.
+func (c Console) read(r *http.Request, out any) error {
 	resp, err := c.do(r)
 	if err != nil {
 		return err

@@ -2,14 +2,12 @@ package app
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
 	"kuule/internal/bus"
-	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/ticket"
@@ -37,57 +35,41 @@ func (d *door) officer(c interview.Caller) (kioskbridge.Officer, error) {
 // registerWord takes officers' words. It is no operation of the typed interface,
 // since authority needs the connection's certificate and the identity token.
 func (d *door) registerWord(mux *http.ServeMux, desk *kioskbridge.Desk) {
-	mux.HandleFunc(wordRoute, func(w http.ResponseWriter, r *http.Request) {
-		out, err := d.takeWord(w, r, desk)
-		if err != nil {
-			problem.Write(w, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		text, err := canon.Marshal(out)
-		if err != nil {
-			problem.Write(w, err)
-			return
-		}
-		_, _ = w.Write(text)
-	})
+	mux.HandleFunc(wordRoute, guarded(func(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+		return d.takeWord(w, r, c, desk)
+	}))
 }
 
-func (d *door) takeWord(w http.ResponseWriter, r *http.Request, desk *kioskbridge.Desk) (any, error) {
-	caller, _ := interview.CallerFrom(r.Context())
-	if err := interview.Allowed(wordRoute, caller, time.Now()); err != nil {
-		return nil, err
-	}
-	by, err := d.officer(caller)
+func (d *door) takeWord(w http.ResponseWriter, r *http.Request, c interview.Caller, desk *kioskbridge.Desk) error {
+	by, err := d.officer(c)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	visit, err := interview.ParseVisitID(r.PathValue("visit"))
 	if err != nil {
-		return nil, problem.New(problem.CodeMalformed, "%w", err)
-	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
-	if err != nil {
-		return nil, problem.New(problem.CodeTooLarge, "%w", err)
+		return problem.New(problem.CodeMalformed, "%w", err)
 	}
 	var in struct {
 		Signed string `json:"signed"`
 	}
-	if err := canon.Strict(text, &in); err != nil {
-		return nil, problem.New(problem.CodeMalformed, "%w", err)
+	if err := readBody(w, r, &in); err != nil {
+		return err
 	}
 	evidence, err := desk.Evidence(r.Context(), visit)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// Authority remembers the word before the door counts it: a ticket that it
 	// would refuse is never written.
-	q := identifyQuestion{Evidence: evidence, Word: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Signed}}
+	q := identifyQuestion{Evidence: evidence, Word: personOf(r, in.Signed)}
 	if err := d.conn.Call(r.Context(), bus.Main(bus.Authority), "identify", q, nil); err != nil {
-		return nil, err
+		return err
 	}
-	return desk.Word(r.Context(), by, visit, in.Signed)
+	out, err := desk.Word(r.Context(), by, visit, in.Signed)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, out)
 }
 
 // PlaceOf implements kioskbridge.Places.

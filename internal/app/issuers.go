@@ -140,10 +140,10 @@ func (i *issuers) importList(ctx context.Context, in TrustListImport) (TrustList
 	if err != nil {
 		return TrustListStatus{}, err
 	}
-	return i.status(ctx, struct{}{})
+	return i.status()
 }
 
-func (i *issuers) status(context.Context, struct{}) (TrustListStatus, error) {
+func (i *issuers) status() (TrustListStatus, error) {
 	kept, err := i.folder.Sequences()
 	if err != nil {
 		return TrustListStatus{}, err

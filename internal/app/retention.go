@@ -291,7 +291,7 @@ func (d *keepingDesk) order(w http.ResponseWriter, r *http.Request, c interview.
 	var out erasureAnswer
 	err = d.authority(r.Context(), "erasure.order", orderQuestion{
 		Erasure: in.Erasure, Case: h.Case, Hearing: h.ID, Purpose: in.Purpose,
-		Person: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Consent},
+		Person: personOf(r, in.Consent),
 	}, &out)
 	if err != nil {
 		return err
@@ -328,7 +328,7 @@ func (d *keepingDesk) confirm(w http.ResponseWriter, r *http.Request, _ intervie
 	var out erasureAnswer
 	err = d.authority(r.Context(), "erasure.confirm", confirmQuestion{
 		Order: o.Message, Hearing: o.Hearing, Purpose: o.Purpose,
-		Person: person{Certificate: r.TLS.PeerCertificates[0].Raw, Proof: proofOf(r), Consent: in.Consent},
+		Person: personOf(r, in.Consent),
 	}, &out)
 	if err != nil {
 		return err

@@ -10,16 +10,8 @@ import (
 
 // Recording tells of a viewing that an interviewer holds open.
 func (c Console) Recording(ctx context.Context, viewing string) (out Opened, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://door/recording/"+viewing, nil)
-	if err != nil {
-		return out, err
-	}
-	resp, err := c.do(r)
-	if err != nil {
-		return out, err
-	}
-	defer resp.Body.Close()
-	return out, json.NewDecoder(resp.Body).Decode(&out)
+	err = c.get(ctx, "/recording/"+viewing, &out)
+	return out, err
 }
 
 // ExportForm is what a file of a recording is to be.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"kuule/internal/canon"
 	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/interview"
@@ -56,11 +54,8 @@ type mediumWords struct {
 }
 
 func (s viewingStore) sealMedium(ctx context.Context, m *mediumRow) error {
-	text, err := canon.Marshal(m.words)
-	if err != nil {
-		return err
-	}
-	m.Sealed, err = s.sealer.Seal(ctx, m.Case, "medium|"+m.ID, text)
+	var err error
+	m.Sealed, err = interview.SealJSON(ctx, s.sealer, m.Case, "medium|"+m.ID, m.words)
 	return err
 }
 
@@ -95,11 +90,7 @@ func (s viewingStore) media(ctx context.Context, viewing string) ([]*mediumRow, 
 }
 
 func (s viewingStore) openMedium(ctx context.Context, m *mediumRow) error {
-	text, err := s.sealer.Open(ctx, m.Case, "medium|"+m.ID, m.Sealed)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, &m.words)
+	return interview.OpenJSON(ctx, s.sealer, m.Case, "medium|"+m.ID, m.Sealed, &m.words)
 }
 
 // handMedium keeps who received a medium and when, once, and logs it.

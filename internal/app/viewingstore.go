@@ -3,14 +3,12 @@ package app
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
 
-	"kuule/internal/canon"
 	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/interview"
@@ -80,21 +78,14 @@ type viewingStore struct {
 }
 
 func (s viewingStore) seal(ctx context.Context, v *viewingRow) error {
-	text, err := canon.Marshal(v.words)
-	if err != nil {
-		return err
-	}
-	v.Sealed, err = s.sealer.Seal(ctx, v.Case, "viewing|"+v.ID, text)
+	var err error
+	v.Sealed, err = interview.SealJSON(ctx, s.sealer, v.Case, "viewing|"+v.ID, v.words)
 	return err
 }
 
 // open reads a viewing's words; of an erased case there are none any more.
 func (s viewingStore) open(ctx context.Context, v *viewingRow) error {
-	text, err := s.sealer.Open(ctx, v.Case, "viewing|"+v.ID, v.Sealed)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, &v.words)
+	return interview.OpenJSON(ctx, s.sealer, v.Case, "viewing|"+v.ID, v.Sealed, &v.words)
 }
 
 // add keeps a new viewing with its event.
