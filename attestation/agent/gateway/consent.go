@@ -41,13 +41,9 @@ func (g *Gateway) postConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Person = viewing.Person(who.Issuer, who.Subject)
-	if !g.signRate.Allow() {
-		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many signatures in a short time"))
-		return
-	}
-	signed, err := g.cfg.Signer.SignStatement(c, viewing.TypeConsent)
+	signed, err := g.sign(c, viewing.TypeConsent)
 	if err != nil {
-		g.refuse(w, r, problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err))
+		g.refuse(w, r, err)
 		return
 	}
 	answer(w, consentAnswer{Consent: signed})

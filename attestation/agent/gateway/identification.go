@@ -35,13 +35,9 @@ func (g *Gateway) postIdentification(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, problem.New(problem.CodeStatementInvalid, "%w", err))
 		return
 	}
-	if !g.signRate.Allow() {
-		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many signatures in a short time"))
-		return
-	}
-	signed, err := g.cfg.Signer.SignStatement(i, ticket.TypIdentification)
+	signed, err := g.sign(i, ticket.TypIdentification)
 	if err != nil {
-		g.refuse(w, r, problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err))
+		g.refuse(w, r, err)
 		return
 	}
 	answer(w, identificationAnswer{Signed: signed})

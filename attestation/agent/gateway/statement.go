@@ -46,13 +46,9 @@ func (g *Gateway) postStatement(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	if !g.signRate.Allow() {
-		g.refuse(w, r, problem.New(problem.CodeTooFast, "too many statements in a short time"))
-		return
-	}
-	signed, err := g.cfg.Signer.SignStatement(st, sealing.TypeStatement)
+	signed, err := g.sign(st, sealing.TypeStatement)
 	if err != nil {
-		g.refuse(w, r, problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err))
+		g.refuse(w, r, err)
 		return
 	}
 	out := statementAnswer{Statement: signed}
@@ -60,6 +56,18 @@ func (g *Gateway) postStatement(w http.ResponseWriter, r *http.Request) {
 		out.Proof = &proof
 	}
 	answer(w, out)
+}
+
+// sign signs with the device's key what a page asked for, at a bounded rate.
+func (g *Gateway) sign(payload any, typ string) (string, error) {
+	if !g.signRate.Allow() {
+		return "", problem.New(problem.CodeTooFast, "too many signatures in a short time")
+	}
+	signed, err := g.cfg.Signer.SignStatement(payload, typ)
+	if err != nil {
+		return "", problem.New(problem.CodeUnavailable, "the device's key does not sign: %w", err)
+	}
+	return signed, nil
 }
 
 // complete checks what the page said and adds what the device says.
