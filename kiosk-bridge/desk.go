@@ -331,16 +331,27 @@ func (d *Desk) Identifications(ctx context.Context, by Officer) ([]Identificatio
 		return nil, err
 	}
 	out := []Identification{}
+	if len(rows) == 0 {
+		return out, nil
+	}
+	visits := make([]interview.VisitID, len(rows))
+	for i, r := range rows {
+		visits[i] = r.Visit
+	}
+	var said []wordRow
+	if err := d.db.NewSelect().Model(&said).Where("w.visit_id IN ?", bun.Tuple(visits)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the officers' words: %w", err)
+	}
+	words := map[interview.VisitID][]wordRow{}
+	for _, w := range said {
+		words[w.Visit] = append(words[w.Visit], w)
+	}
 	for _, r := range rows {
-		var words []wordRow
-		if err := d.db.NewSelect().Model(&words).Where("w.visit_id = ?", r.Visit).Scan(ctx); err != nil {
-			return nil, fmt.Errorf("read the officers of %s: %w", r.Visit, err)
-		}
 		var kept sealedIdentification
 		if err := interview.OpenJSON(ctx, d.bridge.Sealer, r.Case, sealedTo+r.Visit.String(), r.Sealed, &kept); err != nil {
 			return nil, fmt.Errorf("identification %s: %w", r.Visit, err)
 		}
-		out = append(out, r.view(kept, words, by))
+		out = append(out, r.view(kept, words[r.Visit], by))
 	}
 	return out, nil
 }
