@@ -43,7 +43,7 @@ export async function listen({ person, tones, until }) {
     const found = m.taps.filter((x) => x.dB > -60).map((x) => [...wanted].find((tone) => Math.abs(tone - x.hertz) < 12))
     return found.length === wanted.size && new Set(found).size === wanted.size && !found.includes(undefined)
   }
-  const loud = await until('every track sounds with its own tone', 20_000, async () => {
+  const loud = await until('every track sounds with its own tone', 45_000, async () => {
     const m = await now()
     return [inTune(m), m]
   })
@@ -53,7 +53,7 @@ export async function listen({ person, tones, until }) {
   await page.locator('.player .position').focus()
   const began = performance.now()
   await page.keyboard.press('3')
-  const sought = await until('plays on from another moment', 10_000, async () => {
+  const sought = await until('plays on from another moment', 30_000, async () => {
     const m = await now()
     return [m.taps.every((x) => !x.paused) && Math.abs(m.taps[0].at - m.position) < 2, m] // it may be a break there
   })
@@ -61,7 +61,7 @@ export async function listen({ person, tones, until }) {
 
   // In step: every playing element shows the same moment.
   let apart = 0
-  await until('all tracks are in step', 8000, async () => {
+  await until('all tracks are in step', 30_000, async () => {
     const m = await now()
     const at = [...m.taps, ...m.pictures].filter((x) => !x.paused).map((x) => x.at)
     apart = Math.round((Math.max(...at) - Math.min(...at)) * 1000)
@@ -73,7 +73,7 @@ export async function listen({ person, tones, until }) {
   await speed.click()
   await page.getByRole('option', { name: '2×' }).click()
   const from = await now()
-  await until('runs twice as fast at the same pitch', 15_000, async () => {
+  await until('runs twice as fast at the same pitch', 30_000, async () => {
     const m = await now()
     const sounding = m.taps.filter((x) => x.dB > -60)
     return [
@@ -88,7 +88,7 @@ export async function listen({ person, tones, until }) {
   const gap = page.locator('.player .gaps button', { hasText: /Tauko|uudelleen|poikki/ }).first()
   const named = await gap.innerText()
   await gap.click()
-  await until('the gap is silent', 8000, async () => {
+  await until('the gap is silent', 30_000, async () => {
     const m = await now()
     return [m.taps.some((x) => x.dB < -80), m]
   })

