@@ -76,7 +76,8 @@ type recorderResult struct {
 	Memory     float64 `json:"memory_kb_per_track"` // resident, beyond the empty process with its frames
 	Written    int64   `json:"written_bytes"`
 	Media      int64   `json:"media_bytes"` // sealed frames
-	Origins    int64   `json:"origin_bytes"`
+	Origins    int64   `json:"origin_bytes"` // senders' lists as they were signed
+	Lists      int64   `json:"origin_lists"` // in the journals
 	Overhead   float64 `json:"write_overhead"` // of written over media
 	Durable    struct {
 		P50 float64 `json:"p50_ms"`
@@ -112,7 +113,7 @@ func (c *recorderCommand) write(w io.Writer, r recorderResult) error {
 frames    %d given, %d lost
 cpu       %.2f%% of a core for a room; %.2f s for an hour of one track
 memory    %.0f kB for a track; %.0f bytes allocated for a frame
-written   %.2f MB of %.2f MB media: %.2f%% over it, origin lists alone %.2f%%
+written   %.2f MB of %.2f MB media: %.2f%% over it; origin lists are %.2f%% as they are signed
 durable   %.0f / %.0f / %.0f ms after arrival (p50 / p99 / most)
 load      %.2f before, %.2f after, %d processors; the generator was at most %.0f ms late
 `, r.Rooms, r.Tracks, r.Seconds, r.Frames, r.Lost, r.CPUPerRoom, r.CPUPerHour, r.Memory, r.Allocated,
@@ -126,10 +127,15 @@ type made struct {
 	members []wire.MemberView
 	senders []*journaltest.Sender
 	moments [][]recorder.Frame // by 20 ms
-	lists   [][]string         // origin lists by second
-	signers map[string]*sealing.Member
+	lists   [][]signed         // origin lists by second
 	bytes   int64
 	names   int64
+}
+
+// signed is an origin list, and whose key signed it.
+type signed struct {
+	text string
+	by   crypto.Signer
 }
 
 const (
@@ -146,13 +152,9 @@ func (maker) Helper()           {}
 func (maker) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
 // sealed makes what is sent in that many seconds.
-func sealed(members, seconds int) (*made, error) {
+func sealed(members, seconds int) *made {
 	w := journaltest.New(maker{})
-	trust, err := sealing.NewTrust(w.Trust())
-	if err != nil {
-		return nil, err
-	}
-	out := &made{moments: make([][]recorder.Frame, seconds*50), lists: make([][]string, seconds), signers: map[string]*sealing.Member{}}
+	out := &made{moments: make([][]recorder.Frame, seconds*50), lists: make([][]signed, seconds)}
 	noise := make([]byte, 4*keyPicture)
 	for i := 0; i < len(noise); i += 8 {
 		binary.LittleEndian.PutUint64(noise[i:], rand.Uint64()) //nolint:gosec // noise for a measurement
@@ -163,10 +165,6 @@ func sealed(members, seconds int) (*made, error) {
 			role = interview.RoleInterviewer
 		}
 		m := w.Member(role)
-		verified, err := trust.VerifyMember(m.Statement, m.Admission, w.Now)
-		if err != nil {
-			return nil, err
-		}
 		out.members = append(out.members, wire.MemberView{Member: m.Member(), Kind: sealing.KindPage, Statement: m.Statement, Admission: m.Admission})
 		audio, video := w.Sender(m, 1, place, 0, interview.SourceAudio), w.Sender(m, 1, place, 1, interview.SourceVideo)
 		out.senders = append(out.senders, audio, video)
@@ -184,14 +182,36 @@ func sealed(members, seconds int) (*made, error) {
 			if n%50 == 49 {
 				for _, s := range []*journaltest.Sender{audio, video} {
 					list := s.Origin()
-					out.lists[n/50] = append(out.lists[n/50], list)
-					out.signers[list] = verified
+					out.lists[n/50] = append(out.lists[n/50], signed{list, m.Signer()})
 					out.names += int64(len(list))
 				}
 			}
 		}
 	}
-	return out, nil
+	return out
+}
+
+// of has the lists signed again for a room of its own: a list names the hearing
+// that it is of.
+func (m *made) of(w *journaltest.World) ([][]string, map[string]crypto.PublicKey, error) {
+	lists, signers := make([][]string, len(m.lists)), map[string]crypto.PublicKey{}
+	last := map[interview.TrackID]string{}
+	for n, all := range m.lists {
+		for _, l := range all {
+			var o sealing.Origin
+			if err := jws.Peek(l.text, sealing.TypeOrigin, &o); err != nil {
+				return nil, nil, err
+			}
+			o.Hearing, o.Group, o.Prev = w.Hearing, w.Group, last[o.Track]
+			text, err := jws.Sign(o, sealing.TypeOrigin, l.by)
+			if err != nil {
+				return nil, nil, err
+			}
+			last[o.Track] = jws.Hash(text)
+			lists[n], signers[text] = append(lists[n], text), l.by.Public()
+		}
+	}
+	return lists, signers, nil
 }
 
 func (m *made) add(n int, f journal.Frame) {
@@ -203,8 +223,10 @@ func (m *made) add(n int, f journal.Frame) {
 type benchRoom struct {
 	w     *journaltest.World
 	made  *made
-	on    recorder.Events
+	lists [][]string // by second
 	keys  map[interview.TrackID]*sealing.FrameKey
+	by    map[string]crypto.PublicKey // who signed a list
+	on    recorder.Events
 	done  chan struct{}
 	once  sync.Once
 	ready chan struct{}
@@ -232,8 +254,8 @@ func (r *benchRoom) Open(dst []byte, f recorder.Frame) (sealing.FrameHeader, []b
 }
 
 func (r *benchRoom) AcceptOrigin(list string) error {
-	_, err := r.made.signers[list].VerifyOrigin(list)
-	return err
+	var o sealing.Origin
+	return jws.Verify(list, sealing.TypeOrigin, r.by[list], &o)
 }
 
 func (r *benchRoom) Heartbeat(h sealing.Heartbeat) error {
@@ -246,6 +268,13 @@ func (r *benchRoom) Heartbeat(h sealing.Heartbeat) error {
 }
 
 type benchRooms map[interview.HearingID]*benchRoom
+
+func (j benchRooms) any() *benchRoom {
+	for _, r := range j {
+		return r
+	}
+	return nil
+}
 
 // Join implements recorder.Joiner.
 func (j benchRooms) Join(_ context.Context, h recorder.Hearing, on recorder.Events) (recorder.Room, error) {
@@ -308,14 +337,14 @@ func (f *watchedFile) Sync() error {
 
 // measure fills the rooms and records them.
 func (c *recorderCommand) measure(ctx context.Context, folder string) (out recorderResult, err error) {
-	all, err := sealed(c.Members, c.Seconds)
-	if err != nil {
-		return out, err
-	}
+	all := sealed(c.Members, c.Seconds)
 	rooms := benchRooms{}
 	for range c.Rooms {
 		w := journaltest.New(maker{})
 		r := &benchRoom{w: w, made: all, keys: map[interview.TrackID]*sealing.FrameKey{}, done: make(chan struct{}), ready: make(chan struct{})}
+		if r.lists, r.by, err = all.of(w); err != nil {
+			return out, err
+		}
 		for _, s := range all.senders {
 			if r.keys[s.Track], err = sealing.NewFrameKey(sealing.Wrap{KID: s.KID, Track: s.Track, Source: s.Source}, s.Key); err != nil {
 				return out, err
@@ -417,12 +446,20 @@ func (out *recorderResult) count(rooms benchRooms, folder string) error {
 			}
 			kept += b.Head.Frames
 			out.Written += b.Size
+			for _, e := range b.Entries {
+				if _, ok := e.List(); ok {
+					out.Lists++
+				}
+			}
 		}
 		if err := f.Close(); err != nil {
 			return err
 		}
 	}
 	out.Lost = out.Frames - kept
+	if want := int64(out.Tracks * len(rooms.any().lists)); out.Lists != want {
+		return fmt.Errorf("%d origin lists were kept of %d", out.Lists, want)
+	}
 	out.Overhead = float64(out.Written-out.Media) / float64(out.Media)
 	out.CPUPerRoom = 100 * out.CPU / out.Seconds / float64(out.Rooms)
 	out.CPUPerHour = out.CPU / out.Seconds / float64(out.Tracks) * 3600
@@ -466,7 +503,7 @@ func (c *recorderCommand) play(ctx context.Context, rooms benchRooms) time.Durat
 					r.on.Frame(f)
 				}
 				if i%50 == 49 {
-					r.on.Origin(r.made.lists[i/50])
+					r.on.Origin(r.lists[i/50])
 				}
 			}
 		})

@@ -72,6 +72,8 @@ func (e Entry) form() error {
 			return fmt.Errorf("a gap of cause %q from %d to %d", g.Cause, g.From, g.To)
 		}
 		return nil
+	case EntryOrigin:
+		return nil // its text was made from what the record says
 	default:
 		return e.message()
 	}

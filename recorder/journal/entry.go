@@ -41,6 +41,7 @@ type Entry struct {
 	Type EntryType
 	At   interview.Micros // when the recorder took it in, on the hearing clock
 	Body []byte
+	list *List // of an origin list that was read
 }
 
 // NewEntry makes an entry with a canonical JSON body.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"kuule/internal/sframe"
 	"kuule/interview"
 )
 
@@ -27,7 +28,8 @@ const (
 )
 
 const (
-	fileMagic  = "kuulejr1" // the first eight bytes of every file
+	version    = 2
+	fileMagic  = "kuulejr2" // the first eight bytes of every file
 	blockMagic = "KJB1"
 	prefixSize = 16 // magic and three lengths
 )
@@ -38,12 +40,12 @@ var ErrMalformed = errors.New("malformed journal")
 // Head is what a recorder signs of each block: its place in the chain and the
 // hashes of its two sections. Hashes are base64url SHA-256.
 type Head struct {
-	V         int                   `json:"v"` // 1
+	V         int                   `json:"v"` // 2
 	Hearing   interview.HearingID   `json:"hearing"`
 	Recording interview.RecordingID `json:"recording"`
 	Seq       int64                 `json:"seq"`  // from 0, without holes
 	File      int64                 `json:"file"` // from 1: the file that holds it
-	Prev      string                `json:"prev"` // hash of the whole block before, or ""
+	Prev      string                `json:"prev"` // hash of the head before, or ""
 	From      interview.Micros      `json:"from"` // the block before ended here
 	To        interview.Micros      `json:"to"`   // all that arrived until here is in this block or before
 	Frames    int64                 `json:"frames"`
@@ -69,10 +71,11 @@ type Frame struct {
 }
 
 const (
-	recordTrack = 1
-	recordFrame = 2
-	recordEntry = 3
-	flagKey     = 1
+	recordTrack  = 1
+	recordFrame  = 2
+	recordEntry  = 3
+	recordOrigin = 4
+	flagKey      = 1
 )
 
 type slot struct {
@@ -103,17 +106,22 @@ func appendEntry(b []byte, e Entry) []byte {
 	return append(b, e.Body...)
 }
 
+// placed is a slot's number in a block, and the RTP time of its frame before.
+type placed struct {
+	n   uint64
+	rtp uint32
+}
+
 // appendFrames adds the frames in their order; a track's record stands before
 // its first frame. slots is room to work in.
-func appendFrames(b []byte, from interview.Micros, frames []Frame, slots map[slot]uint64) []byte {
+func appendFrames(b []byte, from interview.Micros, frames []Frame, slots map[slot]placed) []byte {
 	clear(slots)
 	for i := range frames {
 		f := &frames[i]
 		s := slot{f.Member, f.Track, f.Source, f.Rid}
-		n, known := slots[s]
+		at, known := slots[s]
 		if !known {
-			n = uint64(len(slots))
-			slots[s] = n
+			at.n = uint64(len(slots))
 			b = append(b, recordTrack)
 			b = appendText(b, f.Member.String())
 			b = appendText(b, f.Track.String())
@@ -125,15 +133,15 @@ func appendFrames(b []byte, from interview.Micros, frames []Frame, slots map[slo
 			flags |= flagKey
 		}
 		b = append(b, recordFrame)
-		b = binary.AppendUvarint(b, n)
+		b = binary.AppendUvarint(b, at.n)
 		b = append(b, flags)
-		b = binary.AppendUvarint(b, f.KID)
-		b = binary.AppendUvarint(b, f.Counter)
-		b = binary.AppendUvarint(b, uint64(f.RTPTime))
+		b = binary.AppendVarint(b, delta(f.RTPTime, at.rtp))
 		b = binary.AppendVarint(b, int64(f.Arrival-from))
 		b = binary.AppendUvarint(b, uint64(f.Lost))
 		b = binary.AppendUvarint(b, uint64(len(f.Sealed)))
 		b = append(b, f.Sealed...)
+		at.rtp, from = f.RTPTime, f.Arrival
+		slots[s] = at
 	}
 	return b
 }
@@ -197,7 +205,7 @@ func (d *decoder) entry(sealed bool) Entry {
 	e := Entry{Type: EntryType(d.text())}
 	e.At = interview.Micros(d.varint("an entry's time"))
 	e.Body = d.bytes(d.uvarint(MaxEntry, "an entry's length"))
-	if s, ok := sections[e.Type]; d.err == nil && (!ok || s.sealed != sealed) {
+	if s, ok := sections[e.Type]; d.err == nil && (!ok || s.sealed != sealed || e.Type == EntryOrigin) {
 		d.fail(fmt.Sprintf("an entry of type %q does not stand here", e.Type))
 	}
 	return e
@@ -221,16 +229,19 @@ func (d *decoder) slot() slot {
 	return s
 }
 
-// decodeClear reads a clear section: entries only.
+// decodeClear reads a clear section: entries and origin lists.
 func decodeClear(b []byte) ([]Entry, error) {
 	d := &decoder{b: b}
 	var out []Entry
 	for len(d.b) > 0 {
-		if k := d.byte(); k != recordEntry {
+		switch k := d.byte(); k {
+		case recordEntry:
+			out = append(out, d.entry(false))
+		case recordOrigin:
+			out = append(out, d.origin())
+		default:
 			d.fail(fmt.Sprintf("record kind %d does not stand in the clear section", k))
-			break
 		}
-		out = append(out, d.entry(false))
 	}
 	return out, d.err
 }
@@ -239,6 +250,7 @@ func decodeClear(b []byte) ([]Entry, error) {
 func decodeSealed(b []byte, from interview.Micros) ([]Frame, []Entry, error) {
 	d := &decoder{b: b}
 	var slots []slot
+	var times []uint32 // of each slot's frame before
 	var frames []Frame
 	var entries []Entry
 	for len(d.b) > 0 {
@@ -248,24 +260,29 @@ func decodeSealed(b []byte, from interview.Micros) ([]Frame, []Entry, error) {
 				d.fail("too many tracks in one block")
 				break
 			}
-			slots = append(slots, d.slot())
+			slots, times = append(slots, d.slot()), append(times, 0)
 		case recordFrame:
 			n := d.uvarint(MaxTracks, "a frame's track")
 			flags := d.byte()
-			f := Frame{
-				Key: flags&flagKey != 0,
-				KID: d.uvarint(math.MaxUint64, "a key id"), Counter: d.uvarint(math.MaxUint64, "a counter"),
-				RTPTime: uint32(d.uvarint(math.MaxUint32, "an RTP time")),
-				Arrival: from + interview.Micros(d.varint("an arrival time")),
-				Lost:    uint32(d.uvarint(math.MaxUint32, "a loss mark")),
-			}
-			f.Sealed = d.bytes(d.uvarint(MaxFrame, "a frame's length"))
 			if flags&^flagKey != 0 || n >= uint64(len(slots)) {
 				d.fail("a frame with unknown flags or of no track")
 				break
 			}
 			s := slots[n]
-			f.Member, f.Track, f.Source, f.Rid = s.member, s.track, s.source, s.rid
+			f := Frame{
+				Member: s.member, Track: s.track, Source: s.source, Rid: s.rid, Key: flags&flagKey != 0,
+				RTPTime: d.delta(times[n]),
+				Arrival: from + interview.Micros(d.varint("an arrival time")),
+				Lost:    uint32(d.uvarint(math.MaxUint32, "a loss mark")),
+			}
+			f.Sealed = d.bytes(d.uvarint(MaxFrame, "a frame's length"))
+			h, err := sframe.ParseHeader(f.Sealed)
+			if err != nil {
+				d.fail("a frame's own header does not read")
+				break
+			}
+			f.KID, f.Counter = h.KID, h.Counter
+			times[n], from = f.RTPTime, f.Arrival
 			frames = append(frames, f)
 		case recordEntry:
 			entries = append(entries, d.entry(true))

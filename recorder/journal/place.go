@@ -17,12 +17,12 @@ type Place struct {
 	Seq       int64
 	From, To  interview.Micros
 	sealed    int64
-	hash      string
+	hash      string // of the sealed section
 }
 
 // Place of the block.
 func (b *Block) Place() Place {
-	return Place{b.Head.Recording, b.File, b.Offset, b.Size, b.Head.Seq, b.Head.From, b.Head.To, int64(len(b.sealed)), b.Hash}
+	return Place{b.Head.Recording, b.File, b.Offset, b.Size, b.Head.Seq, b.Head.From, b.Head.To, int64(len(b.sealed)), b.Head.Sealed}
 }
 
 // Open opens the block's sealed section from its bytes, read anew: they have to
@@ -30,7 +30,7 @@ func (b *Block) Place() Place {
 // with what was opened.
 func (p Place) Open(bytes []byte, key DataKey) ([]Frame, []Entry, error) {
 	fault := func(err error) error { return &PlaceError{p.File, p.Offset, p.Seq, err} }
-	if int64(len(bytes)) != p.Size || hash(bytes) != p.hash {
+	if int64(len(bytes)) != p.Size || hash(bytes[p.Size-p.sealed:]) != p.hash {
 		return nil, nil, fault(fmt.Errorf("%w: it was changed since it was read first", ErrContent))
 	}
 	plain, err := key.open(bytes[p.Size-p.sealed:], p.Recording, p.Seq)

@@ -49,7 +49,7 @@ type Source struct {
 // Block is one verified block.
 type Block struct {
 	Head    Head
-	Hash    string // of the whole block
+	Hash    string // of the head, which names the hashes of both sections
 	File    string
 	Offset  int64
 	Size    int64
@@ -157,10 +157,10 @@ func (r *Reader) read() (*Block, error) {
 		u := r.feed.next()
 		if r.key != nil && r.ahead > 0 && u.err == nil {
 			u.done = make(chan struct{})
-			key := r.key
+			key, opened := r.key, &r.opened
 			go func() {
 				defer close(u.done)
-				u.examine(key)
+				u.examine(key, opened)
 			}()
 		}
 		size += u.size
@@ -297,11 +297,12 @@ func (u *unit) read(src Source, at int, offset int64, prefix []byte) error {
 }
 
 // examine finds out what can be said of a block without those before it.
-func (u *unit) examine(key crypto.PublicKey) {
+func (u *unit) examine(key crypto.PublicKey, o *Opened) {
 	if u.headErr = jws.Verify(u.message, TypeJournal, key, &u.head); u.headErr != nil {
 		return
 	}
-	u.clearSum, u.sealedSum, u.sum = hash(u.clear), hash(u.sealed), hash(u.prefix, u.rest)
+	u.clearSum, u.sealedSum, u.sum = hash(u.clear), hash(u.sealed), hash(u.rest[:len(u.message)])
+	spell(u.entries, o)
 	for i, e := range u.entries {
 		if u.forms = e.check(); u.forms != nil {
 			u.malformed = i
@@ -330,7 +331,7 @@ func (r *Reader) take(u *unit) (*Block, error) {
 		return nil, err
 	}
 	if u.done == nil {
-		u.examine(r.key)
+		u.examine(r.key, &r.opened)
 	} else {
 		<-u.done
 	}
@@ -412,7 +413,7 @@ func signKey(statement string) (crypto.PublicKey, error) {
 
 func (r *Reader) follows(h Head) error {
 	switch {
-	case h.V != 1:
+	case h.V != version:
 		return fmt.Errorf("%w: version %d is not known", ErrMalformed, h.V)
 	case h.Recording != r.opened.Recording || h.Hearing != r.opened.Hearing:
 		return fmt.Errorf("%w: it belongs to recording %s", ErrChain, h.Recording)

@@ -237,7 +237,7 @@ func TestIndexFindsBlocksByTime(t *testing.T) {
 }
 
 func TestReaderGrowsWithWhatIsThereNotWithWhatIsSaid(t *testing.T) {
-	lie := append([]byte("kuulejr1KJB1"), 0, 0, 0x0f, 0, 0, 0x70, 0, 0, 1, 0xff, 0, 0) // 31 MB that are not there
+	lie := append([]byte("kuulejr2KJB1"), 0, 0, 0x0f, 0, 0, 0x70, 0, 0, 1, 0xff, 0, 0) // 31 MB that are not there
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	err := scan([][]byte{lie}, nil)

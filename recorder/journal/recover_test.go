@@ -17,6 +17,7 @@ import (
 
 	"crypto/x509"
 
+	"kuule/internal/sframe"
 	"kuule/interview"
 	"kuule/recorder/journal"
 	"kuule/recorder/journaltest"
@@ -56,7 +57,7 @@ func writeUntilKilled() {
 	for n := uint64(0); ; n++ {
 		check(j.Append(journal.Frame{
 			Member: c.Member, Track: c.Track, Source: interview.SourceAudio, KID: 1, Counter: n, Arrival: clock(), Capture: clock(),
-			Sealed: binary.BigEndian.AppendUint64(make([]byte, 1000), n),
+			Sealed: binary.BigEndian.AppendUint64(append(make([]byte, 0, 1008), sframe.AppendHeader(nil, 1, n)...)[:1000], n),
 		}))
 		time.Sleep(200 * time.Microsecond)
 	}
@@ -180,7 +181,7 @@ func TestTornLastWriteIsCutOffAndNothingElse(t *testing.T) {
 	}
 
 	// A next file was begun and its first block torn: the file goes.
-	for _, begun := range []string{"", "kuu", "kuulejr1", "kuulejr1KJB1\x00\x00"} {
+	for _, begun := range []string{"", "kuu", "kuulejr2", "kuulejr2KJB1\x00\x00"} {
 		whole := append(append([][]byte(nil), files[:last.File]...), end[:last.Offset])
 		path := lay(t, append(whole, []byte(begun))...)
 		tail, err := journal.Recover(path)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kuule/internal/jws"
+	"kuule/internal/sframe"
 	"kuule/interview"
 	"kuule/interview/sealing"
 )
@@ -113,7 +114,7 @@ type Writer struct {
 	sealed  []byte
 	clear   []byte
 	out     []byte
-	slots   map[slot]uint64
+	slots   map[slot]placed
 	places  []Position // of the blocks of this file
 	spare   []Frame    // emptied, for the next block but one
 }
@@ -151,7 +152,7 @@ func Create(cfg Config) (*Writer, error) {
 		cfg: cfg, kick: make(chan struct{}, 1), stop: make(chan string, 1), done: make(chan struct{}), end: make(chan struct{}),
 		dropped: map[slot]*drop{}, tracks: map[interview.TrackID]interview.Micros{},
 		state: interview.RecorderRecording, seq: -1, from: o.Anchor.Hearing, durable: o.Anchor.Hearing, moved: time.Now(),
-		entries: []Entry{opened}, slots: map[slot]uint64{},
+		entries: []Entry{opened}, slots: map[slot]placed{},
 	}
 	if o.After != nil {
 		gap, err := NewEntry(EntryGap, o.Anchor.Hearing, Gap{Cause: o.After.Cause, From: o.After.To, To: max(o.After.To, o.Anchor.Hearing)})
@@ -178,6 +179,9 @@ func Create(cfg Config) (*Writer, error) {
 func (w *Writer) Append(f Frame) error {
 	if len(f.Sealed) == 0 || len(f.Sealed) > MaxFrame || len(f.Rid) > 255 || f.Member.IsZero() || f.Track.IsZero() {
 		return fmt.Errorf("frame of %d bytes for track %s cannot be kept", len(f.Sealed), f.Track)
+	}
+	if h, err := sframe.ParseHeader(f.Sealed); err != nil || h.KID != f.KID || h.Counter != f.Counter {
+		return fmt.Errorf("frame for track %s cannot be kept: %w", f.Track, errFrameHeader)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,6 +228,13 @@ func (w *Writer) drop(f Frame) {
 func (w *Writer) AddEntry(e Entry) error {
 	if _, ok := sections[e.Type]; !ok || e.Type == EntryOpened || e.Type == EntryClosed || len(e.Body) == 0 || len(e.Body) > MaxEntry {
 		return fmt.Errorf("entry %q of %d bytes cannot be kept", e.Type, len(e.Body))
+	}
+	if e.Type == EntryOrigin {
+		packed, err := packOrigin(e.Body, &w.cfg.Opened)
+		if err != nil {
+			return fmt.Errorf("entry %q cannot be kept: %w", e.Type, err)
+		}
+		e.Body = packed
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -413,9 +424,12 @@ func (w *Writer) take(closing *string) batch {
 func (w *Writer) block(b batch) error {
 	w.sealed, w.clear = append(w.sealed[:0], make([]byte, nonceSize)...), w.clear[:0]
 	for _, e := range b.entries {
-		if sections[e.Type].sealed {
+		switch {
+		case e.Type == EntryOrigin:
+			w.clear = appendOrigin(w.clear, e.At, e.Body)
+		case sections[e.Type].sealed:
 			w.sealed = appendEntry(w.sealed, e)
-		} else {
+		default:
 			w.clear = appendEntry(w.clear, e)
 		}
 	}
@@ -439,7 +453,7 @@ func (w *Writer) block(b batch) error {
 		w.fileNo++
 	}
 	head, err := jws.Sign(Head{
-		V: 1, Hearing: o.Hearing, Recording: o.Recording, Seq: w.next, File: w.fileNo, Prev: w.prev,
+		V: version, Hearing: o.Hearing, Recording: o.Recording, Seq: w.next, File: w.fileNo, Prev: w.prev,
 		From: w.from, To: b.to, Frames: int64(len(b.frames)), Clear: hash(w.clear), Sealed: hash(sealed),
 	}, TypeJournal, w.cfg.Signer)
 	if err != nil {
@@ -457,7 +471,7 @@ func (w *Writer) block(b batch) error {
 		return err
 	}
 	w.places = append(w.places, Position{Offset: w.size - int64(len(out)-magic), Size: int64(len(out) - magic), Seq: w.next, From: w.from, To: b.to})
-	w.settle(b, hash(out[magic:]))
+	w.settle(b, hash([]byte(head)))
 	w.recycle(b, sealed, out)
 	return nil
 }

@@ -227,9 +227,12 @@ func (s *Sender) SenderKey() journal.SenderKey {
 // Numbered is a frame whose content is its number, for tests that count.
 func (w *World) Numbered(m interview.MemberID, t interview.TrackID, n uint64) journal.Frame {
 	now := w.Clock()
+	const kid = 1024
+	head := sframe.AppendHeader(nil, kid, n)
+	sealed := append(make([]byte, 0, 108), head...)
 	return journal.Frame{
-		Member: m, Track: t, Source: interview.SourceAudio, KID: 1024, Counter: n, Arrival: now, Capture: now,
-		Sealed: binary.BigEndian.AppendUint64(make([]byte, 100), n),
+		Member: m, Track: t, Source: interview.SourceAudio, KID: kid, Counter: n, Arrival: now, Capture: now,
+		Sealed: binary.BigEndian.AppendUint64(sealed[:100], n),
 	}
 }
 

@@ -13,12 +13,12 @@ import { createDecipheriv, createHash, createPublicKey, hkdfSync, verify } from 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
-const FILE_MAGIC = 'kuulejr1';
+const FILE_MAGIC = 'kuulejr2';
 const BLOCK_MAGIC = 'KJB1';
-const MAX = { head: 4096, clear: 8388608, sealed: 33554432, entry: 524288, frame: 1048576, tracks: 1024, files: 65536, depth: 32 };
+const MAX = { head: 4096, clear: 8388608, sealed: 33554432, entry: 524288, frame: 1048576, tracks: 1024, hashes: 400, rid: 16, files: 65536, depth: 32 };
 const SOURCES = { 1: 'audio', 2: 'video', 3: 'screen' };
-const CLEAR = ['opened', 'statement', 'admission', 'roster', 'origin', 'phase', 'anchor', 'gap', 'closed'];
-const SIGNED = ['statement', 'admission', 'roster', 'origin'];
+const CLEAR = ['opened', 'statement', 'admission', 'roster', 'phase', 'anchor', 'gap', 'closed'];
+const SIGNED = ['statement', 'admission', 'roster'];
 const SEALED = ['sender-key'];
 const CAUSES = ['recorder-restarted', 'disconnected', 'disk-failed', 'queue-full', 'unauthentic', 'no-key', 'not-received', 'paused', 'consultation'];
 
@@ -212,12 +212,38 @@ function parseEntry(records, allowed) {
   return { type, at, body: value };
 }
 
+// parseOrigin reads the record of an origin list and makes its text again, but
+// for what stands in the opening.
+function parseOrigin(records) {
+  const at = records.varint();
+  const [member, track, rid] = [records.text(), records.text(), records.text()];
+  for (const [id, prefix] of [[member, 'mem'], [track, 'trk']]) {
+    need(new RegExp(`^${prefix}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).test(id), 'an origin list names no member or track');
+  }
+  need(/^[!-~]{0,16}$/.test(rid) && !/["\\]/.test(rid), 'the rid of an origin list');
+  const seq = records.number();
+  const prev = seq > 0 ? records.take(32).toString('base64url') : '';
+  const [kid, first, count] = [records.number(), records.number(), records.number()];
+  need(count >= 1 && count <= MAX.hashes, 'an origin list is of no frame, or of too many');
+  const hashes = records.take(16 * count).toString('base64url');
+  const signature = records.take(64).toString('base64url');
+  return { type: 'origin', at, list: { member, track, rid, seq, prev, kid, first, hashes }, signature };
+}
+
+function spellOrigin(entry, { hearing, group }) {
+  const part = (value) => Buffer.from(canonical(value)).toString('base64url');
+  const payload = { v: 1, hearing, group, ...entry.list };
+  const text = `${part({ alg: 'ES256', typ: 'kuule-origin+jws' })}.${part(payload)}.${entry.signature}`;
+  return { type: 'origin', at: entry.at, text, message: parseJWS(text, 'kuule-origin+jws') };
+}
+
 function parseClear(bytes) {
   const records = new Records(bytes, 'clear section');
   const entries = [];
   while (records.more) {
-    need(records.byte() === 3, 'clear section: something other than an entry');
-    entries.push(parseEntry(records, CLEAR));
+    const kind = records.byte();
+    need(kind === 3 || kind === 4, 'clear section: a record of unknown kind');
+    entries.push(kind === 3 ? parseEntry(records, CLEAR) : parseOrigin(records));
   }
   return entries;
 }
@@ -227,12 +253,13 @@ function parseSealed(bytes, from) {
   const tracks = [];
   const frames = [];
   const entries = [];
+  let arrival = from;
   while (records.more) {
     switch (records.byte()) {
       case 1: {
         const track = { member: records.text(), track: records.text(), source: records.text(), rid: records.text() };
         need(Object.values(SOURCES).includes(track.source), 'a track has an unknown source');
-        tracks.push(track);
+        tracks.push({ track, rtpTime: 0 });
         need(tracks.length <= MAX.tracks, 'too many tracks in one block');
         break;
       }
@@ -241,10 +268,15 @@ function parseSealed(bytes, from) {
         need(slot < tracks.length, 'a frame names a slot without a track');
         const flags = records.byte();
         need(flags <= 1, 'a frame has an unknown flag');
-        frames.push({
-          ...tracks[slot], key: flags === 1, kid: records.uvarint(), counter: records.uvarint(), rtpTime: records.uvarint(),
-          arrival: from + records.varint(), lost: records.number(), sealed: records.block(MAX.frame, 'a frame'),
-        });
+        const step = records.varint();
+        need(step >= -(2 ** 31) && step < 2 ** 31, 'an RTP time is over 32 bits');
+        const rtpTime = (tracks[slot].rtpTime + step) >>> 0;
+        tracks[slot].rtpTime = rtpTime;
+        arrival += records.varint();
+        const lost = records.number();
+        const sealed = records.block(MAX.frame, 'a frame');
+        const { kid, counter } = parseSFrame(sealed);
+        frames.push({ ...tracks[slot].track, key: flags === 1, kid, counter, rtpTime, arrival, lost, sealed });
         break;
       }
       case 3:
@@ -313,7 +345,6 @@ function keepSenderKey(keys, { member, track, source, kid, key }) {
 
 function openFrame(keys, frame) {
   const { kid, counter, header, ciphertext } = parseSFrame(frame.sealed);
-  need(kid === frame.kid && counter === frame.counter, 'kid and counter of a frame are not those of its SFrame header');
   const sender = keys.get(`${frame.member} ${frame.track} ${kid}`);
   need(sender, 'a frame is of a sender key that the journal does not hold');
   need(sender.source === frame.source, 'a sender key is of another source than its frame');
@@ -343,7 +374,7 @@ function cutBlock(file, offset) {
   need(end <= file.length, 'the block is cut off');
   let at = offset + 16;
   const [head, clear, sealed] = lengths.map((n) => file.subarray(at, (at += n)));
-  return { head, clear, sealed, end, whole: file.subarray(offset, end) };
+  return { head, clear, sealed, end };
 }
 
 // recorderKey is the key that signs the heads, from the first entry there is.
@@ -367,20 +398,21 @@ class Journal {
   }
 
   readBlock(file, offset, number) {
-    const { head: text, clear, sealed, end, whole } = cutBlock(file, offset);
+    const { head: text, clear, sealed, end } = cutBlock(file, offset);
     need(!this.closed, 'a block stands after the one that closes the journal');
     const jws = parseJWS(fromUtf8(text, 'head'), 'kuule-journal+jws');
     const head = jws.payload;
     needShape(head, HEAD, 'head');
     need(head.clear === hash(clear), 'the clear section is not the one that the head names');
     need(head.sealed === hash(sealed), 'the sealed section is not the one that the head names');
-    const entries = parseClear(clear);
+    let entries = parseClear(clear);
     if (!this.opened) {
       need(entries[0]?.type === 'opened', 'block 0 does not begin with an opening');
       this.opened = entries[0].body;
       this.key = recorderKey(this.opened);
       this.checkOpened();
     }
+    entries = entries.map((e) => (e.list ? spellOrigin(e, this.opened) : e));
     need(verifyES256(jws, this.key), "the head's signature does not hold");
     this.checkChain(head, number);
     entries.forEach((e, i) => {
@@ -391,7 +423,7 @@ class Journal {
     this.total += head.frames;
     this.closed = entries.at(-1)?.type === 'closed' ? entries.at(-1).body : null;
     need(!this.closed || this.closed.frames === this.total, 'the closing counts other frames than the heads');
-    this.last = { head, hash: hash(whole) };
+    this.last = { head, hash: hash(text) };
     const place = { file: number, offset, block: head.seq };
     this.blocks.push(place);
     for (const e of entries) this.entries.push({ ...e, place });
@@ -408,7 +440,7 @@ class Journal {
 
   checkChain(head, number) {
     const before = this.last;
-    need(head.v === 1, 'the head is of another version');
+    need(head.v === 2, 'the head is of another version');
     need(head.hearing === this.opened.hearing && head.recording === this.opened.recording, 'the block is of another journal');
     need(head.seq === this.blocks.length, 'a block is missing or stands twice');
     need(head.file === number, 'the block is of another file');
