@@ -318,36 +318,76 @@ func TestReadingGivesDetails(t *testing.T) {
 	}
 }
 
-// A chip that announces long answers is read in fewer commands, one that does
-// not in short ones.
-func TestChunkOfChip(t *testing.T) {
+// A chip's answers are as long as it says; one that does not say is tried, and
+// where it, or the reader before it, refuses, the document is read all the same.
+func TestExtendedLengthAndItsFallBack(t *testing.T) {
 	t.Parallel()
 	s, list := newState(t, emrtdtest.ECDSA)
-	count := func(limit, chunk int) int {
-		chip := emrtdtest.Chip{LongAnswers: limit, PACE: []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES128}}}
-		p := issueChip(t, s, chip)
-		if doc := inspect(t, list, p, chunk); doc.Check(CheckDG2).Verdict != interview.Verified {
-			t.Errorf("limit %d: %+v", limit, doc.Check(CheckDG2))
+	pace := []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES128}}
+	mapping := []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES128, CAM: true}}
+	for name, offers := range map[string][]emrtdtest.PACE{"BAC": nil, "PACE": pace, "PACE with mapping": mapping} {
+		count := func(limit, chunk int, lengths emrtdtest.Lengths) int {
+			t.Helper()
+			p := issueChip(t, s, emrtdtest.Chip{LongAnswers: limit, PACE: offers, Lengths: lengths, Active: emrtdtest.ActiveRSA})
+			doc := inspect(t, list, p, chunk)
+			for _, check := range []string{CheckAccess, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckDG15} {
+				if got := doc.Check(check); got.Verdict != interview.Verified {
+					t.Errorf("%s, limit %d, chunk %d, lengths %d: %+v", name, limit, chunk, lengths, got)
+				}
+			}
+			if len(doc.Checks) != len(doc.distinct()) {
+				t.Errorf("%s: a check twice", name)
+			}
+			return p.Card().Commands()
 		}
-		return p.Card().Commands()
-	}
-	short, long := count(0, ChunkOfChip), count(1500, ChunkOfChip)
-	if long > short/2 {
-		t.Errorf("%d commands with long answers, %d with short ones", long, short)
-	}
-	if kept := count(1500, 0); kept < short-4 {
-		t.Errorf("long answers without being asked for: %d commands", kept)
+		short := count(1500, ShortAnswers, emrtdtest.TakesLong)
+		said, tried := count(1500, 0, emrtdtest.TakesLong), count(0, 0, emrtdtest.TakesLong)
+		if said > short/2 || tried > short/2 {
+			t.Errorf("%s: %d commands with long answers said, %d tried, %d with short ones", name, said, tried, short)
+		}
+		t.Logf("%s: %d commands in short length, %d in extended length that the chip announces, %d that is tried", name, short, said, tried)
+		for _, lengths := range []emrtdtest.Lengths{emrtdtest.RefusesBare, emrtdtest.RefusesProtected, emrtdtest.SilentLong, emrtdtest.CutsLong} {
+			used := count(0, 0, lengths)
+			t.Logf("%s, refusal %d: %d commands", name, lengths, used)
+			if used > short+24 { // one more access and one try
+				t.Errorf("%s, refusal %d: %d commands, %d without the try", name, lengths, used, short)
+			}
+		}
 	}
 	for name, c := range map[string]struct {
 		b    string
 		want int
 	}{
 		"plain": {"7F660802020200020205DC", 1500 - 64}, "capped": {"7F660A020300FFFF020300FFFF", longestRead},
-		"tiny": {"7F6608020200FF020200FF", shortRead}, "absent": {"4301B8", shortRead}, "one value": {"7F660402020200", shortRead},
-		"empty": {"", shortRead}, "broken": {"7F66", shortRead}, "long integer": {"7F660A0205000000010002010A", shortRead},
+		"tiny": {"7F6608020200FF020200FF", shortRead}, "absent": {"4301B8", triedRead}, "one value": {"7F660402020200", shortRead},
+		"empty": {"", triedRead}, "broken": {"7F66", triedRead}, "long integer": {"7F660A0205000000010002010A", shortRead},
 	} {
 		if got := parseChunk(unhex(t, c.b)); got != c.want {
 			t.Errorf("%s: %d", name, got)
+		}
+	}
+}
+
+func (d *Document) distinct() map[string]bool {
+	out := map[string]bool{}
+	for _, c := range d.Checks {
+		out[c.Name] = true
+	}
+	return out
+}
+
+// A chip that falls silent, long answers or not, is opened once more at most.
+func TestTheFallBackHappensOnce(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	for _, v := range []emrtdtest.Variant{emrtdtest.TornChip, emrtdtest.WrongChecksum} {
+		p := issue(t, s, v)
+		doc := inspect(t, list, p, 0)
+		if doc.Access != ReasonBAC {
+			t.Errorf("%s: what was learnt before is lost: %+v", v, doc.Check(CheckAccess))
+		}
+		if n := p.Card().Commands(); n > 60 {
+			t.Errorf("%s: asked %d times", v, n)
 		}
 	}
 }
@@ -360,7 +400,7 @@ func TestLargeFilesInShortAnswers(t *testing.T) {
 	for name, offers := range map[string][]emrtdtest.PACE{
 		"BAC": nil, "3DES": {{Curve: emrtdtest.P256, Cipher: emrtdtest.TDES}}, "AES": {{Curve: emrtdtest.P256, Cipher: emrtdtest.AES256}},
 	} {
-		for _, chunk := range []int{0, 2048} {
+		for _, chunk := range []int{ShortAnswers, 2048} {
 			p := issueChip(t, s, emrtdtest.Chip{PACE: offers, Portrait: 34_000})
 			card := &widest{card: p.Card()}
 			zone, err := ParseMRZ(p.Printed)
@@ -374,7 +414,7 @@ func TestLargeFilesInShortAnswers(t *testing.T) {
 			if got := doc.Check(CheckDG2); got.Verdict != interview.Verified || len(doc.Face.Image) < 40_000 {
 				t.Errorf("%s, chunk %d: %+v", name, chunk, got)
 			}
-			if chunk == 0 && (card.answer > 258 || card.command > 261) {
+			if chunk == ShortAnswers && (card.answer > 258 || card.command > 261) {
 				t.Errorf("%s: command of %d and answer of %d bytes where all should be short", name, card.command, card.answer)
 			}
 		}
@@ -422,7 +462,7 @@ func TestShapesThatAreNoCardSecurity(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := inspection{Inspector: &Inspector{}, optical: zone, password: MRZPassword(zone), doc: &Document{}}
-	chip, err := in.open(t.Context(), p.Card())
+	chip, err := in.open(t.Context(), p.Card(), ShortAnswers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,18 +82,23 @@ func readCardAccess(ctx context.Context, ch channel) (*securityInfos, error) {
 	return infos, nil
 }
 
-// longestRead is as much as is asked of a chip at once, whatever it promises.
-const longestRead = 4 << 10
+// longestRead is as much as is asked of a chip at once, whatever it promises;
+// triedRead of one that promises nothing: most chips take it.
+const (
+	longestRead = 4 << 10
+	triedRead   = 2<<10 - protection
+	protection  = 64 // padding, objects, checksum and status
+)
 
 // readChunk asks the chip how long its answers may be (9303-10, 3.11.4 and
 // ISO/IEC 7816-4, 12.7.1).
 func readChunk(ctx context.Context, ch channel) int {
 	if err := selectFile(ctx, ch, fileATR); err != nil {
-		return shortRead
+		return triedRead
 	}
 	b, err := readBinary(ctx, ch, fileATR, 0, fileATR.max)
 	if err != nil {
-		return shortRead
+		return triedRead
 	}
 	return parseChunk(b)
 }
@@ -101,7 +106,7 @@ func readChunk(ctx context.Context, ch channel) int {
 func parseChunk(b []byte) int {
 	limits, err := childTLV(b, 0x7F66)
 	if err != nil {
-		return shortRead
+		return triedRead
 	}
 	var sizes []int
 	err = eachObject(limits, func(tag uint32, value []byte) error {
@@ -116,9 +121,8 @@ func parseChunk(b []byte) int {
 		return nil
 	})
 	if err != nil || len(sizes) != 2 {
-		return shortRead
+		return shortRead // it says something about lengths, and not what it should
 	}
-	const protection = 64 // padding, objects, checksum and status
 	return max(shortRead, min(sizes[1]-protection, longestRead))
 }
 

@@ -119,12 +119,15 @@ type Inspector struct {
 	Trust   *TrustList
 	Revoked *RevocationLists // nil: no state has told us which signers it withdrew
 	Now     func() time.Time // wall clock; nil means time.Now
-	Chunk   int              // bytes per READ BINARY; 0 keeps to short responses, see also ChunkOfChip
+
+	// Chunk is the most bytes per READ BINARY. With 0 each chip is asked how long
+	// its answers may be (EF.ATR/INFO), one that does not say is tried once, and
+	// where chip or reader refuse the rest is read in short answers.
+	Chunk int
 }
 
-// ChunkOfChip asks each chip how long its answers may be (EF.ATR/INFO). It needs
-// a reader that passes extended length on.
-const ChunkOfChip = -1
+// ShortAnswers is the Chunk that keeps to short length, whatever a chip promises.
+const ShortAnswers = shortRead
 
 // Inspect judges one document: the optical zone as the kiosk saw it, and the
 // chip behind card. It returns an error only when ctx ends; whatever the chip
@@ -183,7 +186,14 @@ func (in *inspection) judgeZone() {
 }
 
 func (in *inspection) readAndJudgeChip(ctx context.Context, card Card) {
-	chip, err := in.open(ctx, card)
+	chip, err := in.attempt(ctx, card, in.Chunk)
+	if in.Chunk == 0 && chip.brokeOverLength() {
+		// Chip or reader gave up at a long command, and the session with it. What
+		// was learnt stands if the chip does not open once more.
+		if again, failed := in.attempt(ctx, card, ShortAnswers); failed == nil {
+			chip, err = again, nil
+		}
+	}
 	if err != nil {
 		verdict, reason := judgeAccess(err)
 		in.add(CheckAccess, verdict, reason)
@@ -195,9 +205,8 @@ func (in *inspection) readAndJudgeChip(ctx context.Context, card Card) {
 		}
 		return
 	}
-	in.doc.Access = chip.access
+	in.doc.Access, in.doc.Announced = chip.access, chip.announced
 	in.add(CheckAccess, interview.Verified, chip.reason)
-	in.read(ctx, chip)
 	in.challenge(ctx, chip)
 	in.judgeFiles(chip)
 }
@@ -207,15 +216,21 @@ func (in *inspection) readAndJudgeChip(ctx context.Context, card Card) {
 type openChip struct {
 	channel        *secureChannel
 	chunk          int
+	adapts         bool // chunk is a guess
 	access, reason string
 	offered        *securityInfos // of EF.CardAccess; nil: nothing
 	pace           *paceSession   // nil with basic access control
 
-	sod      fileRead
-	security fileRead // EF.CardSecurity, with chip authentication mapping
-	groups   map[int]fileRead
-	active   proof
-	chip     proof
+	announced []int // by EF.COM
+	sod       fileRead
+	security  fileRead // EF.CardSecurity, with chip authentication mapping
+	groups    map[int]fileRead
+	active    proof
+	chip      proof
+}
+
+func (c *openChip) brokeOverLength() bool {
+	return c != nil && c.channel != nil && c.channel.ended != nil && c.channel.endedLong
 }
 
 // fileRead is a file's bytes; err tells why they are missing.
@@ -230,16 +245,27 @@ type proof struct {
 	err     error
 }
 
+// attempt opens the chip and reads it, in answers of at most chunk bytes.
+func (in *inspection) attempt(ctx context.Context, card Card, chunk int) (*openChip, error) {
+	if chunk != in.Chunk { // not the first: back to where a chip begins, whatever it says to that
+		if _, err := (plain{card}).send(ctx, Command{INS: 0xA4, P2: 0x0C, Data: []byte{0x3F, 0x00}}); err != nil {
+			return nil, err
+		}
+	}
+	chip, err := in.open(ctx, card, chunk)
+	if err == nil {
+		chip.readFiles(ctx)
+	}
+	return chip, err
+}
+
 // open gains access: by PACE where the chip offers it, by basic access control
 // where it does not, and never by the second after the first has failed.
-func (in *inspection) open(ctx context.Context, card Card) (*openChip, error) {
+func (in *inspection) open(ctx context.Context, card Card, chunk int) (*openChip, error) {
 	clear := plain{card}
-	chip := &openChip{chunk: in.Chunk, groups: map[int]fileRead{}}
-	switch {
-	case in.Chunk == 0:
-		chip.chunk = shortRead
-	case in.Chunk < 0:
-		chip.chunk = readChunk(ctx, clear)
+	chip := &openChip{chunk: chunk, groups: map[int]fileRead{}}
+	if chunk == 0 {
+		chip.chunk, chip.adapts = readChunk(ctx, clear), true
 	}
 	var err error
 	if chip.offered, err = readCardAccess(ctx, clear); err != nil {
@@ -269,7 +295,7 @@ func (c *openChip) openPACE(ctx context.Context, card Card, offer paceOffer, amb
 	c.channel, c.access = c.pace.channel, ReasonPACE
 	if offer.mapping == mappingCAM {
 		c.access = ReasonPACECAM
-		c.security = read(ctx, c.channel, fileCardSecurity, c.chunk)
+		c.security = c.read(ctx, fileCardSecurity)
 	}
 	c.reason = c.access
 	if err := selectApplication(ctx, c.channel); err != nil {
@@ -303,26 +329,33 @@ func judgeAccess(err error) (interview.Verdict, string) {
 	return interview.Undetermined, ReasonUnreadable
 }
 
-func read(ctx context.Context, ch channel, f file, chunk int) fileRead {
-	b, err := readFile(ctx, ch, f, chunk)
+// read reads one file. A chip that refuses a long answer, and says so within the
+// session, is read in short ones from there on.
+func (c *openChip) read(ctx context.Context, f file) fileRead {
+	b, err := readFile(ctx, c.channel, f, c.chunk)
+	var status *StatusError
+	if c.adapts && c.chunk > shortRead && errors.As(err, &status) && status.Status != StatusFileNotFound && status.Status != StatusSecurity {
+		c.chunk, c.channel.short = shortRead, true
+		b, err = readFile(ctx, c.channel, f, c.chunk)
+	}
 	return fileRead{b, err}
 }
 
-func (in *inspection) read(ctx context.Context, c *openChip) {
+func (c *openChip) readFiles(ctx context.Context) {
+	c.sod = c.read(ctx, fileSOD)
 	// A chip whose EF.COM cannot be read is judged all the same: nobody signed it.
-	if com, err := readFile(ctx, c.channel, fileCOM, c.chunk); err == nil {
-		in.doc.Announced, _ = parseCOM(com)
+	if com := c.read(ctx, fileCOM); com.err == nil {
+		c.announced, _ = parseCOM(com.b)
 	}
-	c.sod = read(ctx, c.channel, fileSOD, c.chunk)
-	c.groups[1] = read(ctx, c.channel, fileDG1, c.chunk)
-	c.groups[2] = read(ctx, c.channel, fileDG2, c.chunk)
+	c.groups[1] = c.read(ctx, fileDG1)
+	c.groups[2] = c.read(ctx, fileDG2)
 	sod, err := parseSOD(c.sod.b)
 	if err != nil {
 		return
 	}
 	for _, f := range furtherFiles {
 		if _, listed := sod.groups[f.number]; listed {
-			c.groups[f.number] = read(ctx, c.channel, f.file, c.chunk)
+			c.groups[f.number] = c.read(ctx, f.file)
 		}
 	}
 }

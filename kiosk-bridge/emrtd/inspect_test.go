@@ -157,7 +157,11 @@ func TestEachVariantHasItsOwnVerdict(t *testing.T) {
 				t.Errorf("variant %s has no expectation", v)
 				continue
 			}
-			doc := inspect(t, list, issue(t, s, v), 0)
+			chunk := 0
+			if v == emrtdtest.TornChip { // how far it comes depends on it
+				chunk = ShortAnswers
+			}
+			doc := inspect(t, list, issue(t, s, v), chunk)
 			expect(t, string(v), doc, want)
 		}
 	}
@@ -185,7 +189,7 @@ func TestReadingGivesZoneAndPortrait(t *testing.T) {
 	t.Parallel()
 	s, list := newState(t, emrtdtest.ECDSA)
 	p := issue(t, s, emrtdtest.Genuine)
-	short := inspect(t, list, p, 0)
+	short := inspect(t, list, p, ShortAnswers)
 	if short.MRZ.Surname != "ERIKSSON" || short.MRZ.GivenNames != "ANNA MARIA" || short.MRZ.IssuingState != "UTO" {
 		t.Errorf("zone of the chip was misread: %q", short.MRZ.Lines)
 	}

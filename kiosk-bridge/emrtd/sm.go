@@ -25,7 +25,10 @@ type secureChannel struct {
 	card  Card
 	suite suite
 	ssc   []byte
+	short bool  // never more than a short answer, whatever is expected
 	ended error // why the session was given up; it never comes back
+
+	endedLong bool // it ended over a command of extended length
 }
 
 func (s *secureChannel) send(ctx context.Context, c Command) (Response, error) {
@@ -37,13 +40,14 @@ func (s *secureChannel) send(ctx context.Context, c Command) (Response, error) {
 		return Response{}, err
 	}
 	r, err := transmit(ctx, s.card, apdu)
+	if err == nil {
+		r, err = s.unwrap(r)
+	}
 	if err != nil {
-		s.ended = err
+		s.ended, s.endedLong = err, len(apdu) > 5 && apdu[4] == 0
 		return Response{}, err
 	}
-	out, err := s.unwrap(r)
-	s.ended = err
-	return out, err
+	return r, nil
 }
 
 // rekey goes on under other keys; the counter starts again (9303-11, 9.8.3).
@@ -87,7 +91,7 @@ func (s *secureChannel) wrap(c Command) ([]byte, error) {
 	body = appendTLV(body, 0x8E, s.suite.mac(n))
 	le := 256
 	// Padding, objects and checksum come on top of what is asked for.
-	if c.Le > shortRead || len(body) > 255 {
+	if (c.Le > shortRead && !s.short) || len(body) > 255 {
 		le = 65536
 	}
 	return Command{CLA: head[0], INS: c.INS, P1: c.P1, P2: c.P2, Data: body, Le: le}.Bytes()

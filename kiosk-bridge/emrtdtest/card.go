@@ -45,6 +45,7 @@ type Card struct {
 	count     int
 
 	dead, noBAC, corrupt bool
+	lengths              Lengths
 	silentAfter          int
 	silentOn             byte   // an instruction within secure messaging
 	liar                 bool   // says yes to any password
@@ -86,6 +87,15 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	cmd, ok := parse(apdu)
 	if !ok {
 		return status(0x6700), nil
+	}
+	if long := len(apdu) > 5 && apdu[4] == 0; long {
+		switch c.lengths {
+		case SilentLong:
+			return nil, ErrSilent
+		case RefusesBare:
+			c.session = nil
+			return status(0x6700), nil
+		}
 	}
 	if cmd.cla&0x0C == 0x0C {
 		if c.silentOn != 0 && cmd.ins == c.silentOn {
@@ -163,6 +173,9 @@ func (c *Card) clear(cmd command) []byte {
 			return status(0x6982)
 		}
 		c.selected = true
+		return status(0x9000)
+	case cmd.ins == 0xA4 && cmd.p1 == 0 && bytes.Equal(cmd.data, []byte{0x3F, 0}): // the card itself
+		c.selected, c.current = false, nil
 		return status(0x9000)
 	case !c.selected && cmd.ins == 0xA4 && cmd.p1 == 2 && len(cmd.data) == 2:
 		f, ok := c.master[binary.BigEndian.Uint16(cmd.data)]
@@ -284,6 +297,14 @@ func (c *Card) execute(cmd command) ([]byte, uint16) {
 		c.current = f
 		return nil, 0x9000
 	case 0xB0:
+		if cmd.le > 256 {
+			switch c.lengths {
+			case RefusesProtected:
+				return nil, 0x6700
+			case CutsLong:
+				cmd.le = 0xDF
+			}
+		}
 		return c.readAt(int(cmd.p1&0x7F)<<8|int(cmd.p2), cmd.le)
 	case 0xB1:
 		if len(cmd.data) != 5 || cmd.data[0] != 0x54 || cmd.data[1] != 3 || cmd.le < 5 {

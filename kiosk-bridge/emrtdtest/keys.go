@@ -47,7 +47,20 @@ type Chip struct {
 	Details     bool // DG7, DG11 and DG12
 	Portrait    int  // bytes more in the portrait than it needs
 	LongAnswers int  // announced in EF.ATR/INFO
+	Lengths     Lengths
 }
+
+// Lengths is what comes of a command of extended length.
+type Lengths int
+
+// What chips, and readers before them, do with extended length.
+const (
+	TakesLong        Lengths = iota
+	RefusesBare              // the chip says 6700 in the clear, and the session is over
+	RefusesProtected         // the chip says 6700 within the session
+	SilentLong               // the reader cannot carry it: nothing comes back
+	CutsLong                 // the chip gives no more than a short answer would hold
+)
 
 var oidBSI = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 2, 2}
 

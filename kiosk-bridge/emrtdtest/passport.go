@@ -205,7 +205,7 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 	}
 	files[fidCOM] = commonData(tags...)
 	card := newCard(zone, files, master, keys.secrets)
-	card.noBAC = chip.NoBAC
+	card.noBAC, card.lengths = chip.NoBAC, chip.Lengths
 	switch v {
 	case DeadChip:
 		card.dead = true
