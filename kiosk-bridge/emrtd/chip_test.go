@@ -205,6 +205,57 @@ func TestCardAccessNumberOpensTheChip(t *testing.T) {
 	}
 }
 
+// A card whose zone nobody read opens with its number: what is printed stays
+// unjudged, and the chip's zone tells until when the card is valid. A chip without
+// PACE stays closed.
+func TestCardAccessNumberWithoutAZone(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	pw, err := CANPassword("314159")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread := bad(interview.NotDone, ReasonZoneNotRead)
+	for name, c := range map[string]struct {
+		chip    emrtdtest.Chip
+		variant emrtdtest.Variant
+		differs map[string]interview.Check
+	}{
+		"PACE": {
+			emrtdtest.Chip{PACE: []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES256}}, CAN: "314159"}, emrtdtest.Genuine,
+			with(chipDiffers[emrtdtest.WithPACE], map[string]interview.Check{CheckMRZDigits: unread, CheckDG1Optical: unread}),
+		},
+		"PACE, expired": {
+			emrtdtest.Chip{PACE: []emrtdtest.PACE{{Curve: emrtdtest.P256, Cipher: emrtdtest.AES256}}, CAN: "314159"}, emrtdtest.ExpiredDocument,
+			with(chipDiffers[emrtdtest.WithPACE], map[string]interview.Check{
+				CheckMRZDigits: unread, CheckDG1Optical: unread, CheckExpiry: bad(interview.Failed, ReasonExpired),
+			}),
+		},
+		"BAC": {
+			emrtdtest.Chip{}, emrtdtest.Genuine,
+			with(chipUnread(interview.Undetermined, ReasonZoneNotRead), map[string]interview.Check{CheckMRZDigits: unread, CheckExpiry: unread}),
+		},
+	} {
+		p, err := s.IssueChip(holder, c.chip, c.variant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := (&Inspector{Trust: list}).InspectWith(t.Context(), p.Card(), MRZ{}, pw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, name, doc, c.differs)
+		if (doc.MRZ.Surname == holder.Surname) != (doc.Access != "") {
+			t.Errorf("%s: zone of the chip: %v", name, doc.MRZ)
+		}
+	}
+	for _, can := range []string{"", "12345", "1234567", "12345a", "١٢٣٤٥٦"} {
+		if _, err := CANPassword(can); !errors.Is(err, ErrCAN) {
+			t.Errorf("%q: %v", can, err)
+		}
+	}
+}
+
 // B2: a signer that its state withdrew, judged at the time of signing, unless
 // others have its key: then no time of signing is worth anything.
 func TestRevokedSigners(t *testing.T) {

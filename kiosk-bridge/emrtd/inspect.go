@@ -43,6 +43,7 @@ const (
 	ReasonDigitsWrong        = "check-digit-wrong"
 	ReasonExpired            = "document-expired"
 	ReasonDateUnreadable     = "date-unreadable"
+	ReasonZoneNotRead        = "zone-not-read" // nothing printed was given, only the card access number
 	ReasonBAC                = "bac"
 	ReasonBACOnly            = "bac-no-usable-pace" // PACE is offered, in kinds that are not known here
 	ReasonPACE               = "pace"
@@ -137,7 +138,9 @@ func (i *Inspector) Inspect(ctx context.Context, card Card, optical MRZ) (*Docum
 }
 
 // InspectWith is [Inspector.Inspect] with another password for PACE: the card
-// access number. Chips without PACE still open with the zone.
+// access number. Chips without PACE still open with the zone. Without a zone (a
+// zero optical) what is printed stays unjudged, and the chip's own zone tells
+// until when the document is valid.
 func (i *Inspector) InspectWith(ctx context.Context, card Card, optical MRZ, pw Password) (*Document, error) {
 	in := inspection{Inspector: i, now: time.Now(), optical: optical, password: pw, doc: &Document{}, trust: i.Trust}
 	if i.Now != nil {
@@ -148,6 +151,9 @@ func (i *Inspector) InspectWith(ctx context.Context, card Card, optical MRZ, pw 
 	}
 	in.judgeZone()
 	in.readAndJudgeChip(ctx, card)
+	if in.optical.absent() {
+		in.judgeExpiry(in.doc.MRZ)
+	}
 	in.add(CheckFace, interview.NotDone, ReasonNotBuilt)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("inspection of the document ended early: %w", err)
@@ -169,13 +175,23 @@ func (in *inspection) add(name string, v interview.Verdict, reason string) {
 }
 
 func (in *inspection) judgeZone() {
-	if len(in.optical.WrongDigits) > 0 {
+	switch {
+	case in.optical.absent():
+		in.add(CheckMRZDigits, interview.NotDone, ReasonZoneNotRead)
+		return
+	case len(in.optical.WrongDigits) > 0:
 		in.add(CheckMRZDigits, interview.Failed, ReasonDigitsWrong)
-	} else {
+	default:
 		in.add(CheckMRZDigits, interview.Verified, ReasonOK)
 	}
-	valid, err := in.optical.ValidOn(in.now)
+	in.judgeExpiry(in.optical)
+}
+
+func (in *inspection) judgeExpiry(m MRZ) {
+	valid, err := m.ValidOn(in.now)
 	switch {
+	case m.absent():
+		in.add(CheckExpiry, interview.NotDone, ReasonZoneNotRead)
 	case err != nil:
 		in.add(CheckExpiry, interview.Undetermined, ReasonDateUnreadable)
 	case !valid:
@@ -276,6 +292,9 @@ func (in *inspection) open(ctx context.Context, card Card, chunk int) (*openChip
 			return chip, chip.openPACE(ctx, card, offer, ambiguous, in.password)
 		}
 	}
+	if in.optical.absent() {
+		return nil, errNoZone
+	}
 	if err := selectApplication(ctx, clear); err != nil {
 		return nil, err
 	}
@@ -286,6 +305,8 @@ func (in *inspection) open(ctx context.Context, card Card, chunk int) (*openChip
 	chip.channel, err = openBAC(ctx, card, BACKey(in.optical))
 	return chip, err
 }
+
+var errNoZone = errors.New("chip without PACE, and no zone to open it with")
 
 func (c *openChip) openPACE(ctx context.Context, card Card, offer paceOffer, ambiguous bool, pw Password) error {
 	var err error
@@ -309,6 +330,8 @@ func judgeAccess(err error) (interview.Verdict, string) {
 	var silent *transportError
 	var pace *paceError
 	switch {
+	case errors.Is(err, errNoZone):
+		return interview.Undetermined, ReasonZoneNotRead
 	case errors.Is(err, ErrAccessRefused):
 		return interview.Failed, ReasonKeyRefused
 	case errors.Is(err, ErrPACERefused):
@@ -541,11 +564,14 @@ func (in *inspection) judgePrint(f fileRead) {
 		return
 	}
 	in.doc.MRZ = zone
-	if zone.Text() != in.optical.Text() {
+	switch {
+	case in.optical.absent():
+		in.add(CheckDG1Optical, interview.NotDone, ReasonZoneNotRead)
+	case zone.Text() != in.optical.Text():
 		in.add(CheckDG1Optical, interview.Failed, ReasonMismatch)
-		return
+	default:
+		in.add(CheckDG1Optical, interview.Verified, ReasonOK)
 	}
-	in.add(CheckDG1Optical, interview.Verified, ReasonOK)
 }
 
 // judgeIssuer keeps one state's signer from vouching for another's document.

@@ -53,6 +53,8 @@ func (MRZ) LogValue() slog.Value { return slog.StringValue("redacted") }
 // Text returns the zone's lines joined without separators, as DG1 holds them.
 func (m MRZ) Text() string { return strings.Join(m.Lines, "") }
 
+func (m MRZ) absent() bool { return len(m.Lines) == 0 }
+
 // ParseMRZ reads a zone given as lines (or as one run of characters). Spaces at
 // line ends and letter case are forgiven, nothing else is guessed.
 func ParseMRZ(text string) (MRZ, error) {
