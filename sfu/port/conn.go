@@ -11,7 +11,6 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
 )
 
 // State is how a connection fares.
@@ -48,7 +47,6 @@ type Handler interface {
 const (
 	maxPaths   = 16
 	maxSources = 64 // synchronization sources that the peer may use, RTP and RTCP each
-	replayKept = 1024
 )
 
 // Conn is one peer's connection. Its methods are safe for concurrent use.
@@ -64,15 +62,14 @@ type Conn struct {
 	heard    atomic.Int64
 
 	receiving sync.Mutex
-	in        *srtp.Context
+	in        *keys
 	packet    Packet
 	control   rtcp.Header
-	sources   [2]map[uint32]struct{} // RTP, RTCP
-	said      int                    // bytes of DTLS
+	reporters map[uint32]struct{} // sources of RTCP
+	said      int                 // bytes of DTLS
 
 	sending   sync.Mutex
-	out       *srtp.Context
-	outHeader rtp.Header
+	out       *keys
 	outReport rtcp.Header
 
 	mu      sync.Mutex
@@ -103,8 +100,7 @@ type path struct {
 // Open makes a connection that waits for a peer whose certificate has the given
 // SHA-256 fingerprint. Close it to free its place.
 func (p *Port) Open(fingerprint string, h Handler) (*Conn, error) {
-	c := &Conn{port: p, handler: h, print: fingerprint, opened: Now(), pipe: newPipe()}
-	c.sources = [2]map[uint32]struct{}{{}, {}}
+	c := &Conn{port: p, handler: h, print: fingerprint, opened: Now(), pipe: newPipe(), reporters: map[uint32]struct{}{}}
 	c.pipe.conn = c
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,29 +126,21 @@ func (c *Conn) take(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
 	}
 }
 
-// knows reports whether a source may still be a new one. A peer that makes up
-// sources without end would fill the memory with what is kept of each.
-func (c *Conn) knows(kind int, source uint32) bool {
-	_, is := c.sources[kind][source]
-	return is || len(c.sources[kind]) < maxSources
-}
-
 func (c *Conn) takePacket(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
-	if len(b) < 12 {
-		return
-	}
-	source := binary.BigEndian.Uint32(b[8:])
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.in == nil || !c.knows(0, source) {
+	if c.in == nil {
 		return
 	}
 	p := &c.packet
-	clear, err := c.in.DecryptRTP(b, b, &p.Header)
+	header, err := p.Header.Unmarshal(b)
 	if err != nil {
 		return
 	}
-	c.sources[0][source] = struct{}{}
+	clear, authentic := c.in.packets.open(b, header)
+	if !authentic {
+		return
+	}
 	c.heardBy(via, at)
 	p.Payload = payloadOf(clear, &p.Header)
 	p.Size, p.At, p.Buffer = len(b), at, buffer
@@ -179,14 +167,20 @@ func (c *Conn) takeControl(via *path, out *Batch, at int64, b []byte) {
 	source := binary.BigEndian.Uint32(b[4:])
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.in == nil || !c.knows(1, source) {
+	if c.in == nil {
 		return
 	}
-	clear, err := c.in.DecryptRTCP(b, b, &c.control)
+	_, known := c.reporters[source]
+	if !known && len(c.reporters) >= maxSources {
+		return
+	}
+	clear, err := c.in.control.DecryptRTCP(b, b, &c.control)
 	if err != nil {
 		return
 	}
-	c.sources[1][source] = struct{}{}
+	if !known {
+		c.reporters[source] = struct{}{}
+	}
 	c.heardBy(via, at)
 	c.handler.Control(out, at, clear)
 }
@@ -197,11 +191,8 @@ func (c *Conn) heardBy(via *path, at int64) {
 	c.heard.Store(at)
 }
 
-// sealed is what SRTP adds to a packet (RFC 7714), sealedControl to a report.
-const (
-	sealed        = 16
-	sealedControl = 16 + 4
-)
+// sealedControl is what SRTCP adds to a report (RFC 7714, section 9).
+const sealedControl = tagBytes + 4
 
 // Send seals an RTP packet made of header, prefix and payload and adds it to the
 // batch; without keys or a path it is dropped. A sequence number must never be
@@ -209,21 +200,24 @@ const (
 // the cipher's key away.
 func (c *Conn) Send(out *Batch, header, prefix, payload []byte) {
 	to := c.selected.Load()
-	if to == nil || len(header)+len(prefix)+len(payload)+sealed > slotSize {
+	if to == nil || len(header)+len(prefix)+len(payload)+tagBytes > slotSize {
 		return
 	}
 	slot := out.slot(to)
 	n := copy(slot, header)
-	n += copy(slot[n:], prefix)
-	n += copy(slot[n:], payload)
+	if len(prefix) > 0 {
+		n += copy(slot[n:], prefix)
+		n += copy(slot[n:], payload)
+		payload = slot[len(header):n]
+	}
 	c.sending.Lock()
 	if c.out == nil {
 		c.sending.Unlock()
 		return
 	}
-	datagram, err := c.out.EncryptRTP(slot, slot[:n], &c.outHeader)
+	datagram := c.out.packets.seal(slot[:len(header)], payload)
 	c.sending.Unlock()
-	if err == nil {
+	if datagram != nil {
 		out.add(to, datagram)
 	}
 }
@@ -241,7 +235,7 @@ func (c *Conn) SendControl(out *Batch, compound []byte) {
 		c.sending.Unlock()
 		return
 	}
-	datagram, err := c.out.EncryptRTCP(slot, slot[:n], &c.outReport)
+	datagram, err := c.out.control.EncryptRTCP(slot, slot[:n], &c.outReport)
 	c.sending.Unlock()
 	if err == nil {
 		out.add(to, datagram)

@@ -104,17 +104,17 @@ func (c *Conn) key(conn *dtls.Conn) error {
 	if !is {
 		return errors.New("srtp: the handshake has no state")
 	}
-	keys := srtp.Config{Profile: srtp.ProtectionProfileAeadAes256Gcm}
-	if err := keys.ExtractSessionKeysFromDTLS(&state, false); err != nil {
+	agreed := srtp.Config{Profile: srtp.ProtectionProfileAeadAes256Gcm}
+	if err := agreed.ExtractSessionKeysFromDTLS(&state, false); err != nil {
 		return fmt.Errorf("srtp: %w", err)
 	}
-	in, err := srtp.CreateContext(keys.Keys.RemoteMasterKey, keys.Keys.RemoteMasterSalt, keys.Profile, srtp.SRTPReplayProtection(replayKept), srtp.SRTCPReplayProtection(replayKept))
+	in, err := newKeys(agreed.Keys.RemoteMasterKey, agreed.Keys.RemoteMasterSalt)
 	if err != nil {
-		return fmt.Errorf("srtp: %w", err)
+		return err
 	}
-	out, err := srtp.CreateContext(keys.Keys.LocalMasterKey, keys.Keys.LocalMasterSalt, keys.Profile)
+	out, err := newKeys(agreed.Keys.LocalMasterKey, agreed.Keys.LocalMasterSalt)
 	if err != nil {
-		return fmt.Errorf("srtp: %w", err)
+		return err
 	}
 	c.receiving.Lock()
 	c.in = in

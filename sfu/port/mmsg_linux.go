@@ -102,8 +102,11 @@ func (r *receiver) arm(i int) {
 	h.Namelen = unix.SizeofSockaddrInet6
 }
 
+// receive, as send below, does not tell the runtime that it enters the system:
+// nothing waits there, and after an idle moment being told wakes a thread of the
+// runtime's for each packet. What is stopped for may wait for one batch.
 func (r *receiver) receive(fd uintptr) bool {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), readAtOnce, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), readAtOnce, unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
 		r.n, r.err = int(n), nil
@@ -239,7 +242,7 @@ func (s *sender) add(to *path, size int) {
 
 func (s *sender) send(fd uintptr) bool {
 	for s.at < s.n {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.msgs[s.at])), uintptr(s.n-s.at), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			s.at += int(n)
@@ -267,7 +270,7 @@ func (s *sender) apart(fd uintptr, why unix.Errno) {
 	h.SetIovlen(1)
 	for i := range s.count[s.at] {
 		h.Iov = &s.iovs[s.at][i]
-		_, _, _ = unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT)
+		_, _, _ = unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT)
 	}
 }
 

@@ -80,15 +80,27 @@ func open(t testing.TB, p *Port, h Handler) *Conn {
 // keyed gives a connection SRTP keys without a handshake, and gives the peer's.
 func keyed(t testing.TB, c *Conn, seed byte) (in, out *srtp.Context) {
 	t.Helper()
-	keys := func(b byte, more ...srtp.ContextOption) *srtp.Context {
-		x, err := srtp.CreateContext(bytes.Repeat([]byte{b}, 32), bytes.Repeat([]byte{b + 1}, 12), srtp.ProtectionProfileAeadAes256Gcm, more...)
+	secret := func(b byte) ([]byte, []byte) {
+		return bytes.Repeat([]byte{b}, keyBytes), bytes.Repeat([]byte{b + 1}, saltBytes)
+	}
+	own := func(b byte) *keys {
+		master, salt := secret(b)
+		k, err := newKeys(master, salt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	far := func(b byte) *srtp.Context {
+		master, salt := secret(b)
+		x, err := srtp.CreateContext(master, salt, srtp.ProtectionProfileAeadAes256Gcm)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return x
 	}
-	c.in, c.out = keys(seed, srtp.SRTPReplayProtection(replayKept), srtp.SRTCPReplayProtection(replayKept)), keys(seed+2)
-	return keys(seed + 2), keys(seed)
+	c.in, c.out = own(seed), own(seed+2)
+	return far(seed + 2), far(seed)
 }
 
 // remote is a peer's socket.
