@@ -26,6 +26,8 @@ import (
 type Kiosk struct {
 	Device      interview.DeviceID
 	Certificate *x509.Certificate
+	Site        string // the premises where it stands, by id (row B11)
+	Place       string // the same for people
 }
 
 // Kiosks tells which kiosk a request comes from, and refuses devices that are
@@ -53,6 +55,19 @@ type Config struct {
 	Store    Store
 	Sealer   interview.Sealer
 	Key      crypto.Signer // the bridge key: P-256
+	Policy   Policy        // zero: StandardPolicy
+
+	// What compares and searches. Each may be nil: then its check is not done, and
+	// the visit goes on.
+	Faces      Matcher
+	Fingers    Matcher
+	Liveness   Liveness
+	Register   Registry
+	Duplicates Duplicates
+	Decode     func(context.Context, Image) (Image, error) // JPEG 2000 into JPEG or PNG
+
+	// Ended is told of each visit that was kept, for figures. Nil: nobody.
+	Ended func(ticket.Steps, tunnel.Result)
 
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // nil: time.Now
@@ -70,6 +85,9 @@ type Bridge struct {
 	ctx      context.Context //nolint:containedctx // the life of hijacked connections, which no server ends
 	cancel   context.CancelFunc
 	visits   sync.WaitGroup
+
+	policyVersion string
+	portraits     portraits
 
 	mu     sync.Mutex
 	closed bool
@@ -95,6 +113,13 @@ func New(c Config) (*Bridge, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Policy.V == 0 {
+		c.Policy = StandardPolicy()
+	}
+	version, err := c.Policy.Version()
+	if err != nil {
+		return nil, fmt.Errorf("kiosk bridge: policy: %w", err)
+	}
 	c.Patience = orElse(c.Patience, 15*time.Second)
 	c.Limit = orElse(c.Limit, 3*time.Minute)
 	c.Lifetime = orElse(c.Lifetime, 10*time.Minute)
@@ -105,7 +130,7 @@ func New(c Config) (*Bridge, error) {
 		c.Visits = 64
 	}
 	b := &Bridge{
-		Config: c,
+		Config: c, policyVersion: version,
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: 10 * time.Second, Subprotocols: []string{tunnel.Protocol},
 			// Kiosks are programs and send no Origin; a page has no business here.
@@ -208,6 +233,24 @@ func (b *Bridge) hold(kiosk Kiosk, conn *websocket.Conn) {
 	} else { // what a kiosk sent may be personal, so only the code is logged
 		log.Warn("kiosk visit broke off", "code", code)
 	}
+	if part, word := brokeOff(v.step, code); part != "" {
+		v.notice(ctx, part, word)
+	}
 	_ = v.send(tunnel.TypeProblem, problem.Of(err))
 	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.ClosePolicyViolation, string(code)), time.Now().Add(time.Second))
+}
+
+// brokeOff is what staff are told of a visit that ended without an outcome: not
+// what somebody mistyped.
+func brokeOff(at step, code problem.Code) (Part, string) {
+	switch {
+	case code == problem.CodeStalled && at != stepGreeting && at != stepBeginning:
+		return PartNetwork, CodeKioskGone
+	case code == problem.CodeKioskVisit || code == problem.CodeChip:
+		return PartNetwork, CodeStrange
+	case code == problem.CodeTooLarge && at != stepBeginning:
+		return PartDocument, "too-large"
+	default:
+		return "", ""
+	}
 }

@@ -306,7 +306,7 @@ func (d *Desk) end(ctx context.Context, tx bun.Tx, row identificationRow, bookin
 		return nil, fmt.Errorf("evidence of %s: %w", row.Visit, err)
 	}
 	record := Record{
-		ID: row.Visit, Case: row.Case, Hearing: row.Hearing, Participant: row.Participant, Kiosk: evidence.Kiosk,
+		ID: row.Visit, Case: row.Case, Hearing: row.Hearing, Participant: row.Participant, Role: booking.Role, Purpose: booking.Purpose, Kiosk: evidence.Kiosk, Route: ticket.RouteOfficers,
 		Result: tunnel.ResultJoin, Assurance: evidence.Assurance, StartedAt: row.BegunAt, EndedAt: now.UnixMilli(),
 		Evidence: row.Evidence, Vouched: strings.Join(texts, "\n"), Checks: row.Checks, Sealed: row.Sealed,
 	}
@@ -314,7 +314,7 @@ func (d *Desk) end(ctx context.Context, tx bun.Tx, row identificationRow, bookin
 	if err != nil {
 		return nil, err
 	}
-	if err := saveVisit(ctx, tx, d.outbox, record, made); err != nil {
+	if err := saveVisit(ctx, tx, d.outbox, record, Kept{Ticket: made}); err != nil {
 		return nil, err
 	}
 	update := tx.NewUpdate().Model((*identificationRow)(nil)).Set("ended_at = ?", now.UnixMilli()).Where("visit_id = ?", row.Visit)

@@ -52,5 +52,56 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 			return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
 		}
 	}
+	high := func(name string) bool { return verdict[name].Verdict == interview.Verified }
+	if high(emrtd.CheckChipOriginal) && high(emrtd.CheckFace) && high(CheckLiveness) {
+		return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceHigh
+	}
 	return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceSubstantial
+}
+
+// decideRegister is the same for the way by the register. What engines only
+// assert lets the person go on with a low assurance; what they leave open goes
+// to an officer, who has the pictures and eyes.
+func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
+	verdict := map[string]interview.Verdict{}
+	for _, c := range checks {
+		if c.Verdict == interview.Failed && c.Name != emrtd.CheckExpiry {
+			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+		}
+		verdict[c.Name] = c.Verdict
+	}
+	holds := func(name string) bool {
+		return verdict[name] == interview.Verified || verdict[name] == interview.Asserted
+	}
+	if !holds(CheckRegister) || !holds(emrtd.CheckFace) && !holds(CheckFingers) {
+		return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+	}
+	if verdict[emrtd.CheckFace] == interview.Verified && verdict[CheckFingers] == interview.Verified && verdict[CheckLiveness] == interview.Verified {
+		return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceSubstantial
+	}
+	return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
+}
+
+// decide is where this visit leads.
+func (v *visit) decide() (result tunnel.Result, way problem.Way, assurance ticket.Assurance) {
+	switch v.route {
+	case ticket.RouteRegister:
+		result, way, assurance = decideRegister(v.checks)
+	case ticket.RouteReused:
+		// Who the document's holder is was found out before; that its holder is
+		// who stands there now, nothing here compared.
+		result, way, assurance = tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
+		if v.check(CheckBooked).Verdict == interview.Failed {
+			result, way, assurance = tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+		}
+	default:
+		result, way, assurance = decide(v.checks)
+	}
+	if result == tunnel.ResultJoin && v.doubted {
+		result, way, assurance = tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+	}
+	if result == tunnel.ResultJoin && v.service != tunnel.ServiceInterview {
+		result = tunnel.ResultDone
+	}
+	return result, way, assurance
 }

@@ -19,8 +19,13 @@ import (
 
 // Store keeps visits and tickets. Implementations are safe for concurrent use.
 type Store interface {
-	// Save writes a visit and, where it led to one, its ticket, together.
-	Save(ctx context.Context, v Record, t *TicketRecord) error
+	// Save writes a visit and what it led to, together.
+	Save(ctx context.Context, v Record, kept Kept) error
+	// Identity finds the last visit, not before since, that found out by a document
+	// who the booking's person is, for another hearing or another purpose.
+	Identity(ctx context.Context, b Booking, since time.Time) (Record, bool, error)
+	// Notice tells staff of a kiosk's part.
+	Notice(ctx context.Context, kiosk Kiosk, part Part, code string, at time.Time) error
 	// Visit reads one visit; a problem (CodeNotFound) when there is none.
 	Visit(ctx context.Context, id interview.VisitID) (Record, error)
 	// Redeem uses a ticket up, if it is the last of its person. Each condition that is missing is a problem of
@@ -51,7 +56,12 @@ type Record struct {
 	Case        interview.CaseID        `bun:"case_id"`
 	Hearing     interview.HearingID     `bun:"hearing_id"`
 	Participant interview.ParticipantID `bun:"participant_id"`
+	Role        interview.Role          `bun:"role"`
+	Purpose     interview.Purpose       `bun:"purpose"`
 	Kiosk       interview.DeviceID      `bun:"kiosk_id"`
+	Site        string                  `bun:"site"` // where the kiosk stands: an id of premises
+	Route       ticket.Route            `bun:"route"`
+	Policy      string                  `bun:"policy"`
 	Result      tunnel.Result           `bun:"result"`
 	Assurance   ticket.Assurance        `bun:"assurance"`
 	StartedAt   int64                   `bun:"started_at"` // milliseconds
@@ -59,7 +69,40 @@ type Record struct {
 	Evidence    string                  `bun:"evidence"`
 	Vouched     string                  `bun:"vouched"`
 	Checks      string                  `bun:"checks"`
+	Journal     string                  `bun:"journal"` // the kiosk's
+	Steps       string                  `bun:"steps"`   // the bridge's
 	Sealed      []byte                  `bun:"sealed"`
+}
+
+// Kept is what a visit led to, beside itself. Each may be missing.
+type Kept struct {
+	Ticket   *TicketRecord
+	Handover *HandoverRecord
+	Pieces   []PieceRecord
+}
+
+// PieceRecord is a capture that a service is about, sealed.
+type PieceRecord struct {
+	bun.BaseModel `bun:"table:kiosk_piece,alias:p"`
+
+	Visit  interview.VisitID `bun:"visit_id,pk"`
+	N      int64             `bun:"n,pk"`
+	Case   interview.CaseID  `bun:"case_id"`
+	Step   ticket.StepName   `bun:"step"`
+	Kind   string            `bun:"kind"`
+	SHA256 string            `bun:"sha256"`
+	Sealed []byte            `bun:"sealed"`
+}
+
+func (p PieceRecord) aad() string { return fmt.Sprintf("kiosk_piece.sealed:%s|%d", p.Visit, p.N) }
+
+// Account reads the bridge's account of a visit.
+func (r Record) Account() (ticket.Steps, error) {
+	var s ticket.Steps
+	if err := canon.Unmarshal([]byte(r.Steps), &s); err != nil {
+		return ticket.Steps{}, fmt.Errorf("steps of visit %s: %w", r.ID, err)
+	}
+	return s, nil
 }
 
 // Verdicts reads the checks of a visit.
@@ -117,29 +160,55 @@ func NewSQL(db *bun.DB, outbox interview.Outbox) *SQL { return &SQL{db, outbox} 
 var _ Store = (*SQL)(nil)
 
 // Save implements [Store].
-func (s *SQL) Save(ctx context.Context, v Record, t *TicketRecord) error {
-	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return saveVisit(ctx, tx, s.outbox, v, t) })
+func (s *SQL) Save(ctx context.Context, v Record, kept Kept) error {
+	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return saveVisit(ctx, tx, s.outbox, v, kept) })
 }
 
-func saveVisit(ctx context.Context, tx bun.Tx, outbox interview.Outbox, v Record, t *TicketRecord) error {
+func saveVisit(ctx context.Context, tx bun.Tx, outbox interview.Outbox, v Record, kept Kept) error {
 	if _, err := tx.NewInsert().Model(&v).Exec(ctx); err != nil {
 		return fmt.Errorf("save visit %s: %w", v.ID, err)
 	}
 	made := ""
-	if t != nil {
+	if t := kept.Ticket; t != nil {
 		if _, err := tx.NewInsert().Model(t).Exec(ctx); err != nil {
 			return fmt.Errorf("save the ticket of visit %s: %w", v.ID, err)
 		}
 		made = t.ID.String()
 	}
+	if kept.Handover != nil {
+		if _, err := tx.NewInsert().Model(kept.Handover).Exec(ctx); err != nil {
+			return fmt.Errorf("save the hand-over of visit %s: %w", v.ID, err)
+		}
+	}
+	if len(kept.Pieces) > 0 {
+		if _, err := tx.NewInsert().Model(&kept.Pieces).Exec(ctx); err != nil {
+			return fmt.Errorf("save what was captured in visit %s: %w", v.ID, err)
+		}
+	}
 	err := outbox.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: EventVisitEnded, Fields: map[string]any{
-		"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "result": v.Result, "assurance": v.Assurance,
-		"evidence": ticket.Hash([]byte(v.Evidence)), "ticket": made,
+		"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "site": v.Site, "route": v.Route, "result": v.Result, "assurance": v.Assurance,
+		"evidence": ticket.Hash([]byte(v.Evidence)), "policy": v.Policy, "ticket": made,
 	}})
 	if err != nil {
 		return fmt.Errorf("save visit %s: %w", v.ID, err)
 	}
 	return nil
+}
+
+// Identity implements [Store].
+func (s *SQL) Identity(ctx context.Context, b Booking, since time.Time) (Record, bool, error) {
+	var r Record
+	err := s.db.NewSelect().Model(&r).Where("v.case_id = ?", b.Case).Where("v.role = ?", b.Role).Where("v.ended_at >= ?", since.UnixMilli()).
+		Where("(v.hearing_id <> ? OR v.purpose <> ?)", b.Hearing, b.Purpose).
+		Where("v.route = ?", ticket.RouteDocument).Where("v.result IN (?, ?)", tunnel.ResultJoin, tunnel.ResultDone).
+		Order("v.ended_at DESC").Limit(1).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, fmt.Errorf("find an earlier identity of case %s: %w", b.Case, err)
+	}
+	return r, true, nil
 }
 
 // Visit implements [Store].

@@ -10,8 +10,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"kuule/internal/canon"
-	"kuule/internal/jws"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/ticket"
@@ -23,16 +21,20 @@ import (
 type step string
 
 const (
-	stepGreeting step = "greeting" // who is there
-	stepDocument step = "document" // waiting for reference and zone
-	stepReading  step = "reading"  // APDUs go through the tunnel
-	stepVouching step = "vouching" // the kiosk signs the evidence
-	stepEnded    step = "ended"
+	stepGreeting  step = "greeting"  // who is there
+	stepBeginning step = "beginning" // waiting for the reference
+	stepAsking    step = "asking"    // the person does what is asked for
+	stepReading   step = "reading"   // APDUs go through the tunnel
+	stepVouching  step = "vouching"  // the kiosk signs the evidence
+	stepEnded     step = "ended"
 )
 
 // maxCommands bounds the APDUs of one visit: the largest files in the shortest
 // reads take fewer than five hundred.
 const maxCommands = 1024
+
+// clockSkew is how far a kiosk's clock may be off before staff are told.
+const clockSkew = time.Minute
 
 // visit is one person at one kiosk. It is used by one goroutine.
 type visit struct {
@@ -49,36 +51,51 @@ type visit struct {
 	trustList  string // that judged the document
 	commands   int
 	broken     error // why the tunnel, not the chip, ended the reading
+
+	offers    []ticket.StepName
+	anchor    time.Time // when the kiosk's stopwatch showed at
+	at        int64
+	service   tunnel.Service
+	language  string
+	booking   Booking
+	route     ticket.Route
+	before    *ticket.Before
+	asks      int
+	steps     []ticket.Step // as the bridge saw them
+	checks    []interview.Check
+	findings  []ticket.Finding
+	zone      emrtd.MRZ
+	number    string // of the document of an applicant
+	doubted   bool   // by an engine that was measured
+	accounted ticket.Steps
+	live      []Image
+	kept      []keptPiece
 }
 
 func newVisit(b *Bridge, kiosk Kiosk, conn *websocket.Conn) *visit {
-	v := &visit{bridge: b, kiosk: kiosk, conn: conn, id: interview.NewVisitID(), started: b.Now(), step: stepGreeting}
+	v := &visit{bridge: b, kiosk: kiosk, conn: conn, id: interview.NewVisitID(), started: b.Now(), step: stepGreeting, route: ticket.RouteDocument}
 	v.transcript = tunnel.NewTranscript(v.id)
 	return v
 }
 
 func (v *visit) run(ctx context.Context) error {
-	if err := v.greet(); err != nil {
+	if err := v.greet(ctx); err != nil {
 		return err
 	}
-	booking, zone, err := v.document(ctx)
-	if err != nil {
+	if err := v.begin(ctx); err != nil {
 		return err
 	}
-	judge := v.bridge.Judge()
-	v.trustList = judge.TrustList
-	doc, err := judge.Inspect(ctx, v, zone)
-	if v.broken != nil {
-		return v.broken
+	if err := v.identify(ctx); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("inspect document: %w", err)
+	if err := v.extras(ctx); err != nil {
+		return err
 	}
-	return v.conclude(ctx, booking, zone, doc)
+	return v.conclude(ctx)
 }
 
 // greet makes the nonce to which the kiosk's signature will be bound.
-func (v *visit) greet() error {
+func (v *visit) greet(ctx context.Context) error {
 	var hello tunnel.Hello
 	if err := v.receive(tunnel.TypeHello, &hello); err != nil {
 		return err
@@ -86,39 +103,52 @@ func (v *visit) greet() error {
 	if hello.V != 1 {
 		return problem.New(problem.CodeMalformed, "kiosk speaks version %d of the tunnel, 1 is spoken here", hello.V)
 	}
+	if hello.At < 0 || hello.At > maxWatch || len(hello.Offers) > ticket.MaxSteps {
+		return problem.New(problem.CodeMalformed, "kiosk's stopwatch or offers are out of bounds")
+	}
+	v.offers, v.at, v.anchor = hello.Offers, hello.At, v.bridge.Now()
+	// Nothing stands on the kiosk's clock; that it is wrong is worth a word.
+	if off := v.anchor.Sub(time.UnixMilli(hello.Wall)); hello.Wall != 0 && (off > clockSkew || off < -clockSkew) {
+		v.notice(ctx, PartClock, CodeClockWrong)
+	}
 	var nonce [32]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return fmt.Errorf("make a nonce: %w", err)
 	}
 	v.nonce = base64.RawURLEncoding.EncodeToString(nonce[:])
-	v.step = stepDocument
+	v.step = stepBeginning
 	return v.send(tunnel.TypeVisit, tunnel.Visit{
-		Visit: v.id, Nonce: v.nonce, Kiosk: v.kiosk.Device, Seconds: int(v.bridge.Limit / time.Second),
+		Visit: v.id, Nonce: v.nonce, Kiosk: v.kiosk.Device, Seconds: int(v.bridge.Limit / time.Second), Policy: v.bridge.policyVersion,
 	})
 }
 
-func (v *visit) document(ctx context.Context) (Booking, emrtd.MRZ, error) {
-	var d tunnel.Document
-	// People need time to find the page: the visit's own limit applies here.
-	if err := v.receiveWithin(v.bridge.Limit, tunnel.TypeDocument, &d); err != nil {
-		return Booking{}, emrtd.MRZ{}, err
+// maxWatch bounds what a kiosk's stopwatch shows: an hour, in milliseconds.
+const maxWatch = 60 * 60 * 1000
+
+// watch is what the kiosk's stopwatch shows at a time of the bridge.
+func (v *visit) watch(t time.Time) int64 { return max(0, v.at+t.Sub(v.anchor).Milliseconds()) }
+
+// begin finds what the person came for.
+func (v *visit) begin(ctx context.Context) error {
+	var m tunnel.Begin
+	if err := v.receive(tunnel.TypeBegin, &m); err != nil {
+		return err
 	}
-	if len(d.Reference) > tunnel.MaxReference || len(d.Zone) > tunnel.MaxZone {
-		return Booking{}, emrtd.MRZ{}, problem.New(problem.CodeTooLarge, "reference or zone is too long")
+	switch {
+	case len(m.Reference) > tunnel.MaxReference || len(m.Language) > 35:
+		return problem.New(problem.CodeTooLarge, "reference or language is too long")
+	case !m.Service.Valid():
+		return problem.New(problem.CodeMalformed, "kiosk names a service that nobody offers")
 	}
-	zone, err := emrtd.ParseMRZ(d.Zone)
+	booking, err := v.bridge.Bookings.Booking(ctx, m.Reference)
 	if err != nil {
-		return Booking{}, emrtd.MRZ{}, problem.New(problem.CodeMalformed, "%w", emrtd.ErrMRZ)
-	}
-	booking, err := v.bridge.Bookings.Booking(ctx, d.Reference)
-	if err != nil {
-		return Booking{}, emrtd.MRZ{}, err
+		return err
 	}
 	if err := booking.open(v.bridge.Now()); err != nil {
-		return Booking{}, emrtd.MRZ{}, err
+		return err
 	}
-	v.step = stepReading
-	return booking, zone, nil
+	v.service, v.language, v.booking, v.step = m.Service, m.Language, booking, stepAsking
+	return nil
 }
 
 // Transmit implements [emrtd.Card]: the bridge is the terminal, the kiosk the
@@ -165,87 +195,6 @@ func (v *visit) exchange(ctx context.Context, apdu []byte) ([]byte, error) {
 	}
 	v.transcript.Add(apdu, response)
 	return response, nil
-}
-
-// conclude has the kiosk vouch for the evidence, keeps the visit, and writes
-// the ticket where the verdicts allow one.
-func (v *visit) conclude(ctx context.Context, booking Booking, zone emrtd.MRZ, doc *emrtd.Document) error {
-	v.step = stepVouching
-	checks := append(doc.Checks, booking.Person.compare(zone))
-	result, way, assurance := decide(checks)
-	record := Record{
-		ID: v.id, Case: booking.Case, Hearing: booking.Hearing, Participant: booking.Participant, Kiosk: v.kiosk.Device,
-		Result: result, Assurance: assurance, StartedAt: v.started.UnixMilli(),
-	}
-	if err := v.vouch(&record, checks); err != nil {
-		return err
-	}
-	var err error
-	record.Sealed, err = interview.SealJSON(ctx, v.bridge.Sealer, booking.Case, sealedUnder(v.id), keptZone{zone.Lines})
-	if err != nil {
-		return fmt.Errorf("visit %s: %w", v.id, err)
-	}
-	out := tunnel.Outcome{Result: result, Way: way}
-	var written *TicketRecord
-	if result == tunnel.ResultJoin {
-		if written, err = v.bridge.ticketFor(record, booking); err != nil {
-			return err
-		}
-		out.Ticket, out.Hearing, out.Terminal, out.Place, out.Expires = written.ID, written.Hearing, written.Device, booking.Place, written.Expires
-	}
-	if err := v.bridge.Store.Save(ctx, record, written); err != nil {
-		return err
-	}
-	v.step, v.result = stepEnded, result
-	return v.send(tunnel.TypeOutcome, out)
-}
-
-// keptZone is what is kept of a document, sealed. The portrait is not.
-type keptZone struct {
-	Zone []string `json:"zone"`
-}
-
-func sealedUnder(id interview.VisitID) string { return "kiosk_visit.sealed:" + id.String() }
-
-// vouch fills in evidence, checks and the kiosk's signature over them.
-func (v *visit) vouch(record *Record, checks []interview.Check) error {
-	var salt [16]byte
-	if _, err := rand.Read(salt[:]); err != nil {
-		return fmt.Errorf("make a salt: %w", err)
-	}
-	verdicts, err := canon.Marshal(ticket.Checks{Salt: base64.RawURLEncoding.EncodeToString(salt[:]), Checks: checks})
-	if err != nil {
-		return err
-	}
-	ended := v.bridge.Now()
-	evidence, err := canon.Marshal(ticket.Evidence{
-		V: 1, Visit: v.id, Nonce: v.nonce, Kiosk: v.kiosk.Device, Hearing: record.Hearing, Participant: record.Participant,
-		APDUSHA256: v.transcript.Sum(), ChecksSHA256: ticket.Hash(verdicts), TrustList: v.trustList,
-		Assurance: record.Assurance, Started: v.started.Unix(), Ended: ended.Unix(),
-	})
-	if err != nil {
-		return err
-	}
-	if err := v.send(tunnel.TypeEvidence, tunnel.Evidence{Evidence: string(evidence)}); err != nil {
-		return err
-	}
-	var m tunnel.Vouch
-	if err := v.receive(tunnel.TypeVouch, &m); err != nil {
-		return err
-	}
-	want := ticket.Visit{
-		V: 1, Visit: v.id, Nonce: v.nonce, EvidenceSHA256: ticket.Hash(evidence), Hearing: record.Hearing, Participant: record.Participant,
-	}
-	var got ticket.Visit
-	// The key is the one that made this connection; authority checks the chain.
-	if err := jws.Verify(m.Visit, ticket.TypVisit, v.kiosk.Certificate.PublicKey, &got); err != nil {
-		return problem.New(problem.CodeKioskVisit, "kiosk's signature: %w", err)
-	}
-	if got != want {
-		return problem.New(problem.CodeKioskVisit, "kiosk vouches for something else than visit %s", v.id)
-	}
-	record.Evidence, record.Vouched, record.Checks, record.EndedAt = string(evidence), m.Visit, string(verdicts), ended.UnixMilli()
-	return nil
 }
 
 // ticketFor writes the ticket that stands on a visit.

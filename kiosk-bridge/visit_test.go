@@ -430,9 +430,11 @@ func TestBookingOutsideItsTimeIsRefused(t *testing.T) {
 
 // script speaks to the bridge like a kiosk that is broken or hostile.
 type script struct {
-	t    *testing.T
-	conn *websocket.Conn
-	v    tunnel.Visit
+	t     *testing.T
+	conn  *websocket.Conn
+	v     tunnel.Visit
+	ask   tunnel.Ask
+	steps []ticket.Step
 }
 
 func (w *world) script(t *testing.T) *script {
@@ -474,22 +476,74 @@ func (s *script) receive(typ string, body any) error {
 	return tunnel.Decode(text, typ, body)
 }
 
-// begin gets as far as the document; read as far as the evidence.
+// begin gets as far as the greeting; document as far as the chip; evidence as far
+// as the evidence.
 func (s *script) begin() {
 	s.t.Helper()
-	s.send(tunnel.TypeHello, tunnel.Hello{V: 1, Program: "test"})
+	s.send(tunnel.TypeHello, tunnel.Hello{V: 1, Program: "test", Offers: []ticket.StepName{ticket.StepDocument, ticket.StepChip}, Wall: time.Now().UnixMilli()})
 	if err := s.receive(tunnel.TypeVisit, &s.v); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// open begins the business and answers the ask for the document with a zone.
+func (s *script) open(zone string) {
+	s.t.Helper()
+	s.begin()
+	s.send(tunnel.TypeBegin, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview})
+	if err := s.receive(tunnel.TypeAsk, &s.ask); err != nil {
+		s.t.Fatal(err)
+	}
+	sum := ticket.Hash([]byte(zone))
+	s.steps = append(s.steps, ticket.Step{Step: s.ask.Step, Result: ticket.StepAsserted, Tries: 1, Artefacts: []ticket.Artefact{{Kind: "zone", SHA256: sum}}})
+	s.send(tunnel.TypeTaken, tunnel.Taken{N: s.ask.N, Step: s.ask.Step, Result: tunnel.TakenDone, Tries: 1, Artefacts: []tunnel.Artefact{{Kind: "zone", Format: "text/plain", Bytes: len(zone), SHA256: sum}}})
+	s.bytes([]byte(zone))
+}
+
+func (s *script) bytes(b []byte) {
+	s.t.Helper()
+	if err := s.conn.WriteMessage(websocket.BinaryMessage, b); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 func (s *script) document(p *emrtdtest.Passport) {
 	s.t.Helper()
-	s.begin()
-	s.send(tunnel.TypeDocument, tunnel.Document{Reference: reference, Zone: p.Printed})
+	s.open(p.Printed)
+	if err := s.receive(tunnel.TypeAsk, &s.ask); err != nil {
+		s.t.Fatal(err)
+	}
+	s.steps = append(s.steps, ticket.Step{Step: s.ask.Step, Result: ticket.StepAsserted, Tries: 1})
+	s.send(tunnel.TypeTaken, tunnel.Taken{N: s.ask.N, Step: s.ask.Step, Result: tunnel.TakenDone, Tries: 1})
+}
+
+// journal is what an honest kiosk writes of the steps so far.
+func (s *script) journal() ticket.Journal {
+	return ticket.Journal{V: 1, Visit: s.v.Visit, Nonce: s.v.Nonce, Policy: s.v.Policy, Steps: s.steps}
+}
+
+func (s *script) sendJournal(j ticket.Journal) {
+	s.t.Helper()
+	text, err := canon.Marshal(j)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.send(tunnel.TypeJournal, tunnel.Journal{Journal: string(text)})
 }
 
 func (s *script) evidence(p *emrtdtest.Passport) tunnel.Evidence {
+	s.t.Helper()
+	s.finish(p)
+	s.sendJournal(s.journal())
+	var e tunnel.Evidence
+	if err := s.receive(tunnel.TypeEvidence, &e); err != nil {
+		s.t.Fatal(err)
+	}
+	return e
+}
+
+// finish leaves the chip silent until the bridge asks for the journal.
+func (s *script) finish(p *emrtdtest.Passport) {
 	s.t.Helper()
 	s.document(p)
 	for n := 1; ; n++ {
@@ -500,12 +554,8 @@ func (s *script) evidence(p *emrtdtest.Passport) tunnel.Evidence {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if typ, _ := tunnel.Peek(text); typ == tunnel.TypeEvidence {
-			var e tunnel.Evidence
-			if err := tunnel.Decode(text, tunnel.TypeEvidence, &e); err != nil {
-				s.t.Fatal(err)
-			}
-			return e
+		if typ, _ := tunnel.Peek(text); typ == tunnel.TypeFinish {
+			return
 		}
 		s.send(tunnel.TypeAnswer, tunnel.Answer{N: n, Silent: true})
 	}
@@ -538,10 +588,37 @@ func TestBrokenKiosksGetCodedErrors(t *testing.T) {
 		"another version": {problem.CodeMalformed, func(s *script) { s.send(tunnel.TypeHello, tunnel.Hello{V: 2}) }},
 		"out of order":    {problem.CodeKioskVisit, func(s *script) { s.send(tunnel.TypeVouch, tunnel.Vouch{}) }},
 		"oversized":       {problem.CodeTooLarge, func(s *script) { s.raw(`{"type":"hello","body":"` + strings.Repeat("x", tunnel.MaxMessage) + `"}`) }},
-		"no zone": {problem.CodeMalformed, func(s *script) {
+		"no zone":         {problem.CodeMalformed, func(s *script) { s.open("P<") }},
+		"other bytes than announced": {problem.CodeKioskVisit, func(s *script) {
 			s.begin()
-			s.send(tunnel.TypeDocument, tunnel.Document{Reference: reference, Zone: "P<"})
+			s.send(tunnel.TypeBegin, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview})
+			_ = s.receive(tunnel.TypeAsk, &s.ask)
+			s.send(tunnel.TypeTaken, tunnel.Taken{N: 1, Step: ticket.StepDocument, Result: tunnel.TakenDone, Artefacts: []tunnel.Artefact{{Kind: "zone", Format: "text/plain", Bytes: 2, SHA256: ticket.Hash([]byte("P<"))}}})
+			s.bytes([]byte("I<"))
 		}},
+		"more bytes than announced": {problem.CodeTooLarge, func(s *script) {
+			s.begin()
+			s.send(tunnel.TypeBegin, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview})
+			_ = s.receive(tunnel.TypeAsk, &s.ask)
+			s.send(tunnel.TypeTaken, tunnel.Taken{N: 1, Step: ticket.StepDocument, Result: tunnel.TakenDone, Artefacts: []tunnel.Artefact{{Kind: "zone", Format: "text/plain", Bytes: 2, SHA256: ticket.Hash([]byte("P<"))}}})
+			s.bytes([]byte("P<<"))
+		}},
+		"no service": {problem.CodeMalformed, func(s *script) { s.begin(); s.send(tunnel.TypeBegin, tunnel.Begin{Reference: reference}) }},
+		"answer to another ask": {problem.CodeKioskVisit, func(s *script) {
+			s.begin()
+			s.send(tunnel.TypeBegin, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview})
+			_ = s.receive(tunnel.TypeAsk, &s.ask)
+			s.send(tunnel.TypeTaken, tunnel.Taken{N: 2, Step: ticket.StepDocument, Result: tunnel.TakenNotAvailable})
+		}},
+		"journal of another visit": {problem.CodeKioskVisit, func(s *script) { s.finish(p); j := s.journal(); j.Nonce = "x"; s.sendJournal(j) }},
+		"journal by other rules":   {problem.CodeKioskVisit, func(s *script) { s.finish(p); j := s.journal(); j.Policy = "x"; s.sendJournal(j) }},
+		"journal without a step":   {problem.CodeKioskVisit, func(s *script) { s.finish(p); j := s.journal(); j.Steps = j.Steps[:1]; s.sendJournal(j) }},
+		"journal of other bytes": {problem.CodeKioskVisit, func(s *script) {
+			s.finish(p)
+			s.steps[0].Artefacts[0].SHA256 = ticket.Hash([]byte("other"))
+			s.sendJournal(s.journal())
+		}},
+		"journal that verifies": {problem.CodeKioskVisit, func(s *script) { s.finish(p); s.steps[1].Result = ticket.StepVerified; s.sendJournal(s.journal()) }},
 		"answer out of turn": {problem.CodeKioskVisit, func(s *script) {
 			s.document(p)
 			_ = s.receive(tunnel.TypeAPDU, &tunnel.APDU{})

@@ -74,17 +74,25 @@ func (d *door) takeWord(w http.ResponseWriter, r *http.Request, c interview.Call
 
 // PlaceOf implements kioskbridge.Places.
 func (d *door) PlaceOf(ctx context.Context, device interview.DeviceID) (string, error) {
+	p, err := d.placeOf(ctx, device)
+	return placeText(p), err
+}
+
+// placeOf finds where an agreement in force lets the device stand.
+func (d *door) placeOf(ctx context.Context, device interview.DeviceID) (interview.Place, error) {
 	places, err := d.register.Places(ctx, time.Now())
 	if err != nil {
-		return "", err
+		return interview.Place{}, err
 	}
 	for _, p := range places {
 		if p.Device == device {
-			return strings.TrimSpace(p.Label + ", " + p.Place), nil
+			return p, nil
 		}
 	}
-	return "", problem.New(problem.CodeDeviceNotNamed, "no agreement in force names device %s", device)
+	return interview.Place{}, problem.New(problem.CodeDeviceNotNamed, "no agreement in force names device %s", device)
 }
+
+func placeText(p interview.Place) string { return strings.Trim(p.Label+", "+p.Place, ", ") }
 
 // identify checks an officer's word and remembers it: signed in as an officer,
 // at a device that proves its state now and whose agreement names that person

@@ -466,7 +466,13 @@ func (d *door) Kiosk(r *http.Request) (kioskbridge.Kiosk, error) {
 	if err != nil {
 		return kioskbridge.Kiosk{}, err
 	}
-	return kioskbridge.Kiosk{Device: device.DeviceID, Certificate: leaf}, nil
+	kiosk := kioskbridge.Kiosk{Device: device.DeviceID, Certificate: leaf}
+	place, err := d.placeOf(r.Context(), device.DeviceID)
+	if err != nil {
+		return kioskbridge.Kiosk{}, err
+	}
+	kiosk.Site, kiosk.Place = place.Premises.String(), placeText(place)
+	return kiosk, nil
 }
 
 // serveBundle hands out the signed web bundle; agents verify it.

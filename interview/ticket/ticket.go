@@ -36,10 +36,9 @@ const (
 // Assurance says how sure an identity is, from its route.
 type Assurance string
 
-// Levels of assurance. High needs more than this installation can check yet: a
-// chip that proves to be no copy and a face compared by machine.
+// Levels of assurance.
 const (
-	AssuranceHigh        Assurance = "high"
+	AssuranceHigh        Assurance = "high"        // the chip proves to be no copy, and a measured engine compared the face of a living person
 	AssuranceSubstantial Assurance = "substantial" // the chip's data are the issuer's
 	AssuranceLow         Assurance = "low"         // read, but the issuer could not be established
 	AssuranceNone        Assurance = "none"        // not identified: to the desk
@@ -97,13 +96,58 @@ type Evidence struct {
 	// Method says how officers identified the person; empty where a kiosk read a
 	// document. Kiosk is then the device at which the first of them sat.
 	Method Method `json:"method,omitempty"`
+
+	// Of a visit at a kiosk: the way that it took, the rules by which it was
+	// judged, where the kiosk stands, the kiosk's own journal and, salted, the
+	// bridge's account with its verdicts.
+	Route         Route  `json:"route,omitempty"`
+	Policy        string `json:"policy,omitempty"`
+	Site          string `json:"site,omitempty"`
+	JournalSHA256 string `json:"journal_sha256,omitempty"`
+	StepsSHA256   string `json:"steps_sha256,omitempty"`
+
+	// Before is an earlier visit on which this one stands, by its evidence: an
+	// identity that was found out once (row B18), or what a kiosk handed over to
+	// the desk (row B15).
+	Before *Before `json:"before,omitempty"`
+}
+
+// Route is the way on which a person was identified.
+type Route string
+
+// Routes.
+const (
+	RouteDocument Route = "document" // a travel document with its chip
+	RouteRegister Route = "register" // the biometrics in the register (row B12)
+	RouteReused   Route = "reused"   // an identity found out before and still valid (row B18)
+	RouteOfficers Route = "officers" // officers' words
+)
+
+// Before names an earlier visit.
+type Before struct {
+	Visit          interview.VisitID `json:"visit"`
+	EvidenceSHA256 string            `json:"evidence_sha256"`
+	Ended          int64             `json:"ended"`
 }
 
 // Checks are the verdicts of a visit. The salt keeps the kiosk, which learns
 // their hash, from guessing them.
 type Checks struct {
-	Salt   string            `json:"salt"` // base64url, 16 bytes
-	Checks []interview.Check `json:"checks"`
+	Salt     string            `json:"salt"` // base64url, 16 bytes
+	Checks   []interview.Check `json:"checks"`
+	Findings []Finding         `json:"findings,omitempty"`
+}
+
+// Finding is the number behind a check: what an engine, or a part of the kiosk,
+// measured, by which threshold, and which it was.
+type Finding struct {
+	Check      string `json:"check"`
+	Verdict    string `json:"verdict"`
+	Score      int64  `json:"score"`
+	Scale      int64  `json:"scale"` // the highest that there is
+	Threshold  string `json:"threshold,omitempty"`
+	Engine     string `json:"engine"`
+	Unmeasured bool   `json:"unmeasured,omitempty"`
 }
 
 // Proof is a ticket with what it stands on.

@@ -51,9 +51,21 @@ var ErrRefusedToVouch = errors.New("kiosk refuses to vouch: the bridge's evidenc
 
 const patience = 20 * time.Second // for one message of the bridge
 
-// Visit runs one visit: the reference on the person's invitation, the optical
-// zone of the document, and the reader on which it lies.
-func (c *Client) Visit(ctx context.Context, reference, zone string, card Reader) (tunnel.Outcome, error) {
+// Hands are the kiosk's parts with a person before them. They are used by one
+// visit at a time.
+type Hands interface {
+	// Offers names the steps for which there are parts.
+	Offers() []ticket.StepName
+	// Take has the person do one step. An error says that the part broke; who
+	// goes away ends ctx.
+	Take(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, error)
+	// Card is the reader with the document that the step "chip" has found.
+	Card() Reader
+}
+
+// Hold runs one visit: what the person came for, and the hands that do what the
+// bridge asks. The visit's stopwatch began when somebody touched the kiosk.
+func (c *Client) Hold(ctx context.Context, begin tunnel.Begin, touched time.Time, hands Hands) (tunnel.Outcome, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return tunnel.Outcome{}, err
@@ -61,13 +73,45 @@ func (c *Client) Visit(ctx context.Context, reference, zone string, card Reader)
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	v := &visit{client: c, conn: conn, card: card}
-	out, err := v.run(ctx, reference, zone)
+	v := &visit{client: c, conn: conn, hands: hands, touched: touched}
+	out, err := v.run(ctx, begin)
 	if err != nil && ctx.Err() != nil {
 		return tunnel.Outcome{}, fmt.Errorf("visit was broken off: %w", ctx.Err())
 	}
 	return out, err
 }
+
+// Visit runs one visit with nothing but a document: the reference on the
+// person's invitation, the optical zone, and the reader on which it lies.
+func (c *Client) Visit(ctx context.Context, reference, zone string, card Reader) (tunnel.Outcome, error) {
+	return c.Hold(ctx, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview}, time.Now(), laid{zone, card})
+}
+
+// laid is a document that lies on both readers.
+type laid struct {
+	zone string
+	card Reader
+}
+
+// Offers implements Hands.
+func (laid) Offers() []ticket.StepName {
+	return []ticket.StepName{ticket.StepDocument, ticket.StepChip}
+}
+
+// Take implements Hands.
+func (l laid) Take(_ context.Context, ask tunnel.Ask) (tunnel.Capture, error) {
+	switch ask.Step {
+	case ticket.StepDocument:
+		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1, Pieces: []tunnel.Piece{{Kind: "zone", Format: "text/plain", Bytes: []byte(l.zone)}}}, nil
+	case ticket.StepChip:
+		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1}, nil
+	default:
+		return tunnel.Capture{Result: tunnel.TakenNotAvailable, Reason: tunnel.ReasonPartAbsent}, nil
+	}
+}
+
+// Card implements Hands.
+func (l laid) Card() Reader { return l.card }
 
 func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	d := websocket.Dialer{HandshakeTimeout: patience}
@@ -102,17 +146,31 @@ func refusal(resp *http.Response, err error) error {
 type visit struct {
 	client     *Client
 	conn       *websocket.Conn
-	card       Reader
+	hands      Hands
+	touched    time.Time
 	greeting   tunnel.Visit
 	transcript *tunnel.Transcript
+	asks       int
+	commands   int
+	reading    int // the step of the journal in which the chip is read, from 1
+	steps      []ticket.Step
+	journal    string // as it was sent
 }
 
-func (v *visit) run(ctx context.Context, reference, zone string) (tunnel.Outcome, error) {
+// watch reads the visit's stopwatch.
+func (v *visit) watch(at time.Time) int64 { return max(0, at.Sub(v.touched).Milliseconds()) }
+
+func (v *visit) run(ctx context.Context, begin tunnel.Begin) (tunnel.Outcome, error) {
 	var out tunnel.Outcome
-	if err := v.send(tunnel.TypeHello, tunnel.Hello{V: 1, Program: Program}); err != nil {
+	now := time.Now()
+	if v.touched.IsZero() || v.touched.After(now) {
+		v.touched = now
+	}
+	hello := tunnel.Hello{V: 1, Program: Program, Offers: v.hands.Offers(), At: v.watch(now), Wall: now.UnixMilli()}
+	if err := v.send(tunnel.TypeHello, hello); err != nil {
 		return out, err
 	}
-	text, err := v.read()
+	text, err := v.read(patience)
 	if err != nil {
 		return out, err
 	}
@@ -120,55 +178,141 @@ func (v *visit) run(ctx context.Context, reference, zone string) (tunnel.Outcome
 		return out, err
 	}
 	v.transcript = tunnel.NewTranscript(v.greeting.Visit)
-	if err := v.send(tunnel.TypeDocument, tunnel.Document{Reference: reference, Zone: zone}); err != nil {
+	v.steps = append(v.steps, ticket.Step{Step: ticket.StepCode, Ended: v.watch(now), Result: ticket.StepAsserted, Tries: 1})
+	if err := v.send(tunnel.TypeBegin, begin); err != nil {
 		return out, err
 	}
-	if text, err = v.pipe(ctx); err != nil {
-		return out, err
-	}
-	if err := v.vouch(text); err != nil {
-		return out, err
-	}
-	if text, err = v.read(); err != nil {
-		return out, err
-	}
-	if err := tunnel.Decode(text, tunnel.TypeOutcome, &out); err != nil {
-		return tunnel.Outcome{}, err
-	}
-	return out, nil
-}
-
-// pipe carries commands and answers until something else comes, and returns
-// that.
-func (v *visit) pipe(ctx context.Context) ([]byte, error) {
-	for n := 1; ; n++ {
-		text, err := v.read()
-		if err != nil {
-			return nil, err
+	for {
+		if text, err = v.read(patience); err != nil {
+			return out, err
 		}
 		typ, err := tunnel.Peek(text)
-		if err != nil || typ != tunnel.TypeAPDU {
-			return text, err
+		if err != nil {
+			return out, err
 		}
-		var a tunnel.APDU
-		if err := tunnel.Decode(text, tunnel.TypeAPDU, &a); err != nil {
-			return nil, err
+		switch typ {
+		case tunnel.TypeAsk:
+			err = v.take(ctx, text)
+		case tunnel.TypeAPDU:
+			err = v.pipe(ctx, text)
+		case tunnel.TypeFinish:
+			err = v.account(text)
+		case tunnel.TypeEvidence:
+			err = v.vouch(text)
+		default:
+			err = tunnel.Decode(text, tunnel.TypeOutcome, &out)
+			if err != nil {
+				out = tunnel.Outcome{}
+			}
+			return out, err
 		}
-		command, err := base64.StdEncoding.DecodeString(a.Command)
-		if err != nil || a.N != n {
-			return nil, fmt.Errorf("%w: command %d", tunnel.ErrMessage, a.N)
-		}
-		answer := tunnel.Answer{N: n}
-		response, err := v.card.Transmit(ctx, command)
-		if err != nil || len(response) < 2 { // less than a status is no answer
-			response, answer.Silent = nil, true
-		}
-		v.transcript.Add(command, response)
-		answer.Response = base64.StdEncoding.EncodeToString(response)
-		if err := v.send(tunnel.TypeAnswer, answer); err != nil {
-			return nil, err
+		if err != nil {
+			return out, err
 		}
 	}
+}
+
+// take has a step done and tells what came of it.
+func (v *visit) take(ctx context.Context, text []byte) error {
+	var ask tunnel.Ask
+	if err := tunnel.Decode(text, tunnel.TypeAsk, &ask); err != nil {
+		return err
+	}
+	if v.asks++; ask.N != v.asks || ask.Seconds <= 0 {
+		return fmt.Errorf("%w: ask %d", tunnel.ErrMessage, ask.N)
+	}
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, time.Duration(ask.Seconds)*time.Second)
+	defer cancel()
+	c, err := v.hands.Take(within, ask)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case within.Err() != nil && err != nil:
+		c = tunnel.Capture{Result: tunnel.TakenFailed, Reason: tunnel.ReasonTimedOut}
+	case err != nil:
+		c = tunnel.Capture{Result: tunnel.TakenFailed, Reason: tunnel.ReasonPartBroken}
+	}
+	if !c.Began.IsZero() {
+		began = c.Began
+	}
+	taken := tunnel.Taken{N: ask.N, Step: ask.Step, Result: c.Result, Reason: c.Reason, Tries: c.Tries, Values: c.Values}
+	step := ticket.Step{Step: ask.Step, Began: v.watch(began), Result: ticket.StepAsserted, Reason: c.Reason, Tries: c.Tries}
+	for _, p := range c.Pieces {
+		sum := ticket.Hash(p.Bytes)
+		taken.Artefacts = append(taken.Artefacts, tunnel.Artefact{Kind: p.Kind, Format: p.Format, Bytes: len(p.Bytes), SHA256: sum})
+		step.Artefacts = append(step.Artefacts, ticket.Artefact{Kind: p.Kind, SHA256: sum})
+	}
+	switch c.Result {
+	case tunnel.TakenNotAvailable, tunnel.TakenDeclined:
+		step.Result = ticket.StepNotAvailable
+	case tunnel.TakenFailed:
+		step.Result = ticket.StepFailed
+	case tunnel.TakenDone:
+	}
+	step.Ended = max(step.Began, v.watch(time.Now()))
+	v.steps = append(v.steps, step)
+	if ask.Step == ticket.StepChip && c.Result == tunnel.TakenDone {
+		v.reading = len(v.steps)
+	}
+	if err := v.send(tunnel.TypeTaken, taken); err != nil {
+		return err
+	}
+	for _, p := range c.Pieces {
+		if err := v.sendBytes(p.Bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *visit) sendBytes(b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), tunnel.MaxPart)
+		if err := v.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if err := v.conn.WriteMessage(websocket.BinaryMessage, b[:n]); err != nil {
+			return fmt.Errorf("send a capture to the bridge: %w", err)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// pipe carries one command to the chip and its answer back.
+func (v *visit) pipe(ctx context.Context, text []byte) error {
+	var a tunnel.APDU
+	if err := tunnel.Decode(text, tunnel.TypeAPDU, &a); err != nil {
+		return err
+	}
+	command, err := base64.StdEncoding.DecodeString(a.Command)
+	if v.commands++; err != nil || a.N != v.commands || v.reading == 0 {
+		return fmt.Errorf("%w: command %d", tunnel.ErrMessage, a.N)
+	}
+	answer := tunnel.Answer{N: a.N}
+	response, err := v.hands.Card().Transmit(ctx, command)
+	if err != nil || len(response) < 2 { // less than a status is no answer
+		response, answer.Silent = nil, true
+	}
+	v.transcript.Add(command, response)
+	v.steps[v.reading-1].Ended = v.watch(time.Now())
+	answer.Response = base64.StdEncoding.EncodeToString(response)
+	return v.send(tunnel.TypeAnswer, answer)
+}
+
+// account sends the journal of all that was done here.
+func (v *visit) account(text []byte) error {
+	if err := tunnel.Decode(text, tunnel.TypeFinish, &tunnel.Finish{}); err != nil {
+		return err
+	}
+	j := ticket.Journal{V: 1, Visit: v.greeting.Visit, Nonce: v.greeting.Nonce, Policy: v.greeting.Policy, Sent: v.watch(time.Now()), Steps: v.steps}
+	journal, err := canon.Marshal(j)
+	if err != nil {
+		return fmt.Errorf("journal of visit %s: %w", j.Visit, err)
+	}
+	v.journal = string(journal)
+	return v.send(tunnel.TypeJournal, tunnel.Journal{Journal: v.journal})
 }
 
 // vouch signs the bridge's evidence if it is of this visit.
@@ -182,7 +326,8 @@ func (v *visit) vouch(text []byte) error {
 		return fmt.Errorf("%w: %w", ErrRefusedToVouch, err)
 	}
 	g := v.greeting
-	if e.V != 1 || e.Visit != g.Visit || e.Nonce != g.Nonce || e.Kiosk != g.Kiosk || e.APDUSHA256 != v.transcript.Sum() {
+	if e.V != 1 || e.Visit != g.Visit || e.Nonce != g.Nonce || e.Kiosk != g.Kiosk || e.Policy != g.Policy || e.APDUSHA256 != v.transcript.Sum() ||
+		v.journal == "" || e.JournalSHA256 != ticket.Hash([]byte(v.journal)) {
 		return fmt.Errorf("%w: %s", ErrRefusedToVouch, e.Visit)
 	}
 	signed, err := v.client.Identity.SignStatement(ticket.Visit{
@@ -209,8 +354,8 @@ func (v *visit) send(typ string, body any) error {
 	return nil
 }
 
-func (v *visit) read() ([]byte, error) {
-	if err := v.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+func (v *visit) read(within time.Duration) ([]byte, error) {
+	if err := v.conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return nil, err
 	}
 	kind, text, err := v.conn.ReadMessage()

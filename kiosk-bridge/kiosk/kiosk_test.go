@@ -58,7 +58,9 @@ func (c *captured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return text
 	}
 	receive()
-	send(tunnel.TypeVisit, tunnel.Visit{Visit: visit, Nonce: nonce, Kiosk: device, Seconds: 60})
+	send(tunnel.TypeVisit, tunnel.Visit{Visit: visit, Nonce: nonce, Kiosk: device, Seconds: 60, Policy: "rules"})
+	receive()
+	send(tunnel.TypeAsk, tunnel.Ask{N: 1, Step: ticket.StepChip, Tries: 1, Seconds: 10})
 	receive()
 	transcript := tunnel.NewTranscript(visit)
 	command := []byte{0, 0x84, 0, 0, 8}
@@ -69,9 +71,14 @@ func (c *captured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	response, _ := base64.StdEncoding.DecodeString(a.Response)
 	transcript.Add(command, response)
+	send(tunnel.TypeFinish, tunnel.Finish{})
+	var journal tunnel.Journal
+	if err := tunnel.Decode(receive(), tunnel.TypeJournal, &journal); err != nil {
+		c.t.Error(err)
+	}
 	e := ticket.Evidence{
 		V: 1, Visit: visit, Nonce: nonce, Kiosk: device, Hearing: interview.NewHearingID(), Participant: interview.NewParticipantID(),
-		APDUSHA256: transcript.Sum(), Assurance: ticket.AssuranceSubstantial,
+		APDUSHA256: transcript.Sum(), Assurance: ticket.AssuranceSubstantial, Policy: "rules", JournalSHA256: ticket.Hash([]byte(journal.Journal)),
 	}
 	c.spoil(&e)
 	text, err := canon.Marshal(e)
@@ -116,6 +123,8 @@ func TestKioskVouchesForItsOwnVisitOnly(t *testing.T) {
 		"another nonce":    {false, func(e *ticket.Evidence) { e.Nonce = "x" }},
 		"another kiosk":    {false, func(e *ticket.Evidence) { e.Kiosk = interview.NewDeviceID() }},
 		"an invented chip": {false, func(e *ticket.Evidence) { e.APDUSHA256 = tunnel.NewTranscript(e.Visit).Sum() }},
+		"other rules":      {false, func(e *ticket.Evidence) { e.Policy = "lax" }},
+		"another journal":  {false, func(e *ticket.Evidence) { e.JournalSHA256 = ticket.Hash([]byte("{}")) }},
 		"another version":  {false, func(e *ticket.Evidence) { e.V = 2 }},
 	} {
 		server := httptest.NewTLSServer(&captured{t, c.spoil})

@@ -13,6 +13,7 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ticket"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -122,7 +123,7 @@ func (s *Screen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The request's context ends with the hijacked connection's server only.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 	defer cancel()
-	v := &screenVisit{screen: s, conn: conn, out: make(chan ScreenMessage, 16), in: make(chan ScreenMessage)}
+	v := &screenVisit{screen: s, conn: conn, out: make(chan ScreenMessage, 16), in: make(chan ScreenMessage), touched: time.Now()}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -152,6 +153,10 @@ type screenVisit struct {
 	in     chan ScreenMessage
 	out    chan ScreenMessage
 	gone   atomic.Bool
+
+	touched time.Time // the page: the visit's stopwatch began
+	open    Card      // the chip's reader, with a document
+	done    int       // of the chip's answers
 }
 
 func (v *screenVisit) tell(m ScreenMessage) {
@@ -252,21 +257,52 @@ func (v *screenVisit) visit(ctx context.Context) (tunnel.Outcome, error) {
 	if err != nil {
 		return none, err
 	}
-	zone, err := v.zone(ctx)
-	if err != nil {
-		return none, err
-	}
-	card, err := v.card(ctx)
-	if err != nil {
-		return none, err
-	}
-	defer func() { _ = card.Close() }()
-	v.step(StepReading, 0)
-	out, err := v.screen.Client.Visit(ctx, string(reference), zone, &counted{card: card, visit: v})
+	defer v.letGo()
+	business := tunnel.Begin{Reference: string(reference), Service: tunnel.ServiceInterview}
+	out, err := v.screen.Client.Hold(ctx, business, v.touched, v)
 	if err != nil {
 		return none, err
 	}
 	return out, nil
+}
+
+// Offers implements Hands.
+func (v *screenVisit) Offers() []ticket.StepName {
+	return []ticket.StepName{ticket.StepDocument, ticket.StepChip}
+}
+
+// Take implements Hands.
+func (v *screenVisit) Take(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, error) {
+	switch ask.Step {
+	case ticket.StepDocument:
+		zone, err := v.zone(ctx)
+		if err != nil {
+			return tunnel.Capture{}, err
+		}
+		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1, Pieces: []tunnel.Piece{{Kind: "zone", Format: "text/plain", Bytes: []byte(zone)}}}, nil
+	case ticket.StepChip:
+		v.letGo()
+		card, err := v.card(ctx)
+		if err != nil {
+			return tunnel.Capture{}, err
+		}
+		v.open = card
+		v.step(StepReading, 0)
+		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1}, nil
+	default:
+		return tunnel.Capture{Result: tunnel.TakenNotAvailable, Reason: tunnel.ReasonPartAbsent}, nil
+	}
+}
+
+// Card implements Hands.
+func (v *screenVisit) Card() Reader { return &counted{card: v.open, visit: v} }
+
+// letGo closes the chip's reader.
+func (v *screenVisit) letGo() {
+	if v.open != nil {
+		_ = v.open.Close()
+		v.open = nil
+	}
 }
 
 func (v *screenVisit) zone(ctx context.Context) (string, error) {
@@ -305,15 +341,14 @@ func (v *screenVisit) card(ctx context.Context) (Card, error) {
 type counted struct {
 	card  Card
 	visit *screenVisit
-	done  int
 }
 
 // Transmit implements Reader.
 func (c *counted) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	response, err := c.card.Transmit(ctx, apdu)
-	c.done++
-	if c.done%progressEach == 0 {
-		c.visit.step(StepReading, c.done)
+	c.visit.done++
+	if c.visit.done%progressEach == 0 {
+		c.visit.step(StepReading, c.visit.done)
 	}
 	return response, err
 }

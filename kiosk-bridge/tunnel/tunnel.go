@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"log/slog"
 
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ticket"
 )
 
 const (
@@ -30,9 +30,13 @@ const (
 const (
 	TypeHello    = "hello"
 	TypeVisit    = "visit"
-	TypeDocument = "document"
+	TypeBegin    = "begin"
+	TypeAsk      = "ask"
+	TypeTaken    = "taken"
 	TypeAPDU     = "apdu"
 	TypeAnswer   = "answer"
+	TypeFinish   = "finish"
+	TypeJournal  = "journal"
 	TypeEvidence = "evidence"
 	TypeVouch    = "vouch"
 	TypeOutcome  = "outcome"
@@ -41,8 +45,11 @@ const (
 
 // Hello opens the conversation.
 type Hello struct {
-	V       int    `json:"v"`
-	Program string `json:"program"` // name and version, for the log
+	V       int               `json:"v"`
+	Program string            `json:"program"`          // name and version, for the log
+	Offers  []ticket.StepName `json:"offers,omitempty"` // steps for which the kiosk has parts
+	At      int64             `json:"at"`               // milliseconds on the kiosk's stopwatch
+	Wall    int64             `json:"wall"`             // the kiosk's clock, Unix milliseconds; nothing stands on it
 }
 
 // Visit begins a visit.
@@ -51,18 +58,8 @@ type Visit struct {
 	Nonce   string             `json:"nonce"` // base64url, 32 bytes
 	Kiosk   interview.DeviceID `json:"kiosk"` // as the bridge knows it
 	Seconds int                `json:"seconds"`
+	Policy  string             `json:"policy"` // version of the rules by which it is judged
 }
-
-// Document is what the kiosk saw: the reference on the invitation and the
-// document's machine-readable zone. It is personal content.
-type Document struct {
-	Reference string `json:"reference"`
-	Zone      string `json:"zone"`
-}
-
-func (Document) String() string       { return "redacted document" }
-func (Document) GoString() string     { return "redacted document" }
-func (Document) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // APDU is one command for the chip.
 type APDU struct {
@@ -95,6 +92,7 @@ const (
 	ResultJoin  Result = "join"  // a ticket waits at the room terminal
 	ResultDesk  Result = "desk"  // a person at the desk takes over
 	ResultAgain Result = "again" // place the document once more
+	ResultDone  Result = "done"  // nothing more is needed: it was no ticket that the person came for
 )
 
 // Outcome ends a visit. It tells the kiosk no verdicts: those go to staff.
@@ -106,11 +104,18 @@ type Outcome struct {
 	Terminal interview.DeviceID  `json:"terminal,omitzero"`
 	Place    string              `json:"place,omitempty"`   // the terminal's room, for people
 	Expires  int64               `json:"expires,omitempty"` // seconds since 1970
+
+	// Handover is for the desk, as a picture or typed: what the kiosk has done is
+	// not done again there. It can be used once, for minutes.
+	Handover string `json:"handover,omitempty"`
 }
 
 // ErrMessage says that a message cannot be read or is not the one that belongs
 // there.
 var ErrMessage = errors.New("unexpected message in the kiosk's tunnel")
+
+// ErrLarge says that an artefact is larger than its kind may be.
+var ErrLarge = errors.New("artefact is too large")
 
 type envelope struct {
 	Type string          `json:"type"`

@@ -81,11 +81,12 @@ func TestTranscriptTellsExchangesApart(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"type":"document","body":{"reference":"K-1","zone":"P<"}}`))
+	f.Add([]byte(`{"type":"begin","body":{"reference":"K-1","service":"interview"}}`))
 	f.Add([]byte(`{"type":"problem","body":{}}`))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		for typ, body := range map[string]any{
-			TypeHello: &Hello{}, TypeVisit: &Visit{}, TypeDocument: &Document{}, TypeAPDU: &APDU{}, TypeAnswer: &Answer{},
+			TypeHello: &Hello{}, TypeVisit: &Visit{}, TypeBegin: &Begin{}, TypeAsk: &Ask{}, TypeTaken: &Taken{}, TypeFinish: &Finish{}, TypeJournal: &Journal{},
+			TypeAPDU: &APDU{}, TypeAnswer: &Answer{},
 			TypeEvidence: &Evidence{}, TypeVouch: &Vouch{}, TypeOutcome: &Outcome{},
 		} {
 			_ = Decode(b, typ, body)

@@ -1,0 +1,210 @@
+package tunnel
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"kuule/interview/ticket"
+)
+
+// Service is what a person came to the kiosk for (row B17).
+type Service string
+
+// Services.
+const (
+	ServiceInterview Service = "interview" // an interview: ends in a ticket
+	ServiceCard      Service = "card"      // a residence card: photograph and signature besides
+	ServiceIdentity  Service = "identity"  // only to be identified
+)
+
+// Valid reports whether s is one of the services.
+func (s Service) Valid() bool {
+	return s == ServiceInterview || s == ServiceCard || s == ServiceIdentity
+}
+
+// Begin opens the person's business. The reference finds a booking.
+type Begin struct {
+	Reference string  `json:"reference"`
+	Service   Service `json:"service"`
+	Language  string  `json:"language,omitempty"` // that the person chose
+}
+
+func (Begin) String() string       { return "redacted business" }
+func (Begin) GoString() string     { return "redacted business" }
+func (Begin) LogValue() slog.Value { return slog.StringValue("redacted") }
+
+// Ask asks for one step. Asks are counted from 1.
+type Ask struct {
+	N          int             `json:"n"`
+	Step       ticket.StepName `json:"step"`
+	Tries      int             `json:"tries"`   // the kiosk lets the person try so often
+	Seconds    int             `json:"seconds"` // after which the kiosk has answered
+	Order      []string        `json:"order,omitempty"`
+	Text       string          `json:"text,omitempty"` // what is signed, as it was shown
+	TextSHA256 string          `json:"text_sha256,omitempty"`
+}
+
+// TakenResult is what came of a step at the kiosk.
+type TakenResult string
+
+// Results of a step at the kiosk.
+const (
+	TakenDone         TakenResult = "taken"
+	TakenNotAvailable TakenResult = "notAvailable" // no such part, or the person has none
+	TakenDeclined     TakenResult = "declined"
+	TakenFailed       TakenResult = "failed"
+)
+
+// Reasons why a step did not come about.
+const (
+	ReasonPartAbsent = "part-absent"
+	ReasonPartBroken = "part-broken"
+	ReasonCameraGone = "camera-gone"
+	ReasonTwoPersons = "two-persons"
+	ReasonNoPerson   = "no-person"
+	ReasonLowQuality = "low-quality"
+	ReasonTimedOut   = "timed-out"
+	ReasonNoPaper    = "no-paper"
+)
+
+// Value is what a part of the kiosk says of a capture. It is kept as asserted.
+type Value struct {
+	Name   string `json:"name"`
+	Score  int64  `json:"score"`
+	Scale  int64  `json:"scale"`  // the highest that there is
+	Engine string `json:"engine"` // device, firmware and algorithm
+}
+
+// Artefact announces bytes that follow.
+type Artefact struct {
+	Kind   string `json:"kind"`
+	Format string `json:"format"`
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"` // base64url
+}
+
+// Taken answers an ask; the artefacts' bytes follow in binary messages.
+type Taken struct {
+	N         int             `json:"n"`
+	Step      ticket.StepName `json:"step"`
+	Result    TakenResult     `json:"result"`
+	Reason    string          `json:"reason,omitempty"`
+	Tries     int             `json:"tries"`
+	Values    []Value         `json:"values,omitempty"`
+	Artefacts []Artefact      `json:"artefacts,omitempty"`
+}
+
+// Finish says that nothing more is asked.
+type Finish struct{}
+
+// Journal is the canonical text of ticket.Journal.
+type Journal struct {
+	Journal string `json:"journal"`
+}
+
+// Capture is what came of a step, with the bytes. Those are personal content: it
+// never prints itself.
+type Capture struct {
+	Result TakenResult
+	Reason string
+	Tries  int
+	Values []Value
+	Pieces []Piece
+
+	// Began, at the kiosk alone, is when the step began for the person: the
+	// document lay there. Zero: when it was asked for.
+	Began time.Time
+}
+
+// Piece is one artefact with its bytes.
+type Piece struct {
+	Kind, Format string
+	Bytes        []byte
+}
+
+func (Capture) String() string       { return "redacted capture" }
+func (Capture) GoString() string     { return "redacted capture" }
+func (Capture) LogValue() slog.Value { return slog.StringValue("redacted") }
+func (Piece) String() string         { return "redacted piece" }
+func (Piece) GoString() string       { return "redacted piece" }
+func (Piece) LogValue() slog.Value   { return slog.StringValue("redacted") }
+
+const (
+	// MaxPart bounds one binary message.
+	MaxPart = 64 << 10
+	// MaxTaken bounds the artefacts of one step together.
+	MaxTaken = 16 << 20
+
+	maxValues    = 16
+	maxArtefacts = 16
+)
+
+// kind is what may come as an artefact of a step.
+type kind struct {
+	formats []string
+	bytes   int
+	most    int // of that kind in one step
+}
+
+var (
+	pictures = []string{"image/jpeg", "image/png"}
+	page     = kind{pictures, 2 << 20, 1}
+	finger   = kind{[]string{"image/png", "application/vnd.iso.fmr"}, 512 << 10, 1}
+)
+
+// kinds are the artefacts of each step.
+var kinds = map[ticket.StepName]map[string]kind{
+	ticket.StepDocument: {
+		"zone": {[]string{"text/plain"}, MaxZone, 1}, "number": {[]string{"text/plain"}, 32, 1},
+		"page-visible": page, "page-infrared": page, "page-ultraviolet": page,
+	},
+	ticket.StepChip: {},
+	ticket.StepFace: {"face": {pictures, 256 << 10, 8}},
+	ticket.StepFingers: {
+		"finger-1": finger, "finger-2": finger, "finger-3": finger, "finger-4": finger, "finger-5": finger,
+		"finger-6": finger, "finger-7": finger, "finger-8": finger, "finger-9": finger, "finger-10": finger,
+	},
+	ticket.StepSignature: {"signature": {[]string{"application/json"}, 256 << 10, 1}, "signature-picture": {[]string{"image/png"}, 256 << 10, 1}},
+	ticket.StepPhoto:     {"photo": {[]string{"image/jpeg"}, 4 << 20, 1}},
+	ticket.StepScan:      {"page": {[]string{"image/jpeg", "image/png", "application/pdf"}, 8 << 20, 10}},
+}
+
+// Check refuses an answer that does not belong to the ask, or announces what is
+// not the step's or out of bounds.
+func (t Taken) Check(ask Ask) error {
+	wrong := func(what string) error { return fmt.Errorf("%w: %s", ErrMessage, what) }
+	switch {
+	case t.N != ask.N || t.Step != ask.Step:
+		return wrong("an answer to another ask")
+	case t.Result != TakenDone && t.Result != TakenNotAvailable && t.Result != TakenDeclined && t.Result != TakenFailed:
+		return wrong("an unknown result")
+	case t.Result != TakenDone && len(t.Artefacts) > 0:
+		return wrong("artefacts of a step that did not come about")
+	case t.Tries < 0 || t.Tries > ticket.MaxTries || len(t.Reason) > 32:
+		return wrong("tries or reason out of bounds")
+	case len(t.Values) > maxValues || len(t.Artefacts) > maxArtefacts:
+		return wrong("too many values or artefacts")
+	}
+	for _, v := range t.Values {
+		if v.Name == "" || len(v.Name) > 64 || len(v.Engine) > 128 || v.Scale <= 0 || v.Score < 0 || v.Score > v.Scale {
+			return wrong("a value out of bounds")
+		}
+	}
+	count, total := map[string]int{}, 0
+	for _, a := range t.Artefacts {
+		k, known := kinds[t.Step][a.Kind]
+		count[a.Kind]++
+		total += a.Bytes
+		switch {
+		case !known || !slices.Contains(k.formats, a.Format):
+			return wrong("an artefact that does not belong to the step")
+		case a.Bytes <= 0 || count[a.Kind] > k.most:
+			return wrong("an artefact out of bounds")
+		case a.Bytes > k.bytes || total > MaxTaken:
+			return fmt.Errorf("%w: %w", ErrMessage, ErrLarge)
+		}
+	}
+	return nil
+}
