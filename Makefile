@@ -12,6 +12,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 
 VAULTD        := $(TOOLS)/vaultd-1.13.1/vaultd
+FACE          := $(CURDIR)/bin/face
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 MINIO         := $(TOOLS)/minio-20260212/minio
 
@@ -41,10 +42,14 @@ web/node_modules/.installed: web/package-lock.json
 	npm --prefix web ci --no-audit --no-fund
 	touch $@
 
+.PHONY: face-engine
+face-engine: ## the reference engine that compares faces, into bin/face (fetches 160 MB with npm, once)
+	.ci/face-engine $(TOOLS)/face-engine-1 $(FACE)
+
 ## Run
 
 .PHONY: run
-run: packages build ## the demonstration: everything on this machine, a link per persona
+run: packages build face-engine ## the demonstration: everything on this machine, a link per persona
 	exec bin/kuule-demo up
 
 ## Test
@@ -64,8 +69,8 @@ $(GOLANGCI):
 	.ci/golangci-lint $(GOLANGCI_VERSION) $(@D)
 
 .PHONY: test-go
-test-go: ## unit and integration tests with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
+test-go: face-engine ## unit and integration tests with the race detector
+	KUULE_TEST_FACE=$(FACE) CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
 	go test -count=1 ./test/house # the test cache does not see new files
 
 .PHONY: soak
