@@ -59,7 +59,7 @@ type Content struct {
 // Journals are read through and have to be whole in themselves; whether they
 // and the rest are trustworthy is for Verify to say.
 func Build(ctx context.Context, out io.Writer, c Content, s Sealer) error {
-	m := Manifest{V: 1, Case: c.Case, Hearing: c.Hearing, MadeAt: c.MadeAt.Unix(), Recordings: []Recording{}, Checkpoint: c.Checkpoint, Files: []FileEntry{}}
+	m := Manifest{V: 2, Case: c.Case, Hearing: c.Hearing, MadeAt: c.MadeAt.Unix(), Recordings: []Recording{}, Checkpoint: c.Checkpoint, Files: []FileEntry{}}
 	var files []Blob
 	for _, j := range c.Journals {
 		r, err := survey(j)
@@ -100,7 +100,11 @@ func Build(ctx context.Context, out io.Writer, c Content, s Sealer) error {
 			return fmt.Errorf("build bundle: %s: %w", f.Name, err)
 		}
 		all = append(all, x)
-		m.Files = append(m.Files, FileEntry{x.name, x.size, x.sum})
+		entry := FileEntry{x.name, x.size, x.sum}
+		if inJournal(x.name) {
+			entry.SHA256 = ""
+		}
+		m.Files = append(m.Files, entry)
 	}
 	if err := m.check(); err != nil {
 		return fmt.Errorf("build bundle: %w", err)
@@ -170,6 +174,8 @@ func survey(files []Blob) (Recording, error) {
 		sources[i] = journal.Source{Name: f.Name, Reader: r}
 	}
 	r := journal.NewReader(sources...)
+	r.ByChain()
+	r.Reuse()
 	for {
 		if _, err := r.Next(); errors.Is(err, io.EOF) {
 			return describe(r, len(files)), nil

@@ -19,7 +19,7 @@ var ErrManifest = errors.New("manifest does not hold")
 
 // Manifest says what is in a bundle. It is signed by authority's sealing key.
 type Manifest struct {
-	V          int                 `json:"v"` // 1
+	V          int                 `json:"v"` // 2
 	Case       interview.CaseID    `json:"case"`
 	Hearing    interview.HearingID `json:"hearing"`
 	MadeAt     int64               `json:"made_at"` // Unix seconds
@@ -44,7 +44,7 @@ type Recording struct {
 type FileEntry struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"` // base64url
+	SHA256 string `json:"sha256"` // base64url; "" of a journal's files, whose last head is named
 }
 
 // Sealer has authority sign a manifest as a compact JWS of TypeEvidence.
@@ -54,7 +54,7 @@ type Sealer interface {
 
 func (m *Manifest) check() error {
 	switch {
-	case m.V != 1:
+	case m.V != 2:
 		return fmt.Errorf("%w: version %d is not known", ErrManifest, m.V)
 	case m.Case.IsZero() || m.Hearing.IsZero():
 		return fmt.Errorf("%w: case or hearing is missing", ErrManifest)
@@ -71,6 +71,12 @@ func (m *Manifest) check() error {
 		if f.Size < 0 || f.Size > MaxFileSize {
 			return fmt.Errorf("%w: size of %s", ErrManifest, f.Name)
 		}
+		if inJournal(f.Name) != (f.SHA256 == "") {
+			return fmt.Errorf("%w: hash of %s", ErrManifest, f.Name)
+		}
 	}
 	return nil
 }
+
+// inJournal tells the files that a journal's own chain proves.
+func inJournal(name string) bool { return strings.HasPrefix(name, journalFolder) }

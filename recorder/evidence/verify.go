@@ -114,7 +114,7 @@ func Verify(bundle io.ReaderAt, size int64, t *trust.File, o Options) (Report, e
 	if v.trust, err = sealing.NewTrust(t); err != nil {
 		return Report{}, fmt.Errorf("verify bundle: trust file: %w", err)
 	}
-	for _, step := range []func() error{v.bytes, v.names, v.room, v.log, v.recordings, v.transcript, v.phases} {
+	for _, step := range []func() error{v.bytes, v.known, v.room, v.log, v.recordings, v.ending, v.transcript, v.phases} {
 		if err := step(); err != nil {
 			return Report{}, err
 		}
@@ -135,6 +135,9 @@ type verifier struct {
 	opts  Options
 
 	report     Report
+	first      measured
+	names      []string // of all files but the first, in their order
+	end        int64    // of the last file
 	at         map[string]measured
 	members    map[string]*sealing.Member // by admission hash
 	rosters    map[epochOf]sealing.Roster
@@ -144,7 +147,8 @@ type verifier struct {
 
 func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
 
-// bytes checks every byte of the file against the signed manifest.
+// bytes checks every byte of the file against the signed manifest, but for
+// journals, whose last block the manifest names: see recordings.
 func (v *verifier) bytes() error {
 	first, signed, err := readFirst(v.in, jws.MaxSize)
 	if err != nil {
@@ -167,8 +171,7 @@ func (v *verifier) bytes() error {
 	for _, f := range m.Files {
 		all = append(all, measured{name: f.Name, size: f.Size, sum: f.SHA256})
 	}
-	end, err := lay(all)
-	if err != nil {
+	if v.end, err = lay(all); err != nil {
 		return wrong(manifestName, "content", err)
 	}
 	var ahead []chan read // of the next files, so that all processors hash
@@ -177,11 +180,18 @@ func (v *verifier) bytes() error {
 			<-r
 		}
 	}()
+	next := 1
 	for i := 1; i < len(all); i++ {
 		x := &all[i]
+		v.names = append(v.names, x.name)
 		v.at[x.name] = *x
-		for len(ahead) < runtime.GOMAXPROCS(0) && i+len(ahead) < len(all) {
-			ahead = append(ahead, v.measure(all[i+len(ahead)]))
+		if inJournal(x.name) {
+			continue
+		}
+		for ; len(ahead) < runtime.GOMAXPROCS(0) && next < len(all); next++ {
+			if !inJournal(all[next].name) {
+				ahead = append(ahead, v.measure(all[next]))
+			}
 		}
 		r := <-ahead[0]
 		ahead = ahead[1:]
@@ -193,18 +203,29 @@ func (v *verifier) bytes() error {
 			return &PlaceError{x.name, "content", x.data() + got.size, ErrEnds}
 		}
 		if got.sum != x.sum {
-			return v.pinpoint(*x)
+			return &PlaceError{x.name, "content", x.data(), ErrBytes}
 		}
 		x.crc = got.crc
+		v.at[x.name] = *x
 		if err := compare(v.in, x.offset, x.local(), x.name, "header"); err != nil {
 			return err
 		}
 	}
-	tail := ending(all, end)
-	if err := compare(v.in, end, tail, "", "central directory"); err != nil {
+	v.first = first
+	return nil
+}
+
+// ending checks what stands behind the last file.
+func (v *verifier) ending() error {
+	all := []measured{v.first}
+	for _, name := range v.names {
+		all = append(all, v.at[name])
+	}
+	tail := ending(all, v.end)
+	if err := compare(v.in, v.end, tail, "", "central directory"); err != nil {
 		return err
 	}
-	if want := end + int64(len(tail)); v.size != want {
+	if want := v.end + int64(len(tail)); v.size != want {
 		return &PlaceError{"", "end of bundle", want, ErrEnds}
 	}
 	return nil
@@ -226,41 +247,8 @@ func (v *verifier) measure(x measured) chan read {
 	return out
 }
 
-// pinpoint says more of a file whose content differs: in a journal, the block.
-func (v *verifier) pinpoint(x measured) error {
-	place := &PlaceError{x.name, "content", x.data(), ErrBytes}
-	rest, ok := strings.CutPrefix(x.name, journalFolder)
-	if !ok {
-		return place
-	}
-	id, _, _ := strings.Cut(rest, "/")
-	r := journal.NewReader(v.sources(id)...)
-	for {
-		_, err := r.Next()
-		var at *journal.PlaceError
-		if errors.As(err, &at) && strings.HasSuffix(x.name, "/"+at.File) {
-			return &PlaceError{x.name, fmt.Sprintf("block %d", at.Seq), x.data() + at.Offset, at.Err}
-		}
-		if err != nil {
-			return place
-		}
-	}
-}
-
-// sources are the files of one recording, as far as their places are known.
-func (v *verifier) sources(recording string) []journal.Source {
-	var out []journal.Source
-	for n := int64(1); ; n++ {
-		x, ok := v.at[journalFolder+recording+"/"+journal.FileName(n)]
-		if !ok {
-			return out
-		}
-		out = append(out, journal.Source{Name: journal.FileName(n), Reader: io.NewSectionReader(v.in, x.data(), x.size)})
-	}
-}
-
-// names refuses files that nobody would check.
-func (v *verifier) names() error {
+// known refuses files that nobody would check.
+func (v *verifier) known() error {
 	known := map[string]bool{statementsName: true, admissionsName: true, rostersName: true, phasesName: true, recordsName: true}
 	for name := range known {
 		if _, ok := v.at[name]; !ok {

@@ -116,14 +116,15 @@ func (k DataKey) seal(b []byte, r interview.RecordingID, seq int64) ([]byte, err
 	return k.aead.Seal(b[:nonceSize], nonce, plain, associated(r, seq)), nil
 }
 
-func (k DataKey) open(sealed []byte, r interview.RecordingID, seq int64) ([]byte, error) {
+// open opens a section, appending to room.
+func (k DataKey) open(room, sealed []byte, r interview.RecordingID, seq int64) ([]byte, error) {
 	if k.IsZero() {
 		return nil, fmt.Errorf("%w: no key", ErrDataKey)
 	}
 	if len(sealed) < nonceSize+tagSize {
 		return nil, fmt.Errorf("%w %d of %s", ErrDataKey, seq, r)
 	}
-	plain, err := k.aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], associated(r, seq))
+	plain, err := k.aead.Open(room, sealed[:nonceSize], sealed[nonceSize:], associated(r, seq))
 	if err != nil {
 		return nil, fmt.Errorf("%w %d of %s", ErrDataKey, seq, r)
 	}

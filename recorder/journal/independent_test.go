@@ -248,13 +248,13 @@ type written struct {
 type fault int
 
 const (
-	honest       fault = iota
-	forgedFrame        // a frame by another holder of the sender key
-	foreignList        // an origin list that another member signed
-	noStatement        // a sender whose statement is not in the journal
-	wrongTrack         // a frame that is kept under another track than it was sealed for
-	brokenChain        // a list that quotes another list than the one before
-	noSenderKey        // a sender key that is not in the journal
+	honest      fault = iota
+	forgedFrame       // a frame by another holder of the sender key
+	foreignList       // an origin list that another member signed
+	noStatement       // a sender whose statement is not in the journal
+	wrongTrack        // a frame that is kept under another track than it was sealed for
+	brokenChain       // a list that quotes another list than the one before
+	noSenderKey       // a sender key that is not in the journal
 )
 
 func write(t *testing.T, f fault) written {

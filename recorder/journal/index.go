@@ -128,7 +128,7 @@ func (x *Index) Block(seq int64) (*Block, error) {
 	}
 	r.adopt = seq > 0
 	u := &unit{}
-	u.err = u.read(src, p.File, p.Offset, prefix)
+	u.err = u.read(src, p.File, p.Offset, prefix, nil)
 	b, err := r.take(u)
 	if err == nil && b.Head.Seq != seq {
 		err = ErrChain

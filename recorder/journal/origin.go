@@ -27,6 +27,7 @@ type List struct {
 	First     int64  // counter of the first frame
 	Hashes    []byte // sealing.OriginHashBytes for each frame
 	Signature []byte // r and s, 64 bytes
+	Name      string // jws.Hash of the text that was signed
 }
 
 const (
@@ -55,7 +56,7 @@ func packOrigin(text []byte, o *Opened) ([]byte, error) {
 	if err != nil {
 		return nil, errNotKept
 	}
-	l := List{m.Member, m.Track, m.Rid, m.Seq, m.Prev, m.KID, m.First, hashes, signature}
+	l := List{Member: m.Member, Track: m.Track, Rid: m.Rid, Seq: m.Seq, Prev: m.Prev, KID: m.KID, First: m.First, Hashes: hashes, Signature: signature}
 	prev, err := base64.RawURLEncoding.DecodeString(l.Prev)
 	if err != nil || l.check() != nil || (l.Seq > 0) != (len(prev) == hashSize) || l.Seq == 0 && len(prev) != 0 {
 		return nil, errNotKept
@@ -165,6 +166,7 @@ func spell(entries []Entry, o *Opened) {
 	for i := range entries {
 		if l := entries[i].list; l != nil {
 			entries[i].Body = l.appendText(make([]byte, 0, 800+2*len(l.Hashes)), o.Hearing, o.Group)
+			l.Name = hash(entries[i].Body)
 		}
 	}
 }

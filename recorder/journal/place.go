@@ -33,7 +33,7 @@ func (p Place) Open(bytes []byte, key DataKey) ([]Frame, []Entry, error) {
 	if int64(len(bytes)) != p.Size || hash(bytes[p.Size-p.sealed:]) != p.hash {
 		return nil, nil, fault(fmt.Errorf("%w: it was changed since it was read first", ErrContent))
 	}
-	plain, err := key.open(bytes[p.Size-p.sealed:], p.Recording, p.Seq)
+	plain, err := key.open(nil, bytes[p.Size-p.sealed:], p.Recording, p.Seq)
 	if err != nil {
 		return nil, nil, fault(err)
 	}

@@ -55,12 +55,17 @@ type Block struct {
 	Size    int64
 	Entries []Entry // of the clear section
 	sealed  []byte
+	inPlace bool // what was read may be overwritten
 }
 
 // Open opens the sealed section: frames in the order of their arrival, and
 // sealed entries. Frames share memory with what was read.
 func (b *Block) Open(key DataKey) ([]Frame, []Entry, error) {
-	plain, err := key.open(b.sealed, b.Head.Recording, b.Head.Seq)
+	var room []byte
+	if b.inPlace && len(b.sealed) > nonceSize {
+		room = b.sealed[nonceSize:nonceSize]
+	}
+	plain, err := key.open(room, b.sealed, b.Head.Recording, b.Head.Seq)
 	if err != nil {
 		return nil, nil, &PlaceError{b.File, b.Offset, b.Head.Seq, err}
 	}
@@ -85,21 +90,27 @@ func (b *Block) Open(key DataKey) ([]Frame, []Entry, error) {
 // block brings: whether that statement is a recorder's is for the caller to
 // check (Opened). It must not be used by two goroutines at once.
 type Reader struct {
-	feed    feed
-	ahead   int
-	pending []*unit
-	at      int // index of the source that what was read last is from
-	offset  int64
-	next    int64
-	prev    string
-	last    Head
-	key     crypto.PublicKey
-	opened  Opened
-	closed  *Closed
-	frames  int64 // that the heads read so far name
-	partial bool  // what is before the first block read here was not read
-	adopt   bool  // the next block is taken where it stands: what is before it was not read
-	err     error
+	feed         feed
+	ahead        int
+	pending      []*unit
+	at           int // index of the source that what was read last is from
+	offset       int64
+	next         int64
+	prev         string
+	last         Head
+	key          crypto.PublicKey
+	opened       Opened
+	closed       *Closed
+	frames       int64 // that the heads read so far name
+	partial      bool  // what is before the first block read here was not read
+	adopt        bool  // the next block is taken where it stands: what is before it was not read
+	byChain      bool
+	reuse        bool
+	given        *unit  // what Next returned last
+	newest       string // the last block's signed head, and where it stands
+	newestFile   string
+	newestOffset int64
+	err          error
 }
 
 // NewReader reads the files of one journal.
@@ -113,6 +124,16 @@ const maxAhead = 4 << 20
 // alone is found out on all processors, and judged block by block in order.
 func (r *Reader) ReadAhead(blocks int) { r.ahead = blocks }
 
+// ByChain has the reader check one signature, the last head's, which names all
+// blocks before it by their hashes. Until Next returned io.EOF nothing that it
+// gave is proved; and where something is wrong, the place that is named need not
+// be the first: read again without it.
+func (r *Reader) ByChain() { r.byChain = true }
+
+// Reuse has the reader read into the same memory again: a block, and what was
+// opened of it once, is good until the next call of Next.
+func (r *Reader) Reuse() { r.reuse = true }
+
 // Opened is what the first block says, once Next has returned it.
 func (r *Reader) Opened() Opened { return r.opened }
 
@@ -125,7 +146,17 @@ func (r *Reader) Next() (*Block, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	if r.reuse && r.given != nil {
+		r.feed.spare = append(r.feed.spare, r.given.rest)
+		r.given = nil
+	}
 	b, err := r.read()
+	if errors.Is(err, io.EOF) && r.byChain && r.next > 0 {
+		if wrong := jws.Verify(r.newest, TypeJournal, r.key, new(Head)); wrong != nil {
+			r.err = &PlaceError{File: r.newestFile, Offset: r.newestOffset, Seq: r.next - 1, Err: wrong}
+			return nil, r.err
+		}
+	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			err = r.place(err)
@@ -157,10 +188,9 @@ func (r *Reader) read() (*Block, error) {
 		u := r.feed.next()
 		if r.key != nil && r.ahead > 0 && u.err == nil {
 			u.done = make(chan struct{})
-			key, opened := r.key, &r.opened
 			go func() {
 				defer close(u.done)
-				u.examine(key, opened)
+				u.examine(r.key, &r.opened, r.byChain)
 			}()
 		}
 		size += u.size
@@ -179,6 +209,7 @@ type feed struct {
 	any     bool // the current source held a block
 	blocks  int64
 	offset  int64
+	spare   [][]byte // memory to read into
 }
 
 // unit is one block as it was read, and what can be said of it alone. Where err
@@ -190,7 +221,7 @@ type unit struct {
 	err    error
 
 	file          string
-	prefix, rest  []byte
+	rest          []byte
 	message       string
 	clear, sealed []byte
 	done          chan struct{} // closed once it was examined; nil where nobody has begun
@@ -252,7 +283,11 @@ func (f *feed) read(u *unit) error {
 			return truncated(err)
 		}
 		f.any = true
-		return u.read(src, f.at, f.offset, prefix)
+		var room []byte
+		if n := len(f.spare); n > 0 {
+			room, f.spare = f.spare[n-1], f.spare[:n-1]
+		}
+		return u.read(src, f.at, f.offset, prefix, room)
 	}
 }
 
@@ -266,11 +301,16 @@ func truncated(err error) error {
 // readAtOnce bounds what is allocated on the word of a length alone.
 const readAtOnce = 256 << 10
 
-// readRest reads what follows a block's prefix. What is large is grown as bytes
-// come, so that a length that lies costs little.
-func readRest(r io.Reader, n int64) ([]byte, error) {
-	if n <= readAtOnce {
-		b := make([]byte, n)
+// readRest reads what follows a block's prefix, into room where it is large
+// enough. What is large is grown as bytes come, so that a length that lies costs
+// little.
+func readRest(r io.Reader, n int64, room []byte) ([]byte, error) {
+	if n <= max(readAtOnce, int64(cap(room))) {
+		b := room
+		if n > int64(cap(room)) {
+			b = make([]byte, n, n+n/8)
+		}
+		b = b[:n]
 		_, err := io.ReadFull(r, b)
 		return b, truncated(err)
 	}
@@ -281,13 +321,13 @@ func readRest(r io.Reader, n int64) ([]byte, error) {
 	return b, err
 }
 
-func (u *unit) read(src Source, at int, offset int64, prefix []byte) error {
-	u.file, u.at, u.offset, u.prefix = src.Name, at, offset, prefix
+func (u *unit) read(src Source, at int, offset int64, prefix, room []byte) error {
+	u.file, u.at, u.offset = src.Name, at, offset
 	l, err := parsePrefix(prefix)
 	if err != nil {
 		return err
 	}
-	if u.rest, err = readRest(src.Reader, l.total()-prefixSize); err != nil {
+	if u.rest, err = readRest(src.Reader, l.total()-prefixSize, room); err != nil {
 		return err
 	}
 	u.size = l.total()
@@ -297,8 +337,13 @@ func (u *unit) read(src Source, at int, offset int64, prefix []byte) error {
 }
 
 // examine finds out what can be said of a block without those before it.
-func (u *unit) examine(key crypto.PublicKey, o *Opened) {
-	if u.headErr = jws.Verify(u.message, TypeJournal, key, &u.head); u.headErr != nil {
+func (u *unit) examine(key crypto.PublicKey, o *Opened, byChain bool) {
+	if byChain {
+		u.head, u.headErr = readHead(u.message)
+	} else {
+		u.headErr = jws.Verify(u.message, TypeJournal, key, &u.head)
+	}
+	if u.headErr != nil {
 		return
 	}
 	u.clearSum, u.sealedSum, u.sum = hash(u.clear), hash(u.sealed), hash(u.rest[:len(u.message)])
@@ -331,7 +376,7 @@ func (r *Reader) take(u *unit) (*Block, error) {
 		return nil, err
 	}
 	if u.done == nil {
-		u.examine(r.key, &r.opened)
+		u.examine(r.key, &r.opened, r.byChain)
 	} else {
 		<-u.done
 	}
@@ -371,7 +416,8 @@ func (r *Reader) take(u *unit) (*Block, error) {
 		}
 	}
 	r.prev, r.last, r.next, r.adopt = u.sum, u.head, u.head.Seq+1, false
-	return &Block{Head: u.head, Hash: u.sum, File: u.file, Offset: u.offset, Size: u.size, Entries: u.entries, sealed: u.sealed}, nil
+	r.given, r.newest, r.newestFile, r.newestOffset = u, u.message, u.file, u.offset
+	return &Block{Head: u.head, Hash: u.sum, File: u.file, Offset: u.offset, Size: u.size, Entries: u.entries, sealed: u.sealed, inPlace: r.reuse}, nil
 }
 
 // begin takes the journal's identity from the first block.
