@@ -52,6 +52,9 @@ var access = map[string]Who{
 	"GET /api/viewings/{viewing}/media":     {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/heard":    {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/export":   {Roles: []Role{RoleInterviewer}},
+	"GET /api/viewings/{viewing}/export":    {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/release":  {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/handed":   {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/close":    {Roles: []Role{RoleInterviewer}},
 
 	"POST /api/desk/calls":                       {AnyDevice: true},

@@ -22,11 +22,9 @@ import (
 
 type evidenceCommand struct {
 	data
-	Hearing   string `arg:"" help:"Id of the hearing (hrg_…)."`
-	Out       string `help:"File to write, or with --open a folder; it must not exist." required:"" type:"path"`
-	Open      string `help:"Also what opens it, sealed to one recipient: id of the viewing that an interviewer holds open on the page (view-…)." placeholder:"VIEWING"`
-	To        string `help:"With --open: name of the recipient."`
-	Recipient string `help:"With --open: the recipient's age key (age1…) instead of a passphrase."`
+	Hearing string `arg:"" help:"Id of the hearing (hrg_…)."`
+	Out     string `help:"File to write, or with --open a folder; it must not exist." required:"" type:"path"`
+	Open    string `help:"Also what opens it, sealed for whom an interviewer named: id of the viewing that the interviewer holds open and released on the page (view-…)." placeholder:"VIEWING"`
 }
 
 // Run writes the bundle. What could not be finished is removed.
@@ -38,20 +36,18 @@ func (c evidenceCommand) Run(ctx context.Context, out io.Writer) (err error) {
 	if c.Open != "" {
 		return c.opened(ctx, id, out)
 	}
-	if c.To != "" || c.Recipient != "" {
-		return errors.New("--to and --recipient are for --open")
-	}
 	return c.bundle(ctx, id, out)
 }
 
 // opened writes the bundle and, sealed beside it, its tracks and keys.
 func (c evidenceCommand) opened(ctx context.Context, id interview.HearingID, out io.Writer) (err error) {
-	if strings.TrimSpace(c.To) == "" {
-		return errors.New("--open is for one recipient: name who it is with --to")
-	}
 	console := app.Console(c.Data)
-	if err := heldOpen(ctx, console, c.Open, id); err != nil {
+	released, err := releasedOf(ctx, console, c.Open, id)
+	if err != nil {
 		return err
+	}
+	if released.Form != "open" {
+		return fmt.Errorf("a copy without keys was released (%s): write it with `kuule recording export`", released.Form)
 	}
 	if err := os.Mkdir(c.Out, 0o700); err != nil {
 		return err
@@ -62,8 +58,7 @@ func (c evidenceCommand) opened(ctx context.Context, id interview.HearingID, out
 			err = errors.Join(err, os.RemoveAll(folder)) // it was made here
 		}
 	}()
-	m := medium{console: console, viewing: c.Open, folder: folder, form: app.ExportForm{Form: "open", To: strings.TrimSpace(c.To), Recipient: c.Recipient}, help: evidence.OpenedHelp}
-	if err := m.write(ctx, out); err != nil {
+	if err := writeMedium(ctx, console, released, folder, evidence.OpenedHelp, out); err != nil {
 		return err
 	}
 	c.Out = filepath.Join(folder, "evidence.zip")

@@ -76,6 +76,7 @@ type gatehouse struct {
 	revoked  atomic.Bool
 	enrolled chan string // paths that reached authority's enrolment
 	views    atomic.Int32
+	bus      *bustest.Bus
 }
 
 func testRoot(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
@@ -116,6 +117,7 @@ func newGatehouse(t *testing.T) *gatehouse {
 	t.Cleanup(func() { _ = g.provider.Close() })
 
 	wireBus := bustest.Start(t)
+	g.bus = wireBus
 	g.serveAuthority(wireBus.Connect(t, bus.Main(bus.Authority)))
 	if err := bus.Handle(wireBus.Connect(t, bus.Name{Role: bus.Recorder, Instance: "1"}), "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
 		return journalList{Files: []recorder.File{{Recording: interview.NewRecordingID(), Name: journal.FileName(1), Size: 9}}}, nil

@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +19,6 @@ import (
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/viewing"
-	"kuule/recorder/playback"
 )
 
 const (
@@ -31,8 +28,6 @@ const (
 	viewingLife = 6 * time.Hour
 	// viewingIdle is how long a page may be silent before its viewing ends.
 	viewingIdle = 2 * time.Minute
-	// exportTimeout bounds one export, to the last byte: a mixed file of a long hearing takes about a third of its time.
-	exportTimeout = 3 * time.Hour
 	// maxPurpose bounds a written purpose or reason in bytes.
 	maxPurpose = 2000
 	// spanFlush is how long a span may grow before it is logged.
@@ -53,20 +48,6 @@ type viewingDesk struct {
 	live map[string]*opening // by viewing
 }
 
-// opening is one playback process and who watches.
-type opening struct {
-	row    *viewingRow
-	spec   viewingSpec
-	device interview.DeviceID
-	until  time.Time
-
-	mu    sync.Mutex
-	seen  time.Time
-	count int64
-	spans map[string]*spanRow // served and heard, as far as they go
-	ended bool
-}
-
 func newViewingDesk(d *door) *viewingDesk {
 	return &viewingDesk{door: d, store: viewingStore{d.db, d.sealer}, live: map[string]*opening{}}
 }
@@ -83,6 +64,9 @@ func (d *viewingDesk) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/viewings/{viewing}/media", guarded(d.media))
 	mux.HandleFunc("POST /api/viewings/{viewing}/heard", guarded(d.heard))
 	mux.HandleFunc("POST /api/viewings/{viewing}/export", guarded(d.export))
+	mux.HandleFunc("GET /api/viewings/{viewing}/export", guarded(d.exportState))
+	mux.HandleFunc("POST /api/viewings/{viewing}/release", guarded(d.release))
+	mux.HandleFunc("POST /api/viewings/{viewing}/handed", guarded(d.handed))
 	mux.HandleFunc("POST /api/viewings/{viewing}/close", guarded(d.closeViewing))
 }
 
@@ -102,108 +86,6 @@ func guarded(serve func(http.ResponseWriter, *http.Request, interview.Caller) er
 			problem.Write(w, err)
 		}
 	}
-}
-
-// run ends the openings whose page is gone or whose time is over.
-func (d *viewingDesk) run(ctx context.Context) {
-	if err := d.store.logOpen(ctx); err != nil && ctx.Err() == nil {
-		slog.Error("spans of viewings were not logged", "err", err)
-	}
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			d.endAll(context.WithoutCancel(ctx), func(*opening) bool { return true })
-			return
-		case now := <-tick.C:
-			d.endAll(ctx, func(o *opening) bool {
-				o.mu.Lock()
-				defer o.mu.Unlock()
-				return now.Sub(o.seen) > viewingIdle || now.After(o.until)
-			})
-		}
-	}
-}
-
-func (d *viewingDesk) endAll(ctx context.Context, which func(*opening) bool) {
-	d.mu.Lock()
-	var over []*opening
-	for _, o := range d.live {
-		if which(o) {
-			over = append(over, o)
-		}
-	}
-	d.mu.Unlock()
-	for _, o := range over {
-		d.end(ctx, o)
-	}
-}
-
-// end stops the process and logs what was given out. It may be called again.
-func (d *viewingDesk) end(ctx context.Context, o *opening) {
-	d.mu.Lock()
-	if d.live[o.row.ID] == o {
-		delete(d.live, o.row.ID)
-	}
-	d.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	o.mu.Lock()
-	over := o.ended
-	o.ended = true
-	for kind := range o.spans {
-		d.flush(ctx, o, kind)
-	}
-	o.mu.Unlock()
-	if over {
-		return
-	}
-	if err := d.conn.Call(ctx, bus.Main(bus.Supervisor), "playback.stop", o.spec, nil); err != nil {
-		slog.Warn("playback was not stopped", "viewing", o.spec.Viewing, "err", err)
-	}
-}
-
-// flush logs one span; o.mu is held.
-func (d *viewingDesk) flush(ctx context.Context, o *opening, kind string) {
-	if r := o.spans[kind]; r != nil {
-		if err := d.store.keepSpan(ctx, r, true); err != nil {
-			slog.Error("a span of a viewing was not logged", "opening", o.spec.Viewing, "err", err)
-			return // it stays as it is, and is logged at the next start
-		}
-		delete(o.spans, kind)
-	}
-}
-
-// slack is by how much spans of one kind may miss each other and still be one.
-const slack = interview.Micros(1_000_000)
-
-// span notes that something was given out or heard, before it is: contiguous
-// spans become one row, and one event once they end.
-func (d *viewingDesk) span(ctx context.Context, o *opening, kind string, from, to interview.Micros) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ended {
-		return problem.New(problem.CodeNotFound, "viewing %s has ended", o.row.ID)
-	}
-	r := o.spans[kind]
-	if r != nil && (from > r.To+slack || to < r.From-slack || from < r.From || time.Since(time.Unix(r.First, 0)) > spanFlush) {
-		d.flush(ctx, o, kind)
-		r = nil
-	}
-	if r != nil && to <= r.To {
-		return nil // another track of the same moment
-	}
-	if r == nil {
-		if o.count >= maxSpans {
-			return problem.New(problem.CodeTooFast, "viewing %s has %d spans: open it anew", o.row.ID, o.count)
-		}
-		o.count++
-		r = &spanRow{Opening: o.spec.Viewing, Number: o.count, Viewing: o.row.ID, Hearing: o.row.Hearing, Kind: kind, From: from, To: to, First: time.Now().Unix()}
-		o.spans[kind] = r
-	}
-	r.To = max(r.To, to)
-	return d.store.keepSpan(ctx, r, false)
 }
 
 // readBody reads the bounded JSON body of a request.
@@ -261,6 +143,7 @@ type viewingView struct {
 	Expires  int64               `json:"expires"`
 	Spans    []viewedSpan        `json:"spans"`
 	Media    []viewedMedium      `json:"media"` // sealed, for hand-over
+	Exports  []viewedExport      `json:"exports"`
 }
 
 type viewedSpan struct {
@@ -278,7 +161,7 @@ func (d *viewingDesk) view(v *viewingRow, c interview.Caller) viewingView {
 	out := viewingView{
 		Viewing: v.ID, Hearing: v.Hearing, State: v.State, Own: v.Approver == "", Mine: v.Asker == d.person(c.Subject),
 		Open: open, Purpose: v.words.Purpose, Asker: v.words.Asker, Approver: v.words.Approver, Reason: v.words.Reason,
-		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{}, Media: []viewedMedium{},
+		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{}, Media: []viewedMedium{}, Exports: []viewedExport{},
 	}
 	if v.State != viewingDeclined && time.Now().Unix() >= v.Expires {
 		out.State = "expired"
@@ -399,6 +282,13 @@ func (d *viewingDesk) ofHearing(w http.ResponseWriter, r *http.Request, c interv
 		}
 		for _, m := range media {
 			out[i].Media = append(out[i].Media, viewedMedium{m.ID, m.Form, m.Made, m.words.Intended, m.words.Receiver, m.Handed})
+		}
+		exports, err := d.store.exports(r.Context(), v.ID)
+		if err != nil {
+			return err
+		}
+		for _, e := range exports {
+			out[i].Exports = append(out[i].Exports, viewedExport{e.Form, e.Place, e.Sealed, e.Begun, e.Ended, e.Bytes, e.SHA256})
 		}
 	}
 	return writeJSON(w, map[string]any{"viewings": out})
@@ -539,27 +429,6 @@ func (d *viewingDesk) spec(ctx context.Context, v *viewingRow, name string) (vie
 	return spec, nil
 }
 
-// watching is the opening that the caller opened at this device.
-func (d *viewingDesk) watching(r *http.Request, c interview.Caller) (*opening, error) {
-	d.mu.Lock()
-	o := d.live[r.PathValue("viewing")]
-	d.mu.Unlock()
-	if o == nil || o.row.Asker != d.person(c.Subject) || o.device != c.Device {
-		return nil, problem.New(problem.CodeNotFound, "no such viewing is open here")
-	}
-	now := time.Now()
-	if now.After(o.until) {
-		d.end(context.WithoutCancel(r.Context()), o)
-		return nil, problem.Refused(problem.CodeForbidden, "viewing-expired", "viewing %s has expired: ask again", o.row.ID)
-	}
-	o.mu.Lock()
-	o.seen = now
-	o.mu.Unlock()
-	return o, nil
-}
-
-func (o *opening) process() bus.Name { return bus.Name{Role: bus.Playback, Instance: o.spec.Viewing} }
-
 func (d *viewingDesk) outline(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
 	o, err := d.watching(r, c)
 	if err != nil {
@@ -572,79 +441,6 @@ func (d *viewingDesk) outline(w http.ResponseWriter, r *http.Request, c intervie
 	return writeJSON(w, out)
 }
 
-// media gives out one segment, once it is noted that it is.
-func (d *viewingDesk) media(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
-	o, err := d.watching(r, c)
-	if err != nil {
-		return err
-	}
-	q, err := segmentQuestion(r)
-	if err != nil {
-		return err
-	}
-	var p viewPiece
-	if err := d.conn.Call(r.Context(), o.process(), "view.segment", q, &p); err != nil {
-		return err
-	}
-	if err := d.span(r.Context(), o, "served", q.From, q.To); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "video/webm")
-	w.Header().Set("Kuule-From", strconv.FormatInt(int64(p.From), 10))
-	for {
-		if _, err := w.Write(p.Data); err != nil {
-			panic(http.ErrAbortHandler) // the reader has left
-		}
-		if p.End {
-			return nil
-		}
-		q.Offset += int64(len(p.Data))
-		if err := d.conn.Call(r.Context(), o.process(), "view.segment", q, &p); err != nil {
-			panic(http.ErrAbortHandler) // the reader must not take a part for the whole
-		}
-	}
-}
-
-func segmentQuestion(r *http.Request) (viewSegment, error) {
-	v := r.URL.Query()
-	lane, err1 := strconv.Atoi(v.Get("lane"))
-	from, err2 := strconv.ParseInt(v.Get("from"), 10, 64)
-	to, err3 := strconv.ParseInt(v.Get("to"), 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return viewSegment{}, problem.New(problem.CodeMalformed, "lane, from and to are numbers")
-	}
-	return viewSegment{Lane: lane, From: interview.Micros(from), To: interview.Micros(to), Begin: v.Get("begin") == "1"}, nil
-}
-
-// heard takes the page's own word about what was played.
-func (d *viewingDesk) heard(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
-	var in struct {
-		Spans []struct {
-			From interview.Micros `json:"from"`
-			To   interview.Micros `json:"to"`
-		} `json:"spans"`
-	}
-	if err := readBody(w, r, &in); err != nil {
-		return err
-	}
-	o, err := d.watching(r, c)
-	if err != nil {
-		return err
-	}
-	if len(in.Spans) > 64 {
-		return problem.New(problem.CodeTooLarge, "at most 64 spans")
-	}
-	for _, s := range in.Spans {
-		if s.From < 0 || s.To < s.From || s.To-s.From > interview.Micros(viewingLife.Microseconds()) {
-			return problem.New(problem.CodeMalformed, "span from %d to %d", s.From, s.To)
-		}
-		if err := d.span(r.Context(), o, "heard", s.From, s.To); err != nil {
-			return err
-		}
-	}
-	return writeJSON(w, none{})
-}
-
 func (d *viewingDesk) closeViewing(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
 	o, err := d.watching(r, c)
 	if err != nil {
@@ -652,136 +448,4 @@ func (d *viewingDesk) closeViewing(w http.ResponseWriter, r *http.Request, c int
 	}
 	d.end(context.WithoutCancel(r.Context()), o)
 	return writeJSON(w, none{})
-}
-
-// export gives out a file of an open viewing.
-func (d *viewingDesk) export(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
-	var in viewExport
-	if err := readBody(w, r, &in); err != nil {
-		return err
-	}
-	o, err := d.watching(r, c)
-	if err != nil {
-		return err
-	}
-	if in.Form == formOpen {
-		return problem.New(problem.CodeForbidden, "keys of a recording leave at the console alone, where a second person stands")
-	}
-	return d.sendExport(w, r, o, in)
-}
-
-// sendExport has the process make a file and hands it on, piece by piece.
-func (d *viewingDesk) sendExport(w http.ResponseWriter, r *http.Request, o *opening, q viewExport) error {
-	within(w, exportTimeout)
-	ctx, cancel := context.WithTimeout(r.Context(), exportTimeout)
-	defer cancel()
-	if err := q.check(); err != nil {
-		return err
-	}
-	if err := d.store.event(ctx, o.row, eventExported, map[string]any{"opening": o.spec.Viewing, "form": q.Form}); err != nil {
-		return err
-	}
-	q.Offset = 0
-	take, end := d.noted(o, q)
-	for {
-		o.mu.Lock()
-		o.seen = time.Now()
-		o.mu.Unlock()
-		var p viewPiece
-		if err := d.conn.Call(ctx, o.process(), "view.export", q, &p); err != nil {
-			if q.Offset > 0 {
-				panic(http.ErrAbortHandler) // the reader must not take a part for the whole
-			}
-			return err
-		}
-		if !p.Ready {
-			select {
-			case <-ctx.Done():
-				return problem.New(problem.CodeUnavailable, "export of %s took too long", o.row.Hearing)
-			case <-time.After(50 * time.Millisecond):
-				continue
-			}
-		}
-		if q.Offset == 0 {
-			kind, name := q.file()
-			w.Header().Set("Content-Type", kind)
-			w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-		}
-		q.Offset += int64(len(p.Data))
-		take(p.Data)
-		if _, err := w.Write(p.Data); err != nil {
-			panic(http.ErrAbortHandler) // the reader has left
-		}
-		if !p.End {
-			continue
-		}
-		if err := end(ctx); err != nil {
-			slog.Error("a sealed medium was not noted, so it was not given out whole", "viewing", o.row.ID, "err", err)
-			panic(http.ErrAbortHandler)
-		}
-		return nil
-	}
-}
-
-// Opened is an open viewing, as an export at the console sees it.
-type Opened struct {
-	Viewing string              `json:"viewing"`
-	Hearing interview.HearingID `json:"hearing"`
-	Lanes   []OpenedLane        `json:"lanes"`
-}
-
-// OpenedLane is one track of it.
-type OpenedLane struct {
-	Name string `json:"name"`
-	File string `json:"file"` // name of its file
-}
-
-// atConsole is a viewing that an interviewer holds open now: the console opens
-// none by itself, so that who runs the machine opens no recording.
-func (d *viewingDesk) atConsole(r *http.Request) (*opening, error) {
-	d.mu.Lock()
-	o := d.live[r.PathValue("viewing")]
-	d.mu.Unlock()
-	if o == nil {
-		return nil, problem.New(problem.CodeNotFound, "no interviewer holds that viewing open: open it on the page first, and leave it open")
-	}
-	return o, nil
-}
-
-func (d *viewingDesk) consoleOutline(w http.ResponseWriter, r *http.Request) {
-	o, err := d.atConsole(r)
-	if err != nil {
-		problem.Write(w, err)
-		return
-	}
-	var out viewOutline
-	for err == nil && !out.Done {
-		if err = d.conn.Call(r.Context(), o.process(), "view.outline", none{}, &out); err == nil && !out.Done {
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
-	if err != nil {
-		problem.Write(w, err)
-		return
-	}
-	answer := Opened{Viewing: o.row.ID, Hearing: o.row.Hearing, Lanes: []OpenedLane{}}
-	for i, l := range out.Lanes {
-		answer.Lanes = append(answer.Lanes, OpenedLane{l.Name, playback.LaneFile(i, playback.Lane{Name: l.Name})})
-	}
-	_ = writeJSON(w, answer)
-}
-
-func (d *viewingDesk) consoleExport(w http.ResponseWriter, r *http.Request) {
-	var in viewExport
-	err := readBody(w, r, &in)
-	var o *opening
-	if err == nil {
-		o, err = d.atConsole(r)
-	}
-	if err == nil {
-		err = d.sendExport(w, r, o, in)
-	}
-	if err != nil {
-		problem.Write(w, err)
-	}
 }

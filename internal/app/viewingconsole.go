@@ -8,25 +8,17 @@ import (
 	"net/http"
 )
 
-// Recording tells of a viewing that an interviewer holds open.
-func (c Console) Recording(ctx context.Context, viewing string) (out Opened, err error) {
+// Released tells what an interviewer, who holds the viewing open, released to
+// the console.
+func (c Console) Released(ctx context.Context, viewing string) (out Opened, err error) {
 	err = c.get(ctx, "/recording/"+viewing, &out)
 	return out, err
 }
 
-// ExportForm is what a file of a recording is to be.
-type ExportForm struct {
-	Form       string `json:"form"` // tracks, lane, folder, mixed, sealed or open
-	Lane       int    `json:"lane,omitempty"`
-	To         string `json:"to,omitempty"`         // of form open: whom it is for
-	Passphrase string `json:"passphrase,omitempty"` // of forms sealed and open
-	Recipient  string `json:"recipient,omitempty"`  // of these: an age key instead
-}
-
-// ExportRecording writes one file of a viewing that is open. A file that came
-// in part is an error.
-func (c Console) ExportRecording(ctx context.Context, viewing string, form ExportForm, out io.Writer) (int64, error) {
-	body, err := json.Marshal(form)
+// ExportRecording writes the file of that form which was released, once. It is
+// sealed for whom the interviewer named. A file that came in part is an error.
+func (c Console) ExportRecording(ctx context.Context, viewing, form string, out io.Writer) (int64, error) {
+	body, err := json.Marshal(map[string]string{"form": form})
 	if err != nil {
 		return 0, err
 	}

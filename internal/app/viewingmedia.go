@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -94,10 +92,10 @@ func (s viewingStore) openMedium(ctx context.Context, m *mediumRow) error {
 }
 
 // handMedium keeps who received a medium and when, once, and logs it.
-func (s viewingStore) handMedium(ctx context.Context, hearing interview.HearingID, id, receiver, on string) (*mediumRow, error) {
+func (s viewingStore) handMedium(ctx context.Context, hearing interview.HearingID, viewing, id, receiver, on string) (*mediumRow, error) {
 	m := &mediumRow{ID: id}
 	err := s.db.NewSelect().Model(m).WherePK().Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && m.Hearing != hearing {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (m.Hearing != hearing || viewing != "" && m.Viewing != viewing) {
 		return nil, problem.New(problem.CodeNotFound, "no medium of %s has the SHA-256 %s", hearing, id)
 	}
 	if err != nil {
@@ -126,20 +124,6 @@ func (s viewingStore) handMedium(ctx context.Context, hearing interview.HearingI
 	})
 }
 
-// noted is a sealed export on its way, of which the door takes the hash.
-func (d *viewingDesk) noted(o *opening, q viewExport) (take func([]byte), end func(context.Context) error) {
-	if q.Form != formSealed && q.Form != formOpen {
-		return func([]byte) {}, func(context.Context) error { return nil }
-	}
-	h := sha256.New()
-	return func(b []byte) { h.Write(b) }, func(ctx context.Context) error {
-		return d.store.addMedium(ctx, &mediumRow{
-			ID: hex.EncodeToString(h.Sum(nil)), Case: o.row.Case, Hearing: o.row.Hearing, Viewing: o.row.ID, Form: q.Form, Made: time.Now().Unix(), Version: 1,
-			words: mediumWords{Intended: q.To},
-		})
-	}
-}
-
 // Handover is the receipt of a medium, as the console gives it.
 type Handover struct {
 	Hearing  interview.HearingID `json:"hearing"`
@@ -154,7 +138,39 @@ type Handed struct {
 	On      string `json:"on"`
 }
 
+// handed keeps the receipt of a medium of the caller's viewing, or of one of
+// the caller's own hearing.
+func (d *viewingDesk) handed(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	var in struct {
+		Medium   string `json:"medium"`
+		Receiver string `json:"receiver"`
+		On       string `json:"on"`
+	}
+	if err := readBody(w, r, &in); err != nil {
+		return err
+	}
+	v, err := d.found(r)
+	if err != nil {
+		return err
+	}
+	if v.Asker != d.person(c.Subject) {
+		if _, err := d.hearings.Own(r.Context(), c, v.Hearing); err != nil {
+			return problem.New(problem.CodeNotFound, "viewing %s", v.ID)
+		}
+	}
+	out, err := d.receipt(r.Context(), v.ID, Handover{Hearing: v.Hearing, Medium: in.Medium, Receiver: in.Receiver, On: in.On})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, out)
+}
+
 func (d *viewingDesk) consoleHanded(ctx context.Context, in Handover) (Handed, error) {
+	return d.receipt(ctx, "", in)
+}
+
+// receipt checks and keeps a receipt; viewing "": a medium of any of the hearing's.
+func (d *viewingDesk) receipt(ctx context.Context, viewing string, in Handover) (Handed, error) {
 	in.Receiver = strings.TrimSpace(in.Receiver)
 	day, err := time.Parse(time.DateOnly, in.On)
 	switch {
@@ -165,11 +181,61 @@ func (d *viewingDesk) consoleHanded(ctx context.Context, in Handover) (Handed, e
 	case err != nil || day.After(time.Now().Add(24*time.Hour)):
 		return Handed{}, problem.New(problem.CodeMalformed, "the day has the form YYYY-MM-DD and is not to come")
 	}
-	m, err := d.store.handMedium(ctx, in.Hearing, in.Medium, in.Receiver, in.On)
+	m, err := d.store.handMedium(ctx, in.Hearing, viewing, in.Medium, in.Receiver, in.On)
 	if err != nil {
 		return Handed{}, err
 	}
 	return Handed{m.Viewing, m.Handed}, nil
+}
+
+// exportRow is a copy that left a viewing.
+type exportRow struct {
+	bun.BaseModel `bun:"table:viewing_export"`
+	ID            string              `bun:"id,pk"`
+	Viewing       string              `bun:"viewing_id"`
+	Hearing       interview.HearingID `bun:"hearing_id"`
+	Form          string              `bun:"form"`
+	Lane          int64               `bun:"lane"`
+	Place         string              `bun:"place"`
+	Sealed        bool                `bun:"sealed"`
+	Begun         int64               `bun:"begun_at"`
+	Ended         int64               `bun:"ended_at"`
+	Bytes         int64               `bun:"bytes"`
+	SHA256        string              `bun:"sha256"` // hex, once it was given out whole
+}
+
+// addExport keeps that a copy begins to leave, and logs it.
+func (s viewingStore) addExport(ctx context.Context, v *viewingRow, opening string, e *exportRow) error {
+	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(e).Exec(ctx); err != nil {
+			return fmt.Errorf("keep export of %s: %w", v.ID, err)
+		}
+		return ledger.Outbox{}.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: eventExported, Fields: map[string]any{
+			"viewing": v.ID, "by": v.Asker, "opening": opening, "form": e.Form, "place": e.Place,
+		}})
+	})
+}
+
+// endExport keeps how it ended.
+func (s viewingStore) endExport(ctx context.Context, e *exportRow) error {
+	_, err := s.db.NewUpdate().Model(e).Column("ended_at", "bytes", "sha256").WherePK().Exec(ctx)
+	return err
+}
+
+func (s viewingStore) exports(ctx context.Context, viewing string) (rows []exportRow, err error) {
+	err = s.db.NewSelect().Model(&rows).Where("viewing_id = ?", viewing).Order("begun_at", "id").Limit(maxListed).Scan(ctx)
+	return rows, err
+}
+
+// viewedExport is one of them as the hearing's own interviewer sees it.
+type viewedExport struct {
+	Form   string `json:"form"`
+	Place  string `json:"place"`
+	Sealed bool   `json:"sealed"`
+	Begun  int64  `json:"begun"`
+	Ended  int64  `json:"ended"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // "": not all of it was given out
 }
 
 // viewedMedium is a medium as the hearing's own interviewer sees it.
@@ -184,7 +250,7 @@ type viewedMedium struct {
 
 // administer puts exports and receipts on the administrator's socket.
 func (d *viewingDesk) administer(mux *http.ServeMux) {
-	mux.HandleFunc("GET /recording/{viewing}", d.consoleOutline)
+	mux.HandleFunc("GET /recording/{viewing}", d.consoleReleased)
 	mux.HandleFunc("POST /recording/{viewing}/export", d.consoleExport)
 	mux.HandleFunc("POST /media/handed", answer(d.consoleHanded))
 }

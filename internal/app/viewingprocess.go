@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -42,8 +43,8 @@ type (
 	viewExport struct {
 		Form       string `json:"form"`                 // tracks: all in one file; lane: one of them; folder: a file for each, in a tar archive; mixed; sealed: folder, sealed; open: sealed, with the recordings' keys
 		Lane       int    `json:"lane,omitempty"`       // of form lane
-		To         string `json:"to,omitempty"`         // of form open: whom it is for
-		Passphrase string `json:"passphrase,omitempty"` // of form sealed and open: one of these two
+		To         string `json:"to,omitempty"`         // of what is sealed: whom it is for
+		Passphrase string `json:"passphrase,omitempty"` // of form sealed and open, and of a mixed file that is sealed: one of these two
 		Recipient  string `json:"recipient,omitempty"`  // age key
 		Offset     int64  `json:"offset,omitempty"`
 	}
@@ -52,6 +53,10 @@ type (
 		From  interview.Micros `json:"from"`
 		Ready bool             `json:"ready"` // false: still being made
 		End   bool             `json:"end"`
+	}
+	// viewProgress tells how far the export is that is being made.
+	viewProgress struct {
+		Done int `json:"done"` // thousandths
 	}
 	viewOutline struct {
 		From     interview.Micros `json:"from"`
@@ -96,13 +101,29 @@ const (
 	formOpen   = "open"
 )
 
+// sealed reports whether nobody can read the file but whoever it is sealed to.
+func (q viewExport) sealed() bool {
+	return q.Form == formSealed || q.Form == formOpen || q.Passphrase != "" || q.Recipient != ""
+}
+
 func (q viewExport) check() error {
+	if len(q.To) > maxReceiver {
+		return problem.New(problem.CodeMalformed, "name whom it is for in at most %d bytes", maxReceiver)
+	}
 	switch q.Form {
-	case formTracks, formLane, formMixed, formFolder:
+	case formTracks, formLane, formFolder:
+		return nil
+	case formMixed:
+		if !q.sealed() {
+			return nil
+		}
+		if _, err := playback.Recipient(q.Passphrase, q.Recipient); err != nil {
+			return problem.New(problem.CodeMalformed, "%w", err)
+		}
 		return nil
 	case formOpen, formSealed:
-		if q.Form == formOpen && (strings.TrimSpace(q.To) == "" || len(q.To) > maxReceiver) {
-			return problem.New(problem.CodeMalformed, "name whom the opened bundle is for, in at most %d bytes", maxReceiver)
+		if q.Form == formOpen && strings.TrimSpace(q.To) == "" {
+			return problem.New(problem.CodeMalformed, "name whom the opened bundle is for")
 		}
 		if _, err := playback.Recipient(q.Passphrase, q.Recipient); err != nil {
 			return problem.New(problem.CodeMalformed, "%w", err)
@@ -114,11 +135,15 @@ func (q viewExport) check() error {
 
 // file is the kind and name of what an export gives.
 func (q viewExport) file() (kind, name string) {
-	switch q.Form {
-	case formSealed, formOpen:
+	switch {
+	case q.Form == formMixed && q.sealed():
+		return "application/octet-stream", "everybody.webm.age"
+	case q.sealed():
 		return "application/octet-stream", "recording.tar.age"
-	case formFolder:
+	case q.Form == formFolder:
 		return "application/x-tar", "recording.tar"
+	case q.Form == formMixed:
+		return "video/webm", "everybody.webm"
 	}
 	return "video/webm", "hearing.webm"
 }
@@ -142,6 +167,8 @@ func runPlayback(ctx context.Context, in *installation, conn *bus.Conn, spec vie
 		bus.Handle(conn, "view.outline", func(ctx context.Context, _ bus.Name, _ none) (viewOutline, error) { return v.outline(ctx) }),
 		bus.Handle(conn, "view.segment", func(ctx context.Context, _ bus.Name, q viewSegment) (viewPiece, error) { return v.segment(ctx, q) }),
 		bus.Handle(conn, "view.export", func(_ context.Context, _ bus.Name, q viewExport) (viewPiece, error) { return v.export(q) }),
+		bus.Handle(conn, "view.progress", func(context.Context, bus.Name, none) (viewProgress, error) { return v.progress(), nil }),
+		bus.Handle(conn, "view.cancel", func(context.Context, bus.Name, none) (none, error) { return none{}, v.cancel() }),
 	); err != nil {
 		return err
 	}
@@ -178,6 +205,7 @@ type viewer struct {
 	session  *playback.Session
 	journals []playback.Journal
 	keys     map[interview.RecordingID][]byte
+	size     int64 // of the journals, in bytes
 	failed   error
 
 	mu     sync.Mutex
@@ -196,6 +224,9 @@ type making struct {
 	pieces chan []byte
 	given  int64 // bytes; guarded by viewer.mu
 	err    error // read once pieces is closed
+
+	read     atomic.Int64 // bytes of the journals
+	readings atomic.Int64 // of each of them, in all
 }
 
 func (v *viewer) begin() {
@@ -208,6 +239,11 @@ func (v *viewer) begin() {
 		return
 	}
 	v.session, v.journals, v.keys = playback.NewSession(recordings...), journals, keys
+	for _, r := range recordings {
+		for _, f := range r.Files {
+			v.size += f.Size
+		}
+	}
 	close(v.opened)
 	if err := v.session.Survey(v.ctx); err != nil && v.ctx.Err() == nil {
 		slog.Error("viewing failed", "viewing", v.spec.Viewing, "err", err)
@@ -368,7 +404,7 @@ func (v *viewer) export(q viewExport) (viewPiece, error) {
 func (v *viewer) make(ctx context.Context, m *making) {
 	defer close(m.pieces)
 	out := bufio.NewWriterSize(pieces{ctx, m.pieces}, journalChunk)
-	if m.err = v.write(ctx, out, m.form); m.err == nil {
+	if m.err = v.write(ctx, out, m); m.err == nil {
 		m.err = out.Flush()
 	}
 	if m.err != nil && ctx.Err() == nil {
@@ -376,7 +412,58 @@ func (v *viewer) make(ctx context.Context, m *making) {
 	}
 }
 
-func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
+// progress tells how much of the journals was read, of what has to be.
+func (v *viewer) progress() viewProgress {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asked = time.Now()
+	if v.making == nil || v.size == 0 {
+		return viewProgress{}
+	}
+	return viewProgress{Done: int(min(1000, 1000*v.making.read.Load()/(v.size*max(1, v.making.readings.Load()))))}
+}
+
+// cancel ends an export that nobody takes any more.
+func (v *viewer) cancel() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.making != nil {
+		v.making.cancel()
+		v.making = nil
+	}
+	return nil
+}
+
+// counted reads journals and tells how much was read of them.
+func counted(journals []playback.Journal, read *atomic.Int64) []playback.Journal {
+	out := make([]playback.Journal, len(journals))
+	for i, j := range journals {
+		out[i] = playback.Journal{Key: j.Key, Open: func() ([]journal.Source, func() error, error) {
+			sources, end, err := j.Open()
+			for k := range sources {
+				sources[k].Reader = countedReader{sources[k].Reader, read}
+			}
+			return sources, end, err
+		}}
+	}
+	return out
+}
+
+type countedReader struct {
+	from io.Reader
+	read *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (r countedReader) Read(b []byte) (int, error) {
+	n, err := r.from.Read(b)
+	r.read.Add(int64(n))
+	return n, err
+}
+
+func (v *viewer) write(ctx context.Context, out io.Writer, m *making) error {
+	q := m.form
+	m.readings.Store(2) // for sizes and cues, and for the file
 	s, err := v.ready(ctx)
 	if err != nil {
 		return err
@@ -385,13 +472,15 @@ func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
 	if err != nil {
 		return err
 	}
+	journals := counted(v.journals, &m.read)
 	options := playback.Options{Known: &known}
-	archive := playback.Archive{Made: time.Now(), Known: &known}
+	archive := playback.Archive{Made: time.Now(), Known: &known, Planned: func(readings int) { m.readings.Store(int64(readings)) }}
 	switch q.Form {
 	case formMixed:
-		_, err = playback.Mix(ctx, out, options, v.journals...)
+		m.readings.Store(1)
+		err = v.mix(ctx, out, q, options, journals)
 	case formFolder:
-		_, err = playback.WriteArchive(ctx, out, archive, v.journals...)
+		_, err = playback.WriteArchive(ctx, out, archive, journals...)
 	case formOpen, formSealed:
 		if q.Form == formOpen {
 			if archive.Also, err = v.keyFile(q.To); err != nil {
@@ -400,18 +489,45 @@ func (v *viewer) write(ctx context.Context, out io.Writer, q viewExport) error {
 		}
 		var to age.Recipient
 		if to, err = playback.Recipient(q.Passphrase, q.Recipient); err == nil {
-			_, err = playback.Seal(ctx, out, to, archive, v.journals...)
+			_, err = playback.Seal(ctx, out, to, archive, journals...)
 		}
 	case formLane:
 		var lane playback.Lane
 		if lane, err = v.lane(q.Lane); err == nil {
 			options.Only = lane.Is
-			_, err = playback.Stream(ctx, out, options, v.journals...)
+			_, err = playback.Stream(ctx, out, options, journals...)
 		}
 	default:
-		_, err = playback.Stream(ctx, out, options, v.journals...)
+		_, err = playback.Stream(ctx, out, options, journals...)
 	}
 	return err
+}
+
+// mix writes the mixed file, sealed where it is for somebody.
+func (v *viewer) mix(ctx context.Context, out io.Writer, q viewExport, o playback.Options, journals []playback.Journal) error {
+	mixer := playback.Mixer{Unconfined: v.in != nil && v.in.Export.MixUnconfined}
+	mixed := func(out io.Writer) error {
+		r, err := mixer.Mix(ctx, out, o, journals...)
+		if hours := (time.Duration(r.Overview.To-r.Overview.From) * time.Microsecond).Hours(); err == nil && hours > 0 {
+			slog.Info("mixed", "viewing", v.spec.Viewing, "cpu_seconds", r.Mixed.CPU.Seconds(), "cpu_seconds_an_hour", r.Mixed.CPU.Seconds()/hours, "peak_bytes", r.Mixed.Peak)
+		}
+		return err
+	}
+	if !q.sealed() {
+		return mixed(out)
+	}
+	to, err := playback.Recipient(q.Passphrase, q.Recipient)
+	if err != nil {
+		return err
+	}
+	sealed, err := age.Encrypt(out, to)
+	if err != nil {
+		return err
+	}
+	if err := mixed(sealed); err != nil {
+		return err // unfinished, so that it does not open as a whole
+	}
+	return sealed.Close()
 }
 
 // keyFile is what opens the evidence bundle of this hearing, and nothing else:

@@ -29,6 +29,7 @@ const (
 	eventOpened   = "recording.viewed"
 	eventSpan     = "recording.span"
 	eventExported = "recording.exported"
+	eventReleased = "recording.released"
 )
 
 type viewingRow struct {

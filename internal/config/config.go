@@ -37,6 +37,7 @@ type Config struct {
 	Keys           Keys     `json:"keys"`
 	Blobs          Blobs    `json:"blobs"`
 	Metrics        Metrics  `json:"metrics"`
+	Export         Export   `json:"export"`
 	Traces         string   `json:"traces"` // absolute path of a file, or address of an OTLP collector; empty: none
 }
 
@@ -102,6 +103,14 @@ type Blobs struct {
 	Region      string `json:"region"`      // empty: us-east-1
 	CA          string `json:"ca"`          // PEM file of its roots; empty: the system's
 	Credentials string `json:"credentials"` // file of two lines: access key id, secret access key
+}
+
+// Export says how copies of recordings are made.
+type Export struct {
+	// MixUnconfined has ffmpeg make mixed files although this system gives it no
+	// namespaces of its own: it then sees the machine's network. Off: no mixed
+	// file is made there.
+	MixUnconfined bool `json:"mix_unconfined"`
 }
 
 // Default is the configuration of an empty file.

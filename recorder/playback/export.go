@@ -77,6 +77,7 @@ type Report struct {
 	Written  int64            // frames
 	Silent   int64            // packets of silence that fill gaps
 	Dropped  int64            // frames before a first key frame, or out of order
+	Mixed    Cost             // of the program that mixed them, if one did
 }
 
 // Export writes the chosen lanes as one WebM file (VP8 and Opus). A file that

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func TestAMixedFileHoldsEverybody(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "mixed.webm")
 	f, err := os.Create(out)
 	must(t, err)
-	r, err := playback.Mix(context.Background(), f, playback.Options{}, playback.Folder(path, w.Key))
+	r, err := new(playback.Mixer).Mix(context.Background(), f, playback.Options{}, playback.Folder(path, w.Key))
 	must(t, err)
 	must(t, f.Close())
 	if len(r.Lanes) != 4 {
@@ -69,7 +70,7 @@ func TestTheMixerIsConfined(t *testing.T) {
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 	t.Setenv("KUULE_SECRET", "secret")
 	var b bytes.Buffer
-	_, err := playback.Mix(context.Background(), &b, playback.Options{}, playback.Folder(path, w.Key))
+	_, err := new(playback.Mixer).Mix(context.Background(), &b, playback.Options{}, playback.Folder(path, w.Key))
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "files:64") {
 		t.Fatal(err)
 	}
@@ -81,10 +82,31 @@ func TestTheMixerIsConfined(t *testing.T) {
 	}
 }
 
+// Where the system gives the mixer no namespaces of its own, nothing is mixed
+// unless the operator said so: deny by default.
+func TestWithoutNamespacesNothingIsMixed(t *testing.T) {
+	needs(t, "ffmpeg")
+	before := *playback.Namespaces
+	*playback.Namespaces = syscall.CLONE_NEWNS | syscall.CLONE_FS // what no system gives
+	t.Cleanup(func() { *playback.Namespaces = before })
+	w := journaltest.New(t)
+	path := held(t, w, nil)
+	var b bytes.Buffer
+	if _, err := new(playback.Mixer).Mix(t.Context(), &b, playback.Options{}, playback.Folder(path, w.Key)); !errors.Is(err, playback.ErrUnconfined) || b.Len() > 0 {
+		t.Fatalf("%d bytes, %v", b.Len(), err)
+	}
+	mixer := playback.Mixer{Unconfined: true}
+	r, err := mixer.Mix(t.Context(), &b, playback.Options{}, playback.Folder(path, w.Key))
+	must(t, err)
+	if b.Len() == 0 || r.Mixed.CPU <= 0 || r.Mixed.Peak <= 0 {
+		t.Fatalf("%d bytes, %+v", b.Len(), r.Mixed)
+	}
+}
+
 func TestWithoutFfmpegAMixedFileSaysSo(t *testing.T) {
 	w := journaltest.New(t)
 	t.Setenv("PATH", t.TempDir())
-	if _, err := playback.Mix(context.Background(), io.Discard, playback.Options{}, playback.Folder(t.TempDir(), w.Key)); !errors.Is(err, playback.ErrNoMixer) {
+	if _, err := new(playback.Mixer).Mix(context.Background(), io.Discard, playback.Options{}, playback.Folder(t.TempDir(), w.Key)); !errors.Is(err, playback.ErrNoMixer) {
 		t.Fatal(err)
 	}
 }

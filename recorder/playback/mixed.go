@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,12 +29,29 @@ const (
 	mixedRate             = 10 // pictures a second
 )
 
+// ErrUnconfined says that the system gives the mixer no namespaces of its own.
+var ErrUnconfined = errors.New("no mixed file: the system gives ffmpeg no namespaces of its own, so it would reach the network; allow user namespaces, or set export.mix_unconfined")
+
+// Mixer makes mixed files by ffmpeg.
+type Mixer struct {
+	// Unconfined has ffmpeg run although the system gives it no namespaces of its
+	// own: it then sees this machine's network and processes.
+	Unconfined bool
+}
+
+// Cost is what the program that mixes took.
+type Cost struct {
+	CPU  time.Duration // user and system
+	Peak int64         // bytes of memory
+}
+
 // Mix writes the chosen lanes as one WebM with one picture of everybody and one
 // sound, made by ffmpeg. It gets and gives media by pipes alone: it runs
-// without network and environment, in namespaces of its own where the system
-// allows that, may write to no file and is bounded in memory and time. A file
-// that comes from a pipe has neither cues nor duration. Out is not closed.
-func Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Report, error) {
+// without network and environment, in namespaces of its own (ErrUnconfined
+// where the system refuses them), may write to no file and is bounded in memory
+// and time. A file that comes from a pipe has neither cues nor duration. Out is
+// not closed.
+func (x Mixer) Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Report, error) {
 	program, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		return Report{}, ErrNoMixer
@@ -56,13 +74,16 @@ func Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Re
 		c.Env, c.Dir, c.Stdin, c.Stdout, c.Stderr = []string{}, "/", in, struct{ io.Writer }{out}, &limited{to: &said, left: 4096}
 		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
 		if apart {
-			c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+			c.SysProcAttr.Cloneflags = namespaces
 		}
 		return c
 	}
 	c := command(true)
 	if err := c.Start(); err != nil {
-		slog.Warn("the mixer runs without namespaces of its own: the system allows none", "err", err)
+		if !x.Unconfined {
+			return Report{Overview: overview}, fmt.Errorf("%w (%w)", ErrUnconfined, err)
+		}
+		slog.Warn("the mixer runs without namespaces of its own, as the installation says", "err", err)
 		c = command(false)
 		if err := c.Start(); err != nil {
 			return Report{Overview: overview}, fmt.Errorf("mix: %w", err)
@@ -86,11 +107,19 @@ func Mix(ctx context.Context, out io.Writer, o Options, journals ...Journal) (Re
 	err = c.Wait()
 	_ = in.Close() // where it ended before its input did
 	r := <-exported
+	r.report.Mixed.CPU = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	if used, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.report.Mixed.Peak = used.Maxrss << 10
+	}
 	if err != nil {
 		return r.report, fmt.Errorf("mix: %w: %s", err, strings.TrimSpace(said.String()))
 	}
 	return r.report, r.err
 }
+
+// namespaces are what the mixer has of its own. A variable, so that a test can
+// ask for what no system gives.
+var namespaces = uintptr(syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS)
 
 func confine(pid int) error {
 	var errs []error

@@ -44,6 +44,8 @@ type Archive struct {
 	Made  time.Time  // stands in the archive; the rest follows from the recordings
 	Also  []Document // after the lanes
 	Known *Overview  // as in Options
+	// Planned, if any, is told how often all journals are read, once that is known.
+	Planned func(readings int)
 }
 
 // Document is a short file.
@@ -100,12 +102,12 @@ func WriteArchive(ctx context.Context, out io.Writer, a Archive, journals ...Jou
 		return report, err
 	}
 	t := &taring{w: tar.NewWriter(out), made: a.Made.UTC().Truncate(time.Second)}
-	for i := 0; i < len(plans); {
-		n, size := 1, plans[i].size
-		for i+n < len(plans) && size+plans[i+n].size <= maxSpool {
-			size += plans[i+n].size
-			n++
-		}
+	groups := grouped(plans)
+	if a.Planned != nil {
+		a.Planned(1 + len(groups))
+	}
+	i := 0
+	for _, n := range groups {
 		made, err := t.files(ctx, overview, names[i:i+n], plans[i:i+n], lanes[i:i+n], journals)
 		if err != nil {
 			return report, fmt.Errorf("%s: %w", names[i], err)
@@ -126,6 +128,20 @@ func WriteArchive(ctx context.Context, out io.Writer, a Archive, journals ...Jou
 		return report, err
 	}
 	return report, nil
+}
+
+// grouped says how many files after each other are made in one reading.
+func grouped(plans []*plan) (groups []int) {
+	for i := 0; i < len(plans); {
+		n, size := 1, plans[i].size
+		for i+n < len(plans) && size+plans[i+n].size <= maxSpool {
+			size += plans[i+n].size
+			n++
+		}
+		groups = append(groups, n)
+		i += n
+	}
+	return groups
 }
 
 // taring is an archive that is being written.
@@ -218,6 +234,17 @@ apt install age) and the passphrase that you were given apart from it:
 
     age --decrypt --output recording.tar recording.tar.age
     tar xf recording.tar
+
+Keep the passphrase away from the medium. Copies are as secret as the hearing.
+`
+
+// SealedMixedHelp is how a sealed mixed file is opened.
+const SealedMixedHelp = `This medium is sealed in the age format (https://age-encryption.org/v1).
+
+Open it with the program age (https://github.com/FiloSottile/age, in Debian:
+apt install age) and the passphrase that you were given apart from it:
+
+    age --decrypt --output everybody.webm everybody.webm.age
 
 Keep the passphrase away from the medium. Copies are as secret as the hearing.
 `

@@ -29,6 +29,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "recording opened for a written purpose", do: r.openRecording},
 		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
+		{name: "mixed into one file", do: r.mixed},
 		{name: "exported for hand-over", do: r.handOver},
 		{name: "opened for a named recipient", do: r.openFor},
 		{name: "who listened is on record", do: r.listened},

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,68 +180,103 @@ func (r *rehearsal) segment(ctx context.Context, lane int, from, to interview.Mi
 }
 
 func (r *rehearsal) export(ctx context.Context) (string, error) {
-	page := r.interviewer.Page()
-	req, err := page.Request(ctx, http.MethodPost, r.watched.path("export"), strings.NewReader(`{"form":"tracks"}`))
+	n, err := r.download(ctx, `{"form":"tracks"}`, r.out("playback.webm"))
 	if err != nil {
-		return "", err
-	}
-	resp, err := page.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return "", fmt.Errorf("export answered %s: %s", resp.Status, text)
-	}
-	f, err := os.Create(r.out("playback.webm"))
-	if err != nil {
-		return "", err
-	}
-	n, err := io.Copy(f, resp.Body)
-	if err := errors.Join(err, f.Close()); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("by a playback process of its own, for a written purpose: %d bytes", n), nil
 }
 
-// handOver writes the recording as files by the server's own program, which
-// can only while the interviewer holds the viewing open; and a sealed medium,
-// which opens with its passphrase.
+// download takes an export as the page does.
+func (r *rehearsal) download(ctx context.Context, body, path string) (int64, error) {
+	page := r.interviewer.Page()
+	req, err := page.Request(ctx, http.MethodPost, r.watched.path("export"), strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	resp, err := page.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return 0, fmt.Errorf("export answered %s: %s", resp.Status, text)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(f, resp.Body)
+	return n, errors.Join(err, f.Close())
+}
+
+// released is what the interviewer lets the console write.
+type released struct {
+	Form       string `json:"form"`
+	To         string `json:"to"`
+	Passphrase string `json:"passphrase,omitempty"`
+	Recipient  string `json:"recipient,omitempty"`
+}
+
+const passphrase = "harjoitus-kuusi-mänty-koivu"
+
+// handOver has the server's own program write a sealed medium, which it can
+// only once the interviewer released it on the page, and opens it with the
+// passphrase that the interviewer alone has.
 func (r *rehearsal) handOver(ctx context.Context) (string, error) {
-	folder := filepath.Join(r.o.Out, "tracks")
 	sealed := filepath.Join(r.o.Out, "sealed")
-	if err := errors.Join(os.RemoveAll(folder), os.RemoveAll(sealed)); err != nil {
+	if err := os.RemoveAll(sealed); err != nil {
 		return "", err
 	}
-	command := func(out string, more ...string) (string, error) {
-		return r.tool(ctx, append([]string{"recording", "export", r.hearing.ID.String(), "--viewing", r.watched.id, "--out", out, "--data", r.stage.Data()}, more...)...)
+	command := func(viewing string) (string, error) {
+		return r.tool(ctx, "recording", "export", r.hearing.ID.String(), "--viewing", viewing, "--out", sealed, "--data", r.stage.Data())
 	}
-	if _, err := r.tool(ctx, "recording", "export", r.hearing.ID.String(), "--viewing", "view-00000000000000000000000000000000", "--out", folder, "--data", r.stage.Data()); err == nil {
-		return "", errors.New("a viewing that nobody opened was exported")
+	for what, id := range map[string]string{"that nobody opened": "view-00000000000000000000000000000000", "of which nothing was released": r.watched.id} {
+		if _, err := command(id); err == nil {
+			return "", fmt.Errorf("a viewing %s was exported", what)
+		}
+		if _, err := os.Stat(sealed); err == nil {
+			return "", errors.New("what was refused left a folder")
+		}
 	}
-	if _, err := os.Stat(folder); err == nil {
-		return "", errors.New("what was refused left a folder")
+	for _, clear := range []released{{Form: "mixed", To: receiver}, {Form: "folder", To: receiver, Passphrase: passphrase}, {Form: "sealed", To: receiver}} {
+		if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("release"), clear, nil); err == nil {
+			return "", fmt.Errorf("%s was released in clear", clear.Form)
+		}
 	}
-	if _, err := command(folder); err != nil {
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("release"), released{Form: "sealed", To: receiver, Passphrase: passphrase}, nil); err != nil {
 		return "", err
 	}
-	files, err := filepath.Glob(filepath.Join(folder, "*.webm"))
-	if err != nil || len(files) != len(r.watched.outline.Lanes) {
-		return "", fmt.Errorf("%d files for %d tracks: %w", len(files), len(r.watched.outline.Lanes), err)
-	}
-	said, err := command(sealed, "--sealed")
+	said, err := command(r.watched.id)
 	if err != nil {
 		return "", err
 	}
-	secret := after(said, "passphrase  ")
-	who, err := age.NewScryptIdentity(secret)
+	if strings.Contains(said, passphrase) {
+		return "", errors.New("the administrator was told the passphrase")
+	}
+	who, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
 		return "", err
 	}
 	held, err := unseal(filepath.Join(sealed, "recording.tar.age"), who)
 	if err != nil {
 		return "", err
+	}
+	if err := os.RemoveAll(sealed); err != nil {
+		return "", err
+	}
+	if _, err := command(r.watched.id); err == nil {
+		return "", errors.New("what was released once was written twice")
+	}
+	tracks := 0
+	for name := range held {
+		if strings.HasSuffix(name, ".webm") {
+			tracks++
+		}
+	}
+	if tracks != len(r.watched.outline.Lanes) {
+		return "", fmt.Errorf("%d files for %d tracks", tracks, len(r.watched.outline.Lanes))
 	}
 	handed := []string{"recording", "handed", r.hearing.ID.String(), "--medium", after(said, "medium      "), "--to", receiver, "--data", r.stage.Data()}
 	if _, err := r.tool(ctx, handed...); err != nil {
@@ -249,7 +285,42 @@ func (r *rehearsal) handOver(ctx context.Context) (string, error) {
 	if _, err := r.tool(ctx, handed...); err == nil {
 		return "", errors.New("one medium was received twice")
 	}
-	return fmt.Sprintf("a file for each of %d tracks; sealed medium with %d files, opened with its passphrase; its receipt is kept; refused: a viewing that nobody opened, a second receipt", len(files), len(held)), nil
+	return fmt.Sprintf("sealed medium with a file for each of %d tracks, opened with the interviewer's passphrase; its receipt is kept; refused: a viewing that nobody opened, one of which nothing was released, anything in clear, the same release twice, a second receipt", tracks), nil
+}
+
+// mixed downloads the mixed file as the page does and has ffprobe look at it.
+func (r *rehearsal) mixed(ctx context.Context) (string, error) {
+	for _, tool := range []string{"ffmpeg", "ffprobe"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return tool + " is not installed here: not made", nil
+		}
+	}
+	path := r.out("everybody.webm")
+	n, err := r.download(ctx, `{"form":"mixed"}`, path)
+	if err != nil {
+		return "", err
+	}
+	text, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "json", path).Output()
+	if err != nil {
+		return "", fmt.Errorf("ffprobe finds fault: %w", err)
+	}
+	var found struct {
+		Streams []struct {
+			Codec   string `json:"codec_name"`
+			Packets string `json:"nb_read_packets"`
+		} `json:"streams"`
+	}
+	if err := json.Unmarshal(text, &found); err != nil {
+		return "", err
+	}
+	codecs := map[string]string{}
+	for _, s := range found.Streams {
+		codecs[s.Codec] = s.Packets
+	}
+	if len(codecs) != 2 || codecs["opus"] == "" || codecs["vp8"] == "" {
+		return "", fmt.Errorf("streams: %v", codecs)
+	}
+	return fmt.Sprintf("%d bytes, %s packets of sound and %s pictures; ffprobe finds no fault", n, codecs["opus"], codecs["vp8"]), nil
 }
 
 // receiver is who takes the sealed medium.
@@ -273,7 +344,14 @@ func (r *rehearsal) openFor(ctx context.Context) (string, error) {
 	if err := os.RemoveAll(folder); err != nil {
 		return "", err
 	}
-	if _, err := r.tool(ctx, "evidence", r.hearing.ID.String(), "--open", r.watched.id, "--to", "Hallinto-oikeus", "--recipient", who.Recipient().String(), "--out", folder, "--data", r.stage.Data()); err != nil {
+	bundle := []string{"evidence", r.hearing.ID.String(), "--open", r.watched.id, "--out", folder, "--data", r.stage.Data()}
+	if _, err := r.tool(ctx, bundle...); err == nil {
+		return "", errors.New("keys left without the interviewer's word")
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, r.watched.path("release"), released{Form: "open", To: "Hallinto-oikeus", Recipient: who.Recipient().String()}, nil); err != nil {
+		return "", err
+	}
+	if _, err := r.tool(ctx, bundle...); err != nil {
 		return "", err
 	}
 	stranger, err := age.GenerateX25519Identity()
