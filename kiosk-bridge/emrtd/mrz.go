@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,7 +54,27 @@ func (MRZ) LogValue() slog.Value { return slog.StringValue("redacted") }
 // Text returns the zone's lines joined without separators, as DG1 holds them.
 func (m MRZ) Text() string { return strings.Join(m.Lines, "") }
 
+// specimen says whether the zone is a sample's: states print the word as a name,
+// or begin the number with it.
+func (m MRZ) specimen() bool {
+	words := strings.Fields(m.Surname + " " + m.GivenNames)
+	return slices.Contains(words, "SPECIMEN") || strings.HasPrefix(m.DocumentNumber, "SPECI")
+}
+
 func (m MRZ) absent() bool { return len(m.Lines) == 0 }
+
+// NameCut reports whether the names fill their field to its last place: then the
+// last of them may be cut short (9303-3, 4.6).
+func (m MRZ) NameCut() bool {
+	if len(m.Lines) == 0 {
+		return false
+	}
+	line := m.Lines[0]
+	if m.Format == TD1 {
+		line = m.Lines[len(m.Lines)-1]
+	}
+	return !strings.HasSuffix(line, "<")
+}
 
 // ParseMRZ reads a zone given as lines (or as one run of characters). Spaces at
 // line ends and letter case are forgiven, nothing else is guessed.
