@@ -80,6 +80,8 @@ type client struct {
 	counts   counts
 	onMedia  atomic.Pointer[func()] // called with each media packet
 	wantKey  atomic.Bool
+	stamps   bool          // the system says when packets came to the socket
+	waited   time.Duration // of the packet that is taken, in the socket; guarded by mu
 }
 
 // credentials are ICE's (RFC 8445, 5.3).
@@ -113,6 +115,8 @@ type counts struct {
 	spoiled int64 // packets whose content was not what was sent
 	again   int64 // that came more than once
 	latency []time.Duration
+
+	delivered []time.Duration // to the socket, with stamps
 }
 
 // The first bytes of each packet's payload.
@@ -330,6 +334,11 @@ func (c *client) dial(at netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
+	if c.stamps {
+		if err := stampArrivals(socket); err != nil {
+			return errors.Join(err, socket.Close())
+		}
+	}
 	if old := c.socket.Swap(socket); old != nil {
 		_ = old.Close()
 	}
@@ -403,9 +412,19 @@ func (c *client) close() {
 
 // read takes datagrams until its socket is closed.
 func (c *client) read(socket *net.UDPConn) {
-	b := make([]byte, 1600)
-	for {
+	b, control := make([]byte, 1600), make([]byte, 64)
+	receive := func() (int, time.Duration, error) {
 		n, err := socket.Read(b)
+		return n, 0, err
+	}
+	if c.stamps {
+		receive = func() (int, time.Duration, error) {
+			n, size, _, _, err := socket.ReadMsgUDPAddrPort(b, control)
+			return n, waited(control[:size]), err
+		}
+	}
+	for {
+		n, waited, err := receive()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -431,6 +450,7 @@ func (c *client) read(socket *net.UDPConn) {
 			c.mu.Unlock()
 		case n >= 12:
 			c.mu.Lock()
+			c.waited = waited
 			c.takePacket(d)
 			c.mu.Unlock()
 		}

@@ -92,7 +92,11 @@ func (c *client) judge(at int64, body []byte) {
 	}
 	*word |= bit
 	c.counts.packets++
-	c.counts.latency = append(c.counts.latency, time.Duration(at)-time.Duration(binary.BigEndian.Uint64(body)))
+	took := time.Duration(at) - time.Duration(binary.BigEndian.Uint64(body))
+	c.counts.latency = append(c.counts.latency, took)
+	if c.stamps {
+		c.counts.delivered = append(c.counts.delivered, max(0, took-c.waited))
+	}
 }
 
 func (c *client) source(ssrc uint32) *gotSource {

@@ -43,9 +43,10 @@ type result struct {
 	Loss            float64     `json:"loss"`    // share of those sent
 	Spoiled         int64       `json:"spoiled"` // came with another content than was sent
 	Latency         percentiles `json:"latency_ms"`
-	CPUPerMillion   float64     `json:"cpu_s_per_million"` // of the node, for packets that reached their receivers
-	AllocsPerPacket float64     `json:"allocs_per_packet"` // of the node, everything it does counted
-	MemoryPerMember float64     `json:"rss_mb_per_member"` // of the node, beyond the empty node
+	Delivered       percentiles `json:"delivered_ms,omitzero"` // from the sender's call to the receiver's socket, where the system was asked
+	CPUPerMillion   float64     `json:"cpu_s_per_million"`     // of the node, for packets that reached their receivers
+	AllocsPerPacket float64     `json:"allocs_per_packet"`     // of the node, everything it does counted
+	MemoryPerMember float64     `json:"rss_mb_per_member"`     // of the node, beyond the empty node
 	Join            percentiles `json:"join_ms"`
 	RatioToPion     float64     `json:"ratio_to_pion_relay,omitempty"` // of the processor time for each packet
 	Pion            *result     `json:"pion_relay,omitempty"`
@@ -84,6 +85,7 @@ var start = time.Now()
 type crowd struct {
 	server   *server
 	members  int // of a room
+	stamps   bool
 	counting atomic.Bool
 	all      []*client
 	joins    []time.Duration
@@ -120,7 +122,7 @@ func (c *sfuCommand) run(ctx context.Context, mode string) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	all := &crowd{server: s, members: c.Members}
+	all := &crowd{server: s, members: c.Members, stamps: c.stamps}
 	defer all.close()
 	if err := all.fill(ctx, c.Rooms); err != nil {
 		return r, err
@@ -183,10 +185,11 @@ const (
 
 // addTo adds up what the members counted, once they are closed.
 func (a *crowd) addTo(r *result) {
-	var latency []time.Duration
+	var latency, delivered []time.Duration
 	sent := int64(0)
 	for _, c := range a.all {
 		latency = append(latency, c.counts.latency...)
+		delivered = append(delivered, c.counts.delivered...)
 		r.Packets += c.counts.packets
 		r.Spoiled += c.counts.spoiled
 		sent += c.counts.sent * int64(a.members-1)
@@ -195,7 +198,7 @@ func (a *crowd) addTo(r *result) {
 		r.Loss = max(0, 1-float64(r.Packets)/float64(sent))
 	}
 	r.Starved = r.Loss > starvedAbove
-	r.Latency, r.Join = ranks(latency), ranks(a.joins)
+	r.Latency, r.Delivered, r.Join = ranks(latency), ranks(delivered), ranks(a.joins)
 }
 
 func (a *crowd) close() {
@@ -216,6 +219,7 @@ func (a *crowd) fill(ctx context.Context, rooms int) error {
 		group := interview.NewGroupID()
 		for i := range a.members {
 			m := newClient(group, &a.counting)
+			m.stamps = a.stamps
 			a.all = append(a.all, m)
 			joining.Go(func() {
 				places <- struct{}{}

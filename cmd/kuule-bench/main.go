@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"kuule/sfu"
 )
 
 type program struct {
@@ -25,20 +27,24 @@ type program struct {
 }
 
 type sfuCommand struct {
-	Rooms   int  `default:"5" help:"Rooms at the same time, 1 to 100."`
+	Rooms   int  `default:"5" help:"Rooms at the same time, 1 to 240."`
 	Members int  `default:"4" help:"Members of each room, 2 to 8. Each sends sound and picture and receives those of all the others."`
 	Seconds int  `default:"15" help:"How long to measure, 1 to 300. Joining comes before and is not in the processor time."`
 	JSON    bool `help:"Print one JSON object instead of lines."`
 
 	Yardstick bool   `default:"true" negatable:"" help:"Run a bare pion relay under the same load afterwards and print the ratio to it."`
 	Pin       bool   `default:"true" negatable:"" help:"Hold the node on processor 0 and the load generator on processor 1."`
+	Curve     []int  `placeholder:"ROOMS,..." help:"Run once for each of these numbers of rooms, in this order and without yardstick, until packets are missing."`
 	Pprof     string `type:"path" help:"Write processor and memory profiles of the node into this folder."`
+
+	stamps bool // the system says when packets came to the receivers' sockets
 }
 
 const description = `Puts load on one part of Kuule and says what it cost.
 
   kuule-bench sfu --rooms 5 --seconds 15
   kuule-bench sfu --rooms 20 --members 4 --seconds 15 --json
+  kuule-bench sfu --curve 20,40,80,120,160,200 --seconds 4
   kuule-bench join --trials 100
   kuule-bench reconnect --trials 200
   kuule-bench node --listen 127.0.0.1:7100 --http 127.0.0.1:7101
@@ -69,9 +75,14 @@ func main() {
 
 // Validate implements kong's check.
 func (c *sfuCommand) Validate() error {
+	for _, rooms := range append(c.Curve, c.Rooms) {
+		if rooms < 1 || rooms > maxRooms || rooms*c.Members > sfu.MaxLegs {
+			return fmt.Errorf("rooms must be 1 to %d, and their members %d at most, not %d rooms of %d", maxRooms, sfu.MaxLegs, rooms, c.Members)
+		}
+	}
 	switch {
-	case c.Rooms < 1 || c.Rooms > 100:
-		return fmt.Errorf("--rooms must be 1 to 100, not %d", c.Rooms)
+	case len(c.Curve) > maxCurve:
+		return fmt.Errorf("--curve takes %d numbers at most", maxCurve)
 	case c.Members < 2 || c.Members > 8:
 		return fmt.Errorf("--members must be 2 to 8, not %d", c.Members)
 	case c.Seconds < 1 || c.Seconds > 300:
@@ -80,14 +91,30 @@ func (c *sfuCommand) Validate() error {
 	return nil
 }
 
+// Bounds of a run.
+const (
+	maxRooms = 240
+	maxCurve = 20
+)
+
 // joinPatience bounds the time that one member may take to join.
 const joinPatience = 10 * time.Second
 
 // Run measures once.
 func (c *sfuCommand) Run(ctx context.Context) error {
-	patience := time.Duration(c.Seconds)*time.Second + time.Duration(c.Rooms*c.Members)*joinPatience/joinAtOnce + time.Minute
+	patience := time.Duration(0)
+	for _, rooms := range append(c.Curve, c.Rooms) {
+		patience += time.Duration(c.Seconds)*time.Second + time.Duration(rooms*c.Members)*joinPatience/joinAtOnce + time.Minute
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if len(c.Curve) > 0 {
+		all, err := c.trace(ctx)
+		if err != nil {
+			return err
+		}
+		return all.write(os.Stdout, c.JSON)
+	}
 	r, err := c.measure(ctx)
 	if err != nil {
 		return err

@@ -38,9 +38,41 @@ func TestASmallRunMeasures(t *testing.T) {
 	}
 }
 
+func TestACurveIsTraced(t *testing.T) {
+	c := &sfuCommand{Rooms: 1, Members: 2, Seconds: 1, Curve: []int{1, 2}}
+	all, err := c.trace(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := all.Rows[len(all.Rows)-1]
+	if all.Rows[0].Rooms != 1 || last.Delivered.P50 <= 0 || last.Delivered.P50 > last.Latency.P50 {
+		t.Errorf("found %+v", all)
+	}
+	if err := all.write(&bytes.Buffer{}, false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHalfOfWhatCanBeCarried(t *testing.T) {
+	t.Parallel()
+	row := func(rooms int, p99 float64) result { return result{Rooms: rooms, Latency: percentiles{P99: p99}} }
+	for name, tc := range map[string]struct {
+		c    curve
+		want int
+	}{
+		"loss at the last": {curve{Rows: []result{row(20, 1), row(40, 2), row(80, 3)}, LossAt: 80}, 40},
+		"no loss":          {curve{Rows: []result{row(20, 1), row(40, 2), row(60, 3)}}, 20},
+		"one row":          {curve{Rows: []result{row(20, 1)}}, 0},
+	} {
+		if tc.c.halve(); tc.c.Half != tc.want {
+			t.Errorf("%s: %d rooms", name, tc.c.Half)
+		}
+	}
+}
+
 func TestRunsAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, c := range []sfuCommand{{Rooms: 0, Members: 4, Seconds: 1}, {Rooms: 101, Members: 4, Seconds: 1}, {Rooms: 1, Members: 1, Seconds: 1}, {Rooms: 1, Members: 9, Seconds: 1}, {Rooms: 1, Members: 4}, {Rooms: 1, Members: 4, Seconds: 301}} {
+	for _, c := range []sfuCommand{{Rooms: 0, Members: 4, Seconds: 1}, {Rooms: 241, Members: 4, Seconds: 1}, {Rooms: 200, Members: 8, Seconds: 1}, {Rooms: 1, Members: 4, Seconds: 1, Curve: []int{5, 0}}, {Rooms: 1, Members: 1, Seconds: 1}, {Rooms: 1, Members: 9, Seconds: 1}, {Rooms: 1, Members: 4}, {Rooms: 1, Members: 4, Seconds: 301}} {
 		if c.Validate() == nil {
 			t.Errorf("taken: %+v", c)
 		}
