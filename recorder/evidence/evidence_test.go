@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -188,6 +189,81 @@ func TestWholeBundleHolds(t *testing.T) {
 		must(t, err)
 		_, err = io.Copy(io.Discard, c)
 		must(t, err)
+	}
+}
+
+// docs/recording-format.md: a sender's key may stand in a later block than its
+// frames, and a list before them.
+func TestKeysAndListsMayComeInAnyOrder(t *testing.T) {
+	t.Parallel()
+	h := hold(t, func(h *hearing, j *journal.Writer) {
+		flush := func() {
+			seq := j.Durable().Seq
+			j.Flush()
+			for end := time.Now().Add(30 * time.Second); j.Durable().Seq == seq; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("no block")
+				}
+			}
+		}
+		s := h.Sender(h.other, 1, 1, 1, interview.SourceVideo)
+		early, late := s.Seal(400_000, true, []byte{0x10, 1}), s.Seal(440_000, false, []byte{0x11, 2})
+		must(t, j.Append(early))
+		flush()
+		e, err := journal.NewSigned(journal.EntryOrigin, 450_000, s.Origin())
+		must(t, err)
+		must(t, j.AddEntry(e))
+		flush()
+		must(t, j.Append(late))
+		e, err = journal.NewSenderKeyEntry(460_000, s.SenderKey())
+		must(t, err)
+		flush()
+		must(t, j.AddEntry(e))
+	})
+	r, err := verify(h.build(t), h.Trust(), h.options())
+	must(t, err)
+	if x := r.Recordings[0]; x.Frames != 20 || x.Attested != 17 || x.Unattested != 3 || x.Keyless != 0 || x.Origins != 6 {
+		t.Fatalf("report %+v", x)
+	}
+}
+
+// A list that its sender did not sign is found where it is the last of its
+// track, where it is the first, and where others that do hold come before and after.
+func TestAListThatNobodySignedIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, gap := range map[string]bool{"last": false, "before a list that was lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := int64(-1)
+			h := hold(t, func(h *hearing, j *journal.Writer) {
+				keep := func(text string) {
+					e, err := journal.NewSigned(journal.EntryOrigin, 500_000, text)
+					must(t, err)
+					must(t, j.AddEntry(e))
+					want++
+				}
+				h.sender.Seal(500_000, false, []byte{1})
+				text := h.sender.Origin()
+				cut := strings.LastIndexByte(text, '.')
+				forged := make([]byte, 64)
+				forged[0] = 1
+				keep(text[:cut+1] + base64.RawURLEncoding.EncodeToString(forged))
+				if gap {
+					h.sender.Seal(520_000, false, []byte{1})
+					h.sender.Origin() // lost
+					h.sender.Seal(540_000, false, []byte{1})
+					keep(h.sender.Origin())
+				}
+				want = j.Durable().Seq + 1
+			})
+			for _, o := range []evidence.Options{h.options(), {Log: h.options().Log}} {
+				_, err := verify(h.build(t), h.Trust(), o)
+				var p *evidence.PlaceError
+				if !errors.As(err, &p) || !errors.Is(err, evidence.ErrOrigin) || p.Part != fmt.Sprintf("block %d", want) {
+					t.Fatalf("%v, want block %d", err, want)
+				}
+			}
+		})
 	}
 }
 

@@ -70,7 +70,7 @@ type listHead struct {
 // signedList is a list whose signature was not checked yet.
 type signedList struct {
 	by    *sealing.Member
-	text  string
+	text  []byte
 	block journal.Block
 }
 
@@ -245,7 +245,7 @@ func (j *recordingCheck) verified(entries []journal.Entry) []error {
 			defer func() { <-busy }()
 			m, err := j.v.placed(j.opened.Group, l.KID, l.Member)
 			if err == nil {
-				err = signedBy(m, string(e.Body))
+				err = signedBy(m, e.Body)
 			}
 			out[i] = err
 		})
@@ -254,8 +254,8 @@ func (j *recordingCheck) verified(entries []journal.Entry) []error {
 	return out
 }
 
-func signedBy(m *sealing.Member, text string) error {
-	if _, err := m.VerifyOrigin(text); err != nil {
+func signedBy(m *sealing.Member, text []byte) error {
+	if _, err := m.VerifyOrigin(string(text)); err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
 	}
 	return nil
@@ -312,7 +312,7 @@ func (j *recordingCheck) origin(l *journal.List, e journal.Entry) error {
 		}
 	}
 	if !j.each {
-		j.newest[of] = signedList{by, string(e.Body), journal.Block{Head: j.block.Head, File: j.block.File, Offset: j.block.Offset}}
+		j.newest[of] = signedList{by, e.Body, journal.Block{Head: j.block.Head, File: j.block.File, Offset: j.block.Offset}}
 	}
 	j.last[of] = listHead{l.Seq, l.Name}
 	j.report.Origins++

@@ -61,7 +61,7 @@ func packOrigin(text []byte, o *Opened) ([]byte, error) {
 	if err != nil || l.check() != nil || (l.Seq > 0) != (len(prev) == hashSize) || l.Seq == 0 && len(prev) != 0 {
 		return nil, errNotKept
 	}
-	if again := l.appendText(nil, o.Hearing, o.Group); !bytes.Equal(again, text) {
+	if again, _ := l.appendText(nil, nil, o.Hearing.String(), o.Group.String()); !bytes.Equal(again, text) {
 		return nil, errNotKept
 	}
 	b := appendText(nil, l.Member.String())
@@ -119,14 +119,14 @@ func (d *decoder) list() *List {
 }
 
 // appendText adds the compact text that the sender signed, with its signature.
-func (l *List) appendText(b []byte, hearing interview.HearingID, group interview.GroupID) []byte {
-	p := make([]byte, 0, 512+2*len(l.Hashes))
-	p = append(p, `{"first":`...)
+// room is to work in, and given back.
+func (l *List) appendText(b, room []byte, hearing, group string) (text, again []byte) {
+	p := append(room[:0], `{"first":`...)
 	p = strconv.AppendInt(p, l.First, 10)
-	p = append(append(p, `,"group":"`...), group.String()...)
+	p = append(append(p, `,"group":"`...), group...)
 	p = append(p, `","hashes":"`...)
 	p = base64.RawURLEncoding.AppendEncode(p, l.Hashes)
-	p = append(append(p, `","hearing":"`...), hearing.String()...)
+	p = append(append(p, `","hearing":"`...), hearing...)
 	p = append(p, `","kid":`...)
 	p = strconv.AppendInt(p, l.KID, 10)
 	p = append(append(p, `,"member":"`...), l.Member.String()...)
@@ -140,7 +140,7 @@ func (l *List) appendText(b []byte, hearing interview.HearingID, group interview
 	b = append(b, '.')
 	b = base64.RawURLEncoding.AppendEncode(b, p)
 	b = append(b, '.')
-	return base64.RawURLEncoding.AppendEncode(b, l.Signature)
+	return base64.RawURLEncoding.AppendEncode(b, l.Signature), p
 }
 
 // List gives the fields of an entry of type origin that was read from a journal.
@@ -163,9 +163,14 @@ func (d *decoder) origin() Entry {
 
 // spell gives lists the text that their senders signed.
 func spell(entries []Entry, o *Opened) {
+	var room []byte
+	var hearing, group string
 	for i := range entries {
 		if l := entries[i].list; l != nil {
-			entries[i].Body = l.appendText(make([]byte, 0, 800+2*len(l.Hashes)), o.Hearing, o.Group)
+			if room == nil {
+				room, hearing, group = make([]byte, 0, 512+2*len(l.Hashes)), o.Hearing.String(), o.Group.String()
+			}
+			entries[i].Body, room = l.appendText(make([]byte, 0, 640+2*len(l.Hashes)), room, hearing, group)
 			l.Name = hash(entries[i].Body)
 		}
 	}

@@ -66,22 +66,30 @@ func small(t testing.TB, w *journaltest.World) (files [][]byte, heads []journal.
 	return files, heads
 }
 
-// scan reads with blocks ahead and without, which has to come to the same.
+// scan reads with blocks ahead and without, which has to come to the same, and by
+// the chain alone, which has to find fault where the others do.
 func scan(files [][]byte, key *journal.DataKey) error {
 	err, ahead := scanAhead(files, key, 0), scanAhead(files, key, 3)
 	if fmt.Sprint(err) != fmt.Sprint(ahead) {
 		return fmt.Errorf("read ahead it says %w, else %w", ahead, err)
 	}
+	if chain := scanWith(files, key, func(r *journal.Reader) { r.ByChain(); r.Reuse(); r.ReadAhead(3) }); (chain == nil) != (err == nil) {
+		return fmt.Errorf("by its chain it says %w, else %w", chain, err)
+	}
 	return err
 }
 
 func scanAhead(files [][]byte, key *journal.DataKey, blocks int) error {
+	return scanWith(files, key, func(r *journal.Reader) { r.ReadAhead(blocks) })
+}
+
+func scanWith(files [][]byte, key *journal.DataKey, how func(*journal.Reader)) error {
 	sources := make([]journal.Source, len(files))
 	for i, f := range files {
 		sources[i] = journal.Source{Name: journal.FileName(int64(i) + 1), Reader: bytes.NewReader(f)}
 	}
 	r := journal.NewReader(sources...)
-	r.ReadAhead(blocks)
+	how(r)
 	for {
 		b, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -101,7 +109,7 @@ func scanAhead(files [][]byte, key *journal.DataKey, blocks int) error {
 func place(t *testing.T, err error) *journal.PlaceError {
 	t.Helper()
 	var p *journal.PlaceError
-	if !errors.As(err, &p) || strings.HasPrefix(err.Error(), "read ahead") {
+	if !errors.As(err, &p) || strings.HasPrefix(err.Error(), "read ahead") || strings.HasPrefix(err.Error(), "by its chain") {
 		t.Fatalf("no place is named: %v", err)
 	}
 	return p
