@@ -36,6 +36,7 @@ type Certificate struct {
 	tbs, issuer, subject []byte
 	ski, aki             []byte
 	keyUsage             asn1.BitString
+	keyFrom, keyUntil    time.Time // private key usage period; zero: not said
 	algorithm            pkix.AlgorithmIdentifier
 	signature            []byte
 	key                  any // *rsa.PublicKey or *ecKey
@@ -132,8 +133,23 @@ func (c *Certificate) extension(e pkix.Extension) error {
 		return c.basicConstraints(e.Value)
 	case "2.5.29.15":
 		return unmarshal(e.Value, &c.keyUsage)
+	case "2.5.29.16":
+		var period struct {
+			From  time.Time `asn1:"optional,generalized,tag:0"`
+			Until time.Time `asn1:"optional,generalized,tag:1"`
+		}
+		if err := unmarshal(e.Value, &period); err != nil {
+			return err
+		}
+		c.keyFrom, c.keyUntil = period.From, period.Until
 	}
 	return nil
+}
+
+// keyInUse says whether the private key was to be used at t (9303-12, 7.1.1: the
+// signer's key for months, its certificate for the years of its documents).
+func (c *Certificate) keyInUse(t time.Time) bool {
+	return (c.keyFrom.IsZero() || !t.Before(c.keyFrom)) && (c.keyUntil.IsZero() || !t.After(c.keyUntil))
 }
 
 // basicConstraints takes any byte but zero for true, as BER does: one state's

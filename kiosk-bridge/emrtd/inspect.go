@@ -16,6 +16,7 @@ import (
 const (
 	CheckMRZDigits    = "mrz-check-digits"       // the optical zone's own check digits
 	CheckExpiry       = "document-validity"      // the date of expiry in the zone
+	CheckSpecimen     = "specimen"               // only where the zone says that the document is a sample
 	CheckAccess       = "chip-access"            // the chip opened with the zone's key
 	CheckSignature    = "passive-auth-signature" // the security object is as its signer signed it
 	CheckChain        = "passive-auth-chain"     // the signer was named by a state that we know
@@ -43,6 +44,7 @@ const (
 	ReasonDigitsWrong        = "check-digit-wrong"
 	ReasonExpired            = "document-expired"
 	ReasonDateUnreadable     = "date-unreadable"
+	ReasonSpecimen           = "specimen"
 	ReasonZoneNotRead        = "zone-not-read" // nothing printed was given, only the card access number
 	ReasonBAC                = "bac"
 	ReasonBACOnly            = "bac-no-usable-pace" // PACE is offered, in kinds that are not known here
@@ -66,6 +68,7 @@ const (
 	ReasonSignerOutside      = "signer-outside-validity"
 	ReasonSignerExpired      = "signer-expired"
 	ReasonSignerNotYet       = "signer-not-yet-valid"
+	ReasonSignerKeyOutlived  = "signer-key-outlived" // signed outside the time in which its private key was to be used
 	ReasonSignerRevoked      = "signer-revoked"
 	ReasonSignerRevokedLater = "signer-revoked-since" // after it says that it signed
 	ReasonNoRevocationList   = "no-revocation-list"
@@ -153,6 +156,9 @@ func (i *Inspector) InspectWith(ctx context.Context, card Card, optical MRZ, pw 
 	in.readAndJudgeChip(ctx, card)
 	if in.optical.absent() {
 		in.judgeExpiry(in.doc.MRZ)
+	}
+	if in.optical.specimen() || in.doc.MRZ.specimen() {
+		in.add(CheckSpecimen, interview.Failed, ReasonSpecimen)
 	}
 	in.add(CheckFace, interview.NotDone, ReasonNotBuilt)
 	if err := ctx.Err(); err != nil {
@@ -522,6 +528,8 @@ func (v chainVerdict) words() (interview.Verdict, string) {
 		return interview.Undetermined, ReasonSignerExpired
 	case chainNotYet:
 		return interview.Undetermined, ReasonSignerNotYet
+	case chainKeyOutlived:
+		return interview.Undetermined, ReasonSignerKeyOutlived
 	}
 	return interview.Undetermined, ReasonUnknownIssuer
 }

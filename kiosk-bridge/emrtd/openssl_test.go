@@ -125,6 +125,9 @@ func TestSecurityObjectsOfAnotherImplementation(t *testing.T) {
 	keys := map[string][]string{
 		"brainpoolP256r1":          {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"},
 		"brainpoolP512r1":          {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP512r1"},
+		"brainpoolP320r1":          {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP320r1"},
+		"brainpoolP192r1":          {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP192r1"},
+		"P-192":                    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-192"},
 		"P-224":                    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-224"},
 		"P-256 explicit":           {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"},
 		"brainpoolP384r1 explicit": {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP384r1", "-pkeyopt", "ec_param_enc:explicit"},

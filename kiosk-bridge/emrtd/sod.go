@@ -95,6 +95,7 @@ const (
 	chainForged                          // claims a known key, but that key did not sign
 	chainOutside                         // issued, or says it signed, outside the validity
 	chainExpired                         // was valid when it signed, is not any more
+	chainKeyOutlived                     // says it signed when its private key was to be used no more, or not yet
 	chainNotYet                          // begins in the future: wrong clock, or worse
 	chainEstablished                     //
 )
@@ -129,6 +130,8 @@ func judgeValidity(signer, issuer *Certificate, signedAt, now time.Time) chainVe
 		return chainOutside
 	case now.Before(signer.NotBefore) || signedAt.After(now.Add(24*time.Hour)):
 		return chainNotYet
+	case !signedAt.IsZero() && !signer.keyInUse(signedAt):
+		return chainKeyOutlived
 	case now.After(signer.NotAfter):
 		// The signing time is the signer's own word, so a signer whose key has
 		// outlived its validity leaves the question open.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/big"
 	"sync"
+	"time"
 )
 
 const (
@@ -46,14 +47,16 @@ type Card struct {
 
 	dead, noBAC, corrupt bool
 	lengths              Lengths
+	pause                time.Duration // before each answer
 	silentAfter          int
 	silentOn             byte   // an instruction within secure messaging
 	liar                 bool   // says yes to any password
 	afterwards           []byte // the zone after chip authentication
+	proof                []byte // the last signature of active authentication
+	remembers            bool   // gives that again
 }
 
-func newCard(zone string, files, master map[uint16][]byte, s secrets) *Card {
-	info := zone[44:54] + zone[57:64] + zone[65:72]
+func newCard(info string, files, master map[uint16][]byte, s secrets) *Card {
 	h := sha1.Sum([]byte(info))
 	s.zone = h[:]
 	return &Card{ke: derive(h[:16], 1), km: derive(h[:16], 2), files: files, master: master, secrets: s}
@@ -73,6 +76,14 @@ func (c *Card) Reset() {
 	c.selected, c.challenge, c.session, c.current, c.handed = false, nil, nil, nil, nil
 }
 
+// RememberProof has the chip answer every challenge of active authentication as
+// it answered the last one: a copy that was recorded beside the original.
+func (c *Card) RememberProof() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remembers = true
+}
+
 // Transmit answers one command APDU.
 func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
@@ -81,6 +92,7 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count++
+	time.Sleep(c.pause)
 	if c.dead || (c.silentAfter > 0 && c.count > c.silentAfter) {
 		return nil, ErrSilent
 	}
@@ -274,7 +286,12 @@ func (c *Card) execute(cmd command) ([]byte, uint16) {
 	case 0x86:
 		return c.agreeKey(objects(objects(cmd.data)[0x7C])[0x80])
 	case 0x88:
-		return c.secrets.active.answer(cmd.data)
+		if c.remembers {
+			return c.proof, 0x9000
+		}
+		var sw uint16
+		c.proof, sw = c.secrets.active.answer(cmd.data)
+		return c.proof, sw
 	case 0xA4:
 		if cmd.p1 == 4 {
 			if !isApplication(cmd.data) {

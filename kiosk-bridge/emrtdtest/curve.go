@@ -22,6 +22,7 @@ type point struct{ x, y *big.Int }
 
 // Curves of the factory's chips by name.
 const (
+	P224            = "P-224"
 	P256            = "P-256"
 	P384            = "P-384"
 	P521            = "P-521"
@@ -44,6 +45,8 @@ func curveByName(name string) (*weierstrass, error) {
 		return &weierstrass{asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, arc}, number, h(p), h(a), h(b), h(n), point{h(x), h(y)}}, nil
 	}
 	switch name {
+	case P224:
+		return nist(elliptic.P224(), 10, 1, 3, 132, 0, 33)
 	case P256:
 		return nist(elliptic.P256(), 12, 1, 2, 840, 10045, 3, 1, 7)
 	case P384:

@@ -39,6 +39,7 @@ const (
 
 // Chip is what a chip can do beyond Basic Access Control.
 type Chip struct {
+	Format      Format // of the document
 	PACE        []PACE
 	NoBAC       bool
 	CAN         string // card access number

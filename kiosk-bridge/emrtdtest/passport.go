@@ -41,6 +41,13 @@ const (
 	RevokedLater      Variant = "revoked-later"      // withdrawn since it signed
 	CompromisedSigner Variant = "compromised-signer" // withdrawn since, because others have its key
 
+	FutureSigner      Variant = "future-signer"       // the signer's certificate begins in three days
+	SignerBeforeState Variant = "signer-before-state" // the signer's certificate is older than its issuer's
+	KeyOutlived       Variant = "key-outlived"        // signed when the private key was to be used no more
+	Specimen          Variant = "specimen"            // a sample that was made to be shown
+	SlowChip          Variant = "slow-chip"           // takes its time over each command
+	UnlistedDG1       Variant = "unlisted-dg1"        // the zone is not in the signed list
+
 	WithPACE        Variant = "with-pace"           // PACE with generic mapping, no other way in
 	WithMapping     Variant = "with-chip-mapping"   // PACE with chip authentication mapping
 	WithActive      Variant = "with-active-auth"    // a key for active authentication
@@ -59,6 +66,15 @@ const (
 	AlteredDG14     Variant = "altered-dg14"        // a copy with a chip authentication key of its own
 	AlteredDG15     Variant = "altered-dg15"        // a copy with an active authentication key of its own
 	AlteredDG11     Variant = "altered-dg11"        // the holder's details were rewritten
+	AlteredDG7      Variant = "altered-dg7"         // the signature's picture was rewritten
+	AlteredDG12     Variant = "altered-dg12"        // the issuance's details were rewritten
+	MissingDG1      Variant = "missing-dg1"         // signed for, and not on the chip: each group by itself
+	MissingDG7      Variant = "missing-dg7"         //
+	MissingDG11     Variant = "missing-dg11"        //
+	MissingDG12     Variant = "missing-dg12"        //
+	MissingDG14     Variant = "missing-dg14"        //
+	MissingDG15     Variant = "missing-dg15"        //
+	ExtraDG         Variant = "extra-dg"            // details that nobody signed beside what is signed
 	ForeignSecurity Variant = "foreign-security"    // EF.CardSecurity signed by a state that nobody knows
 	MuteKeys        Variant = "mute-keys"           // a copy that refuses to prove either key
 	TurncoatChip    Variant = "turncoat-chip"       // gives another zone once it has proven its key
@@ -70,11 +86,19 @@ func Variants() []Variant {
 	return []Variant{
 		Genuine, AlteredDG1, AlteredDG2, AlteredSOD, MissingDG2, StrippedHash, HugeDG2, UnknownIssuer, ForgedSigner,
 		OtherState, ExpiredSigner, SignedTooLate, WrongMRZ, OtherPrint, WrongDigit, ExpiredDocument, DeadChip, TornChip, PACEOnly, WrongChecksum,
-		RevokedSigner, RevokedLater, CompromisedSigner,
+		RevokedSigner, RevokedLater, CompromisedSigner, FutureSigner, SignerBeforeState, KeyOutlived, Specimen, SlowChip, UnlistedDG1,
 		WithPACE, WithMapping, WithActive, WithAgreement, WithAll, WrongMRZPACE, LyingPACE, StrippedPACE, ForeignPACE, UnsignedPACE, UnknownPACE,
-		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, ForeignSecurity, TurncoatChip, MuteKeys, TornAgreement,
+		ClonedMapping, ClonedActive, ClonedAgreement, StrippedKeys, AlteredDG14, AlteredDG15, AlteredDG11, AlteredDG7, AlteredDG12,
+		MissingDG1, MissingDG7, MissingDG11, MissingDG12, MissingDG14, MissingDG15, ExtraDG, ForeignSecurity, TurncoatChip, MuteKeys, TornAgreement,
 	}
 }
+
+// The one group that a variant is about.
+var (
+	altered  = map[Variant]int{AlteredDG7: 7, AlteredDG11: 11, AlteredDG12: 12}
+	missing  = map[Variant]int{MissingDG1: 1, MissingDG2: 2, MissingDG7: 7, MissingDG11: 11, MissingDG12: 12, MissingDG14: 14, MissingDG15: 15}
+	unlisted = map[Variant]int{UnlistedDG1: 1, StrippedHash: 2}
+)
 
 // chip is what a variant's chip can do.
 func (v Variant) chip() Chip {
@@ -93,7 +117,7 @@ func (v Variant) chip() Chip {
 		return Chip{Active: P256}
 	case WithAgreement, ClonedAgreement, AlteredDG14, TurncoatChip, TornAgreement:
 		return Chip{Agreement: agreement}
-	case WithAll, StrippedKeys, MuteKeys, AlteredDG11:
+	case WithAll, StrippedKeys, MuteKeys, AlteredDG7, AlteredDG11, AlteredDG12, MissingDG7, MissingDG11, MissingDG12, MissingDG14, MissingDG15:
 		return Chip{PACE: pace, Agreement: agreement, Active: BrainpoolP256r1, Details: true, LongAnswers: 1500}
 	}
 	return Chip{}
@@ -102,7 +126,7 @@ func (v Variant) chip() Chip {
 // Person is an invented holder.
 type Person struct {
 	Surname, GivenNames string // Latin capitals as the zone prints them
-	DocumentNumber      string // up to nine letters and digits
+	DocumentNumber      string // up to nine letters and digits, in TD1 up to 22
 	Nationality         string // three letters; empty means the issuing state's
 	DateOfBirth         string // YYMMDD
 	Sex                 string // M, F or empty
@@ -130,7 +154,7 @@ func (s *State) IssueChip(who Person, chip Chip, v Variant) (*Passport, error) {
 	case UnknownIssuer:
 		from, err = NewState(s.Alpha2, s.Alpha3, s.scheme, s.now)
 		if err == nil {
-			from.root.SubjectKeyId = append([]byte{0xFF}, from.root.SubjectKeyId[1:]...)
+			from.root.SubjectKeyId, from.signing = append([]byte{0xFF}, from.root.SubjectKeyId[1:]...), s.signing
 		}
 	case ForgedSigner:
 		from, err = s.impostor()
@@ -150,20 +174,23 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 	if v == OtherState {
 		issuer = "SWE"
 	}
-	zone := zoneTD3(issuer, who, expiry)
+	if v == Specimen {
+		who.GivenNames = "SPECIMEN"
+	}
+	zone := chip.Format.zone(issuer, who, expiry)
 	printed := zone
+	other := who
 	switch v {
 	case WrongMRZ, WrongMRZPACE:
-		other := who
 		other.DocumentNumber = "Z" + who.DocumentNumber[1:]
-		printed = zoneTD3(issuer, other, expiry)
+		printed = chip.Format.zone(issuer, other, expiry)
 	case OtherPrint:
-		other := who
 		other.Surname = "SOMEBODY"
-		printed = zoneTD3(issuer, other, expiry)
+		printed = chip.Format.zone(issuer, other, expiry)
 	case WrongDigit:
 		b := []byte(zone)
-		b[87] = '0' + (b[87]-'0'+1)%10
+		i := chip.Format.composite()
+		b[i] = '0' + (b[i]-'0'+1)%10
 		printed = string(b)
 	}
 
@@ -204,11 +231,13 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 		tags = append(tags, groups[n][0])
 	}
 	files[fidCOM] = commonData(tags...)
-	card := newCard(zone, files, master, keys.secrets)
+	card := newCard(accessInformation(who, expiry), files, master, keys.secrets)
 	card.noBAC, card.lengths = chip.NoBAC, chip.Lengths
 	switch v {
 	case DeadChip:
 		card.dead = true
+	case SlowChip:
+		card.pause = 2 * time.Millisecond
 	case TornChip:
 		card.silentAfter = 9
 	case TornAgreement:
@@ -222,7 +251,7 @@ func (s *State) issue(who Person, chip Chip, v Variant) (*Passport, error) {
 	case LyingPACE:
 		card.liar, card.secrets.zone = true, []byte("another password")
 	}
-	return &Passport{Printed: printed[:44] + "\n" + printed[44:], SOD: sod, card: card}, nil
+	return &Passport{Printed: chip.Format.lines(printed), SOD: sod, card: card}, nil
 }
 
 // master makes the files beside the application: what the chip offers before a
@@ -245,7 +274,7 @@ func (s *State) master(e *encoder, d *signer, chip Chip, keys *content, v Varian
 			if err != nil {
 				return nil, err
 			}
-			if d, err = nobody.newSigner(s.now.AddDate(-1, 0, 0), s.now.AddDate(1, 0, 0), s.now); err != nil {
+			if d, err = nobody.newSigner(validity{from: s.now.AddDate(-1, 0, 0), until: s.now.AddDate(1, 0, 0), at: s.now}); err != nil {
 				return nil, err
 			}
 		}
@@ -274,10 +303,14 @@ func (s *State) spoil(e *encoder, groups map[int][]byte, keys *content, who Pers
 		groups[2] = dataGroup2(jpg, w, h)
 	case HugeDG2:
 		groups[2] = append([]byte{0x75, 0x83, 0xFF, 0xFF, 0xFF}, groups[2]...)
-	case MissingDG2:
-		delete(groups, 2)
-	case AlteredDG11:
-		groups[11] = bytes.Replace(groups[11], []byte("ZENITH"), []byte("ATHENS"), 1)
+	case AlteredDG7, AlteredDG11, AlteredDG12:
+		b := bytes.Clone(groups[altered[v]])
+		b[len(b)-2] ^= 1
+		groups[altered[v]] = b
+	case MissingDG1, MissingDG2, MissingDG7, MissingDG11, MissingDG12, MissingDG14, MissingDG15:
+		delete(groups, missing[v])
+	case ExtraDG:
+		groups[11] = detailFiles(who)[11]
 	case ClonedMapping, ClonedActive, ClonedAgreement:
 		return keys.forget(chip)
 	case MuteKeys:
@@ -301,78 +334,44 @@ func (s *State) spoil(e *encoder, groups map[int][]byte, keys *content, who Pers
 }
 
 func (s *State) sign(groups map[int][]byte, v Variant) (*signer, []byte, error) {
-	notBefore, notAfter, at := s.now.AddDate(-1, 0, 0), s.now.AddDate(9, 0, 0).AddDate(0, -1, 0), s.now.AddDate(0, -1, 0)
+	times := validity{from: s.now.AddDate(-1, 0, 0), until: s.now.AddDate(9, 0, 0).AddDate(0, -1, 0), at: s.now.AddDate(0, -1, 0)}
 	switch v {
 	case ExpiredSigner:
-		notBefore, notAfter, at = s.now.AddDate(-5, 0, 0), s.now.AddDate(0, 0, -3), s.now.AddDate(-4, 0, 0)
+		times = validity{from: s.now.AddDate(-5, 0, 0), until: s.now.AddDate(0, 0, -3), at: s.now.AddDate(-4, 0, 0)}
 	case SignedTooLate:
-		notBefore, notAfter, at = s.now.AddDate(-5, 0, 0), s.now.AddDate(-1, 0, 0), s.now.AddDate(0, -1, 0)
+		times = validity{from: s.now.AddDate(-5, 0, 0), until: s.now.AddDate(-1, 0, 0), at: s.now.AddDate(0, -1, 0)}
+	case FutureSigner:
+		times = validity{from: s.now.AddDate(0, 0, 3), until: s.now.AddDate(5, 0, 0), at: s.now.AddDate(0, 0, 4)}
+	case SignerBeforeState:
+		times.from = s.root.NotBefore.AddDate(-1, 0, 0)
+	case KeyOutlived:
+		times.keyUntil = s.now.AddDate(0, -2, 0)
 	}
-	d, err := s.newSigner(notBefore, notAfter, at)
+	d, err := s.newSigner(times)
 	if err != nil {
 		return nil, nil, err
 	}
 	switch v {
 	case RevokedSigner:
-		s.revoke(d, at.AddDate(0, -1, 0), 4) // superseded
+		s.revoke(d, times.at.AddDate(0, -1, 0), 4) // superseded
 	case RevokedLater:
-		s.revoke(d, at.AddDate(0, 0, 7), 4)
+		s.revoke(d, times.at.AddDate(0, 0, 7), 4)
 	case CompromisedSigner:
-		s.revoke(d, at.AddDate(0, 0, 7), 1) // key compromise
+		s.revoke(d, times.at.AddDate(0, 0, 7), 1) // key compromise
 	}
 	listed := maps.Clone(groups)
-	if v == StrippedHash {
-		delete(listed, 2)
-	}
+	delete(listed, unlisted[v])
 	sod, err := d.securityObject(listed)
 	if err != nil {
 		return nil, nil, err
 	}
 	if v == AlteredSOD {
 		// The forger rewrites a hash inside the signed content.
-		i := bytes.Index(sod, []byte{0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20})
+		i := bytes.Index(sod, []byte{0x02, 0x01, 0x01, 0x04}) // of group 1
 		if i < 0 {
 			return nil, nil, fmt.Errorf("no hash of group 1 in the security object")
 		}
 		sod[i+10] ^= 1
 	}
 	return d, sod, nil
-}
-
-// zoneTD3 writes the 88 characters of a booklet's zone (9303-4, 4.2).
-func zoneTD3(issuer string, who Person, expiry time.Time) string {
-	nationality := who.Nationality
-	if nationality == "" {
-		nationality = issuer
-	}
-	sex := who.Sex
-	if sex == "" {
-		sex = "<"
-	}
-	fill := func(s string, n int) string {
-		s = strings.NewReplacer(" ", "<", "-", "<").Replace(s) + strings.Repeat("<", n)
-		return s[:n]
-	}
-	digit := func(s string) string {
-		total := 0
-		for i, c := range []byte(s) {
-			v := 0
-			switch {
-			case c >= '0' && c <= '9':
-				v = int(c - '0')
-			case c >= 'A' && c <= 'Z':
-				v = int(c-'A') + 10
-			}
-			total += v * []int{7, 3, 1}[i%3]
-		}
-		return fmt.Sprint(total % 10)
-	}
-	number := fill(who.DocumentNumber, 9)
-	number += digit(number)
-	birth := who.DateOfBirth + digit(who.DateOfBirth)
-	until := expiry.Format("060102")
-	until += digit(until)
-	optional := fill("", 14) + "<"
-	return fill("P<"+issuer+who.Surname+"<<"+who.GivenNames, 44) +
-		number + fill(nationality, 3) + birth + sex + until + optional + digit(number+birth+until+optional)
 }

@@ -6,15 +6,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
-	"sort"
+	"slices"
 	"time"
 )
 
@@ -24,7 +23,7 @@ type Scheme int
 // Schemes of document signers. The authority itself signs with ECDSA on P-384.
 const (
 	ECDSA  Scheme = iota // P-256 with SHA-256
-	RSAPSS               // 3072 bits with SHA-256
+	RSAPSS               // 2048 bits with SHA-256
 )
 
 // State is an invented state that issues passports. It is not safe for
@@ -35,7 +34,9 @@ type State struct {
 	now    time.Time
 	scheme Scheme
 	root   *x509.Certificate
-	rootK  *ecdsa.PrivateKey
+	rootK  crypto.Signer
+
+	signing Signing
 
 	revoked []x509.RevocationListEntry
 }
@@ -63,7 +64,7 @@ func NewState(alpha2, alpha3 string, scheme Scheme, now time.Time) (*State, erro
 	if err != nil {
 		return nil, err
 	}
-	return &State{Alpha2: alpha2, Alpha3: alpha3, now: now, scheme: scheme, root: root, rootK: key}, nil
+	return &State{Alpha2: alpha2, Alpha3: alpha3, now: now, scheme: scheme, root: root, rootK: key, signing: scheme.signing()}, nil
 }
 
 // CSCA is the authority's certificate in DER, for a trust list.
@@ -89,7 +90,7 @@ func (s *State) crl(from, until time.Time) ([]byte, error) {
 }
 
 func (s *State) revoke(d *signer, at time.Time, reason int) {
-	s.revoked = append(s.revoked, x509.RevocationListEntry{SerialNumber: d.cert.SerialNumber, RevocationTime: at, ReasonCode: reason})
+	s.revoked = append(s.revoked, x509.RevocationListEntry{SerialNumber: d.serial, RevocationTime: at, ReasonCode: reason})
 }
 
 func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
@@ -100,43 +101,6 @@ func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer)
 	return x509.ParseCertificate(der)
 }
 
-// signer is a document signer: certificate, key and the time it claims.
-type signer struct {
-	cert   *x509.Certificate
-	key    crypto.Signer
-	scheme Scheme
-	at     time.Time
-}
-
-func (s *State) newSigner(notBefore, notAfter, at time.Time) (*signer, error) {
-	var key crypto.Signer
-	var err error
-	if s.scheme == RSAPSS {
-		key, err = rsa.GenerateKey(rand.Reader, 3072)
-	} else {
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	}
-	if err != nil {
-		return nil, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
-	if err != nil {
-		return nil, err
-	}
-	t := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(2)),
-		Subject:      pkix.Name{Country: []string{s.Alpha2}, Organization: []string{"Test documents"}, CommonName: "DS " + s.Alpha3},
-		NotBefore:    notBefore,
-		NotAfter:     notAfter,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-	}
-	cert, err := issue(t, s.root, key.Public(), s.rootK)
-	if err != nil {
-		return nil, err
-	}
-	return &signer{cert, key, s.scheme, at}, nil
-}
-
 // impostor signs under the names and key identifier of s with keys of its own.
 func (s *State) impostor() (*State, error) {
 	other, err := NewState(s.Alpha2, s.Alpha3, s.scheme, s.now)
@@ -145,6 +109,7 @@ func (s *State) impostor() (*State, error) {
 	}
 	other.root.SubjectKeyId = bytes.Clone(s.root.SubjectKeyId)
 	other.root.RawSubject = bytes.Clone(s.root.RawSubject)
+	other.signing = s.signing
 	return other, nil
 }
 
@@ -154,8 +119,6 @@ var (
 	oidContentType    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
 	oidDigest         = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
 	oidSigningTime    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
-	algSHA256         = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}}
-	algECDSA          = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
 )
 
 type groupHash struct {
@@ -183,17 +146,22 @@ func (e *encoder) set(b []byte) asn1.RawValue {
 // securityObject makes EF.SOD over the groups (9303-10, 4.6.2; RFC 5652).
 func (d *signer) securityObject(groups map[int][]byte) ([]byte, error) {
 	var e encoder
-	var hashes []groupHash
-	for n, b := range groups {
-		h := sha256.Sum256(b)
-		hashes = append(hashes, groupHash{n, h[:]})
+	h := d.how.Groups
+	if h == 0 {
+		h = d.how.Hash
 	}
-	sort.Slice(hashes, func(i, j int) bool { return hashes[i].Number < hashes[j].Number })
+	var listed []groupHash
+	for _, n := range slices.Sorted(maps.Keys(groups)) {
+		listed = append(listed, groupHash{n, sumOf(h, groups[n])})
+	}
+	if d.how.GroupTwice {
+		listed = append(listed, groupHash{2, sumOf(h, []byte("another portrait"))})
+	}
 	content := e.der(struct {
 		Version int
 		Hash    pkix.AlgorithmIdentifier
 		Groups  []groupHash
-	}{0, algSHA256, hashes})
+	}{0, algorithm(hashes[h]), listed})
 	signed, err := d.cms(&e, oidSecurityObject, content)
 	return object(0x77, signed), err
 }
@@ -205,12 +173,11 @@ func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []by
 		Values []asn1.RawValue `asn1:"set"`
 	}
 	one := func(v any) []asn1.RawValue { return []asn1.RawValue{{FullBytes: e.der(v)}} }
-	sum := sha256.Sum256(content)
-	attrs := e.with([]attribute{
-		{oidContentType, one(contentType)},
-		{oidSigningTime, one(d.at)},
-		{oidDigest, one(sum[:])},
-	}, "set")
+	list := []attribute{{oidContentType, one(contentType)}, {oidSigningTime, one(d.at)}, {oidDigest, one(sumOf(d.how.Hash, content))}}
+	if d.how.NoTime {
+		list = slices.Delete(list, 1, 2)
+	}
+	attrs := e.with(list, "set")
 	if e.err != nil {
 		return nil, e.err
 	}
@@ -218,27 +185,22 @@ func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []by
 	if err != nil {
 		return nil, err
 	}
+	version, name := 1, e.raw(struct {
+		Issuer asn1.RawValue
+		Serial *big.Int
+	}{asn1.RawValue{FullBytes: d.issuer}, d.serial})
+	if d.how.KeyID {
+		version, name = 3, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, Bytes: d.ski}
+	}
+	digest := algorithm(hashes[d.how.Hash])
 	info := e.der(struct {
-		Version int
-		SID     struct {
-			Issuer asn1.RawValue
-			Serial *big.Int
-		}
+		Version   int
+		SID       asn1.RawValue
 		Digest    pkix.AlgorithmIdentifier
 		Attrs     asn1.RawValue
 		Algorithm pkix.AlgorithmIdentifier
 		Signature []byte
-	}{
-		Version: 1,
-		SID: struct {
-			Issuer asn1.RawValue
-			Serial *big.Int
-		}{asn1.RawValue{FullBytes: d.cert.RawIssuer}, d.cert.SerialNumber},
-		Digest:    algSHA256,
-		Attrs:     asn1.RawValue{FullBytes: append([]byte{0xA0}, attrs[1:]...)},
-		Algorithm: alg,
-		Signature: sig,
-	})
+	}{version, name, digest, asn1.RawValue{FullBytes: append([]byte{0xA0}, attrs[1:]...)}, alg, sig})
 	type encapsulated struct {
 		Type    asn1.ObjectIdentifier
 		Content []byte `asn1:"explicit,tag:0"`
@@ -250,8 +212,8 @@ func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []by
 		Certs   asn1.RawValue
 		Signers asn1.RawValue
 	}{
-		3, e.set(e.der(algSHA256)), encapsulated{contentType, content},
-		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: d.cert.Raw},
+		3, e.set(e.der(digest)), encapsulated{contentType, content},
+		asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: d.cert},
 		e.set(info),
 	})
 	out := e.der(struct {
@@ -259,24 +221,4 @@ func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []by
 		Content asn1.RawValue
 	}{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: signed}})
 	return out, e.err
-}
-
-func (d *signer) sign(msg []byte, e *encoder) ([]byte, pkix.AlgorithmIdentifier, error) {
-	sum := sha256.Sum256(msg)
-	if d.scheme != RSAPSS {
-		sig, err := d.key.Sign(rand.Reader, sum[:], crypto.SHA256)
-		return sig, algECDSA, err
-	}
-	sig, err := d.key.Sign(rand.Reader, sum[:], &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256})
-	params := e.der(struct {
-		Hash pkix.AlgorithmIdentifier `asn1:"explicit,tag:0"`
-		MGF  pkix.AlgorithmIdentifier `asn1:"explicit,tag:1"`
-		Salt int                      `asn1:"explicit,tag:2"`
-	}{
-		algSHA256,
-		pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}, Parameters: asn1.RawValue{FullBytes: e.der(algSHA256)}},
-		32,
-	})
-	alg := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, Parameters: asn1.RawValue{FullBytes: params}}
-	return sig, alg, err
 }
