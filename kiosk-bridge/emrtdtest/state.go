@@ -222,3 +222,18 @@ func (d *signer) cms(e *encoder, contentType asn1.ObjectIdentifier, content []by
 	}{oidSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: signed}})
 	return out, e.err
 }
+
+// MasterList is a collection of authorities' certificates as states publish
+// them (9303-12, 8), signed by this state's list signer.
+func (s *State) MasterList(authorities ...[]byte) ([]byte, error) {
+	d, err := s.newSigner(validity{from: s.now.AddDate(0, -1, 0), until: s.now.AddDate(1, 0, 0), at: s.now})
+	if err != nil {
+		return nil, err
+	}
+	var e encoder
+	content := e.der(struct {
+		Version      int
+		Certificates asn1.RawValue
+	}{0, e.set(bytes.Join(authorities, nil))})
+	return d.cms(&e, asn1.ObjectIdentifier{2, 23, 136, 1, 1, 2}, content)
+}
