@@ -70,6 +70,10 @@ type Participant struct {
 
 	// Reference stands on the invitation of who comes by ticket.
 	Reference Reference `json:"reference,omitempty"`
+
+	// Born is the date of birth of who comes by ticket, as far as it is known:
+	// YYYY-MM-DD, YYYY-MM or YYYY. A kiosk holds documents against it.
+	Born string `json:"born,omitempty"`
 }
 
 // Seat is where a participant sits.
@@ -137,6 +141,7 @@ type BookingParticipant struct {
 	Subject  string     `json:"subject,omitempty"`
 	Device   DeviceID   `json:"device"`
 	Premises PremisesID `json:"premises"`
+	Born     string     `json:"born,omitempty" maxLength:"10"`
 }
 
 // Check decides on a booking as far as it speaks for itself. Problems:
@@ -199,6 +204,8 @@ func (b Booking) checkParticipants(malformed func(string) error) error {
 			return malformed("the applicant comes by ticket, not by sign-in")
 		case p.Role == RoleInterviewer && p.Subject == "":
 			return malformed("the interviewer needs a subject to sign in with")
+		case p.Born != "" && (p.Subject != "" || !isDate(p.Born)):
+			return malformed("a date of birth is YYYY-MM-DD, YYYY-MM or YYYY, of who comes by ticket")
 		case p.Device.IsZero() || p.Premises.IsZero():
 			return malformed("every seat needs its device and premises")
 		}
@@ -207,4 +214,14 @@ func (b Booking) checkParticipants(malformed func(string) error) error {
 		return malformed("needs exactly one interviewer and one applicant")
 	}
 	return nil
+}
+
+// isDate reads a date as far as it is known.
+func isDate(text string) bool {
+	for _, layout := range []string{time.DateOnly, "2006-01", "2006"} {
+		if _, err := time.Parse(layout, text); err == nil {
+			return true
+		}
+	}
+	return false
 }

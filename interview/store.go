@@ -123,6 +123,7 @@ type hearingSecret struct {
 	Justification   string            `json:"justification"`
 	Vulnerabilities []Vulnerability   `json:"vulnerabilities"`
 	Names           map[string]string `json:"names"` // by participant
+	Born            map[string]string `json:"born,omitempty"`
 }
 
 type participantRow struct {
@@ -232,7 +233,7 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		Justification: b.Justification, Vulnerabilities: b.Vulnerabilities,
 		Opens: b.Opens.UTC().Truncate(time.Millisecond), Closes: b.Closes.UTC().Truncate(time.Millisecond), State: Opened(),
 	}
-	names := map[string]string{}
+	names, born := map[string]string{}, map[string]string{}
 	if h.Vulnerabilities == nil {
 		h.Vulnerabilities = []Vulnerability{}
 	}
@@ -241,12 +242,15 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		if err != nil {
 			return nil, err
 		}
-		who := invited(Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject})
+		who := invited(Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject, Born: p.Born})
 		names[who.ID.String()] = p.Name
+		if p.Born != "" {
+			born[who.ID.String()] = p.Born
+		}
 		h.Participants = append(h.Participants, who)
 		h.Seats = append(h.Seats, Seat{ID: NewSeatID(), Participant: who.ID, Device: p.Device, Premises: p.Premises, Agreement: covered.Agreement, Place: covered.Place})
 	}
-	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{h.Justification, h.Vulnerabilities, names})
+	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{h.Justification, h.Vulnerabilities, names, born})
 	if err != nil {
 		return nil, err
 	}
@@ -393,7 +397,7 @@ func (s *Store) assemble(ctx context.Context, row hearingRow) (*Hearing, error) 
 		return nil, err
 	}
 	for _, p := range participants {
-		h.Participants = append(h.Participants, invited(Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject}))
+		h.Participants = append(h.Participants, invited(Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject, Born: secret.Born[p.ID.String()]}))
 	}
 	for _, t := range seats {
 		h.Seats = append(h.Seats, Seat{ID: t.ID, Participant: t.Participant, Device: t.Device, Premises: t.Premises, Agreement: t.Agreement, Place: t.Place})

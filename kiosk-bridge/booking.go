@@ -45,12 +45,12 @@ func (b Booking) open(now time.Time) error {
 	return nil
 }
 
-// Person is who was booked, as the zone of a document would spell it. Empty
-// fields are not known. It is personal content and never prints itself.
+// Person is who was booked, as the authority's records say. Empty fields are not
+// known. It is personal content and never prints itself.
 type Person struct {
-	Surname, GivenNames string
-	DateOfBirth         string // YYMMDD
-	DocumentNumber      string
+	Name           string // all names, in any order and spelling
+	DateOfBirth    string // YYYY-MM-DD, YYYY-MM or YYYY: as far as it is known
+	DocumentNumber string
 }
 
 func (Person) String() string       { return "redacted person" }
@@ -64,40 +64,110 @@ const CheckBooked = "booked-person"
 // Reasons of that check.
 const (
 	reasonRegisterEmpty = "register-knows-nothing"
-	reasonOtherPerson   = "other-person"
+	reasonOtherPerson   = "other-name"
+	reasonOtherBirth    = "other-birth-date"
+	reasonOtherNumber   = "other-document-number"
+	reasonOtherOrder    = "names-in-other-order"
+	reasonOtherSpelling = "names-spelt-differently"
+	reasonNearlyNames   = "names-nearly-alike"
+	reasonSomeNames     = "some-names"           // the others are on one side only
+	reasonNameOnly      = "birth-date-unknown"   // the name agrees, and there is nothing else
+	reasonBirthOnly     = "name-unknown"         // or the other way round
+	reasonOtherScript   = "name-in-other-script" // which no rule turns into the document's letters
+	reasonBirthClose    = "birth-date-close"     // day and month exchanged, or one of them a guess
 )
 
-// compare judges whether the document is the booked person's. What the register
-// does not know it cannot deny: then the interviewer decides.
+// compare judges whether the document is the booked person's. Names are compared
+// as zones print them and tolerantly of spelling and order; a date of birth that
+// is known must agree. What nobody can say is left to the interviewer: what the
+// records do not know, they cannot deny.
 func (p Person) compare(zone emrtd.MRZ) interview.Check {
-	check := interview.Check{Name: CheckBooked, Verdict: interview.Verified, Reason: emrtd.ReasonOK}
-	known := 0
-	for _, pair := range [][2]string{
-		{p.DocumentNumber, zone.DocumentNumber},
-		{p.DateOfBirth, zone.DateOfBirth},
-		{spell(p.Surname), spell(zone.Surname)},
-		{spell(p.GivenNames), spell(zone.GivenNames)},
-	} {
-		if pair[0] == "" {
-			continue
-		}
-		known++
-		if !strings.EqualFold(pair[0], pair[1]) {
-			check.Verdict, check.Reason = interview.Failed, reasonOtherPerson
-		}
+	check := func(v interview.Verdict, reason string) interview.Check {
+		return interview.Check{Name: CheckBooked, Verdict: v, Reason: reason}
 	}
-	if known == 0 {
-		check.Verdict, check.Reason = interview.Undetermined, reasonRegisterEmpty
+	if p.DocumentNumber != "" && !strings.EqualFold(p.DocumentNumber, zone.DocumentNumber) {
+		return check(interview.Failed, reasonOtherNumber)
 	}
-	return check
+	birth := compareBirth(p.DateOfBirth, zone.DateOfBirth)
+	if birth == birthOther {
+		return check(interview.Failed, reasonOtherBirth)
+	}
+	booked, known := zoneWords(p.Name)
+	printed, _ := zoneWords(zone.Surname + " " + zone.GivenNames)
+	switch {
+	case !known:
+		return check(interview.Undetermined, reasonOtherScript)
+	case len(booked) == 0 && birth == birthUnknown && p.DocumentNumber == "":
+		return check(interview.Undetermined, reasonRegisterEmpty)
+	case len(booked) == 0 && p.DocumentNumber == "":
+		return check(interview.Undetermined, reasonBirthOnly)
+	case len(booked) == 0:
+		return check(interview.Verified, emrtd.ReasonOK)
+	}
+	how := agree(booked, printed, zone.NameCut())
+	if how == agreeNot {
+		return check(interview.Failed, reasonOtherPerson)
+	}
+	if birth == birthClose {
+		return check(interview.Undetermined, reasonBirthClose)
+	}
+	if how == agreeNearly {
+		return check(interview.Undetermined, reasonNearlyNames)
+	}
+	if birth == birthUnknown && p.DocumentNumber == "" {
+		return check(interview.Undetermined, reasonNameOnly)
+	}
+	switch how {
+	case agreeOrder:
+		return check(interview.Verified, reasonOtherOrder)
+	case agreeSpelt:
+		return check(interview.Verified, reasonOtherSpelling)
+	case agreeSome:
+		return check(interview.Verified, reasonSomeNames)
+	default:
+		return check(interview.Verified, emrtd.ReasonOK)
+	}
 }
 
-// spell drops what zones do not print: spaces, hyphens and apostrophes.
-func spell(name string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" -'’<", r) {
-			return -1
+type birthAgreement int
+
+const (
+	birthUnknown birthAgreement = iota
+	birthSame
+	birthClose
+	birthOther
+)
+
+// compareBirth compares a date of the records with a zone's YYMMDD. Parts that
+// either does not know agree with everything; the first of January stands, in
+// many records, for a day that nobody knew.
+func compareBirth(known, zone string) birthAgreement {
+	parts := strings.Split(known, "-")
+	if len(parts[0]) != 4 || len(zone) != 6 {
+		return birthUnknown
+	}
+	year, month, day := zone[:2], zone[2:4], zone[4:]
+	if strings.Contains(year, "<") {
+		return birthUnknown
+	}
+	if parts[0][2:] != year {
+		return birthOther
+	}
+	if len(parts) < 2 || strings.Contains(month, "<") {
+		return birthSame
+	}
+	if len(parts) == 2 || strings.Contains(day, "<") {
+		if parts[1] == month {
+			return birthSame
 		}
-		return r
-	}, name)
+		return birthOther
+	}
+	switch {
+	case parts[1] == month && parts[2] == day:
+		return birthSame
+	case parts[1] == day && parts[2] == month, parts[1]+parts[2] == "0101", month+day == "0101":
+		return birthClose
+	default:
+		return birthOther
+	}
 }

@@ -149,7 +149,7 @@ func newWorld(t testing.TB, adjust ...func(*kioskbridge.Config)) *world {
 		Case: interview.NewCaseID(), Hearing: interview.NewHearingID(), Participant: interview.NewParticipantID(),
 		Seat: interview.NewSeatID(), Role: interview.RoleApplicant, Purpose: interview.PurposeHearing, Terminal: interview.NewDeviceID(), Place: "Room 2", Name: "Anna Maria Eriksson",
 		Opens: now.Add(-time.Hour), Closes: now.Add(4 * time.Hour),
-		Person: kioskbridge.Person{Surname: "Eriksson", DateOfBirth: "740812"},
+		Person: kioskbridge.Person{Name: "Anna Maria Eriksson", DateOfBirth: "1974-08-12"},
 	}
 	var err error
 	if w.state, err = emrtdtest.NewState("UT", "UTO", emrtdtest.ECDSA, now); err != nil {

@@ -49,7 +49,11 @@ const Program = "kuule-kiosk"
 // that did not happen here. The visit ends; staff should be told.
 var ErrRefusedToVouch = errors.New("kiosk refuses to vouch: the bridge's evidence is not of this visit")
 
-const patience = 20 * time.Second // for one message of the bridge
+const (
+	patience  = 20 * time.Second // for one message of the bridge
+	freeAfter = 200 * time.Millisecond
+	freeTries = 15
+)
 
 // Hands are the kiosk's parts with a person before them. They are used by one
 // visit at a time.
@@ -67,6 +71,14 @@ type Hands interface {
 // bridge asks. The visit's stopwatch began when somebody touched the kiosk.
 func (c *Client) Hold(ctx context.Context, begin tunnel.Begin, touched time.Time, hands Hands) (tunnel.Outcome, error) {
 	conn, err := c.dial(ctx)
+	// The bridge may not have noticed yet that the person before has gone.
+	for try := 0; problem.Of(err).Code == problem.CodeKioskVisit && try < freeTries; try++ {
+		select {
+		case <-ctx.Done():
+		case <-time.After(freeAfter):
+		}
+		conn, err = c.dial(ctx)
+	}
 	if err != nil {
 		return tunnel.Outcome{}, err
 	}

@@ -42,7 +42,11 @@ func (s *Stage) Booking(c interview.CaseID, justification string) interview.Book
 		{interview.RoleCounsel, NameCounsel, SubjectCounsel, DeviceCounsel},
 	} {
 		device, premises := at(p.device)
-		b.Participants = append(b.Participants, interview.BookingParticipant{Role: p.role, Name: p.name, Subject: p.subject, Device: device, Premises: premises})
+		booked := interview.BookingParticipant{Role: p.role, Name: p.name, Subject: p.subject, Device: device, Premises: premises}
+		if p.role == interview.RoleApplicant {
+			booked.Born = BornApplicant
+		}
+		b.Participants = append(b.Participants, booked)
 	}
 	return b
 }

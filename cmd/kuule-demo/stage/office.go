@@ -28,6 +28,7 @@ const (
 	NameOfficer     = "Olga Ranta"
 	NameColleague   = "Oiva Salo"
 	NameApplicant   = "Samir Haddad"
+	BornApplicant   = "1988-03-14"
 )
 
 // personas are who may sign in, each at the device where it is their turn.
