@@ -61,6 +61,12 @@ var access = map[string]Who{
 	"GET /api/desk/calls/{call}":                 {AnyDevice: true},
 	"POST /api/desk/calls/{call}/answer":         {Roles: []Role{RoleOfficer}},
 	"GET /api/desk":                              {Roles: []Role{RoleOfficer}},
+	"GET /api/desk/visits":                       {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/notices":                     {AnyDevice: true},
+	"POST /api/desk/notices/{notice}/seen":       {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/handovers":                   {Roles: []Role{RoleOfficer}},
+	"GET /api/desk/duplicates":                   {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/duplicates/{visit}":          {Roles: []Role{RoleOfficer}},
 	"POST /api/desk/identifications":             {Roles: []Role{RoleOfficer}},
 	"PUT /api/desk/identifications/{visit}/word": {Roles: []Role{RoleOfficer}},
 

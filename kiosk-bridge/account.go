@@ -39,7 +39,7 @@ func (v *visit) conclude(ctx context.Context) error {
 	}
 	kept := Kept{}
 	var err error
-	if record.Sealed, err = interview.SealJSON(ctx, v.bridge.Sealer, record.Case, sealedUnder(v.id), keptZone{v.zone.Lines}); err != nil {
+	if record.Sealed, err = interview.SealJSON(ctx, v.bridge.Sealer, record.Case, sealedUnder(v.id), keptZone{v.zone.Lines, v.reference}); err != nil {
 		return fmt.Errorf("visit %s: %w", v.id, err)
 	}
 	out := tunnel.Outcome{Result: result, Way: way}
@@ -89,7 +89,8 @@ func (v *visit) after(ctx context.Context, kept Kept) {
 
 // keptZone is what is kept of a document, sealed. The portrait is not.
 type keptZone struct {
-	Zone []string `json:"zone"`
+	Zone      []string `json:"zone"`
+	Reference string   `json:"reference,omitempty"`
 }
 
 func sealedUnder(id interview.VisitID) string { return "kiosk_visit.sealed:" + id.String() }

@@ -89,9 +89,13 @@ func RegisterDesk(api huma.API, d *Desk, officer func(interview.Caller) (Officer
 		if out.Body.Calls, out.Body.Answers, err = d.Calls(ctx); err != nil {
 			return nil, err
 		}
+		if out.Body.Notices, err = d.Notices(ctx); err != nil {
+			return nil, err
+		}
 		out.Body.Identifications, err = d.Identifications(ctx, by)
 		return out, err
 	})
+	registerDeskOfKiosks(api, d, officer)
 	interview.Handle(api, huma.Operation{
 		OperationID: "begin-identification", Method: http.MethodPost, Path: "/api/desk/identifications", Summary: "Begin to identify a person by name and method",
 	}, func(ctx context.Context, c interview.Caller, in *beginInput) (*identificationOutput, error) {
@@ -99,8 +103,49 @@ func RegisterDesk(api huma.API, d *Desk, officer func(interview.Caller) (Officer
 		if err != nil {
 			return nil, err
 		}
+		if !in.Body.From.IsZero() {
+			i, err := d.GoOn(ctx, by, in.Body.From, in.Body.Method, in.Body.Note)
+			return &identificationOutput{i}, err
+		}
 		i, err := d.Begin(ctx, by, in.Body.Reference, in.Body.Method, in.Body.Note)
 		return &identificationOutput{i}, err
+	})
+}
+
+// registerDeskOfKiosks puts on the interface what the desk sees of kiosks.
+func registerDeskOfKiosks(api huma.API, d *Desk, officer func(interview.Caller) (Officer, error)) {
+	interview.Handle(api, huma.Operation{
+		OperationID: "raise-notice", Method: http.MethodPost, Path: "/api/desk/notices", Summary: "Tell staff of a part of this kiosk", DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, c interview.Caller, in *noticeInput) (*struct{}, error) {
+		return nil, d.Tell(ctx, c.Device, in.Body.Part, in.Body.Code)
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "see-notice", Method: http.MethodPost, Path: "/api/desk/notices/{notice}/seen", Summary: "See to a part of a kiosk", DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, c interview.Caller, in *seeInput) (*struct{}, error) {
+		by, err := officer(c)
+		if err != nil {
+			return nil, err
+		}
+		return nil, d.See(ctx, by, in.Notice)
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "take-over", Method: http.MethodPost, Path: "/api/desk/handovers", Summary: "Take a kiosk's visit over by the code that the person carries",
+	}, func(ctx context.Context, c interview.Caller, in *handoverInput) (*handoverOutput, error) {
+		by, err := officer(c)
+		if err != nil {
+			return nil, err
+		}
+		h, err := d.TakeOver(ctx, by, in.Body.Code)
+		return &handoverOutput{h}, err
+	})
+	interview.Handle(api, huma.Operation{
+		OperationID: "get-visits", Method: http.MethodGet, Path: "/api/desk/visits", Summary: "How long the last day's visits took, and which step was slow",
+	}, func(ctx context.Context, c interview.Caller, _ *struct{}) (*figuresOutput, error) {
+		if _, err := officer(c); err != nil {
+			return nil, err
+		}
+		f, err := d.Visits(ctx)
+		return &figuresOutput{f}, err
 	})
 }
 
@@ -117,9 +162,10 @@ type (
 	callOutput struct{ Body Call }
 	beginInput struct {
 		Body struct {
-			Reference string        `json:"reference" maxLength:"64"`
-			Method    ticket.Method `json:"method" enum:"document,register,known"`
-			Note      string        `json:"note" maxLength:"1000"`
+			Reference string            `json:"reference,omitempty" maxLength:"64"`
+			From      interview.VisitID `json:"from,omitzero" required:"false"` // a visit taken over, instead of the reference
+			Method    ticket.Method     `json:"method" enum:"document,register,known"`
+			Note      string            `json:"note" maxLength:"1000"`
 		}
 	}
 	identificationOutput struct{ Body Identification }
@@ -127,7 +173,24 @@ type (
 		Body struct {
 			Calls           []Call           `json:"calls"`
 			Answers         Answers          `json:"answers"`
+			Notices         []Notice         `json:"notices"`
 			Identifications []Identification `json:"identifications"`
 		}
 	}
+	noticeInput struct {
+		Body struct {
+			Part Part   `json:"part" maxLength:"32"`
+			Code string `json:"code" maxLength:"32"`
+		}
+	}
+	seeInput struct {
+		Notice interview.CallID `path:"notice"`
+	}
+	handoverInput struct {
+		Body struct {
+			Code string `json:"code" maxLength:"64"`
+		}
+	}
+	handoverOutput struct{ Body HandedOver }
+	figuresOutput  struct{ Body Figures }
 )

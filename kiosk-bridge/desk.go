@@ -81,6 +81,7 @@ type identificationRow struct {
 	Needed      int                     `bun:"needed"`
 	EndedAt     int64                   `bun:"ended_at"`
 	Version     int64                   `bun:"version"`
+	From        string                  `bun:"from_visit"` // the kiosk's visit that it goes on from; '' none
 }
 
 // sealedIdentification is what speaks of the person.
@@ -111,11 +112,17 @@ type Identification struct {
 	Words    int               `json:"words"`    // of different officers so far
 	Mine     bool              `json:"mine"`     // the caller's is among them
 	Evidence string            `json:"evidence"` // what each officer's device signs
+
+	From interview.VisitID `json:"from,omitzero"` // the kiosk's visit that it goes on from
 }
 
 // Begin begins the identification of the person whose invitation carries the
 // reference. It decides nothing yet: officers' words do.
 func (d *Desk) Begin(ctx context.Context, by Officer, reference string, method ticket.Method, note string) (Identification, error) {
+	return d.begin(ctx, by, reference, method, note, nil)
+}
+
+func (d *Desk) begin(ctx context.Context, by Officer, reference string, method ticket.Method, note string, from *Record) (Identification, error) {
 	note = strings.TrimSpace(note)
 	switch {
 	case method.Officers() == 0:
@@ -137,7 +144,13 @@ func (d *Desk) Begin(ctx context.Context, by Officer, reference string, method t
 		Visit: interview.NewVisitID(), Case: booking.Case, Hearing: booking.Hearing, Participant: booking.Participant,
 		Method: method, BegunAt: now.UnixMilli(), Needed: method.Officers(), Version: 1,
 	}
-	if err := row.state(by.Device, now); err != nil {
+	if from != nil {
+		if from.Participant != booking.Participant || from.Hearing != booking.Hearing {
+			return Identification{}, problem.New(problem.CodeConflict, "the booking was changed since visit %s", from.ID)
+		}
+		row.From = from.ID.String()
+	}
+	if err := row.state(by.Device, now, from); err != nil {
 		return Identification{}, err
 	}
 	kept := sealedIdentification{Reference: reference, Name: booking.Name, Note: note}
@@ -150,23 +163,33 @@ func (d *Desk) Begin(ctx context.Context, by Officer, reference string, method t
 	return row.view(kept, nil, by), nil
 }
 
-// state makes checks and evidence, which officers then stand for as they are.
-func (r *identificationRow) state(device interview.DeviceID, now time.Time) error {
+// state makes checks and evidence, which officers then stand for as they are. What
+// a kiosk found out before stays beside the officers' word, and is named by the
+// hash of its evidence.
+func (r *identificationRow) state(device interview.DeviceID, now time.Time, from *Record) error {
+	stated := ticket.Checks{Checks: []interview.Check{{Name: CheckOfficers, Verdict: interview.Asserted, Reason: string(r.Method)}}}
+	var before *ticket.Before
+	if from != nil {
+		verdicts, err := from.Verdicts()
+		if err != nil {
+			return err
+		}
+		stated.Checks = append(stated.Checks, verdicts...)
+		before = &ticket.Before{Visit: from.ID, EvidenceSHA256: ticket.Hash([]byte(from.Evidence)), Ended: from.EndedAt / 1000}
+	}
 	random := make([]byte, saltBytes+nonceSize)
 	if _, err := rand.Read(random); err != nil {
 		return fmt.Errorf("make a salt and a nonce: %w", err)
 	}
-	checks, err := canon.Marshal(ticket.Checks{
-		Salt:   base64.RawURLEncoding.EncodeToString(random[:saltBytes]),
-		Checks: []interview.Check{{Name: CheckOfficers, Verdict: interview.Asserted, Reason: string(r.Method)}},
-	})
+	stated.Salt = base64.RawURLEncoding.EncodeToString(random[:saltBytes])
+	checks, err := canon.Marshal(stated)
 	if err != nil {
 		return err
 	}
 	evidence, err := canon.Marshal(ticket.Evidence{
 		V: 1, Visit: r.Visit, Nonce: base64.RawURLEncoding.EncodeToString(random[saltBytes:]), Kiosk: device, Hearing: r.Hearing,
 		Participant: r.Participant, ChecksSHA256: ticket.Hash(checks), Assurance: ticket.AssuranceLow,
-		Started: now.Unix(), Ended: now.Unix(), Method: r.Method,
+		Started: now.Unix(), Ended: now.Unix(), Method: r.Method, Route: ticket.RouteOfficers, Before: before,
 	})
 	if err != nil {
 		return err
@@ -179,6 +202,9 @@ func (r identificationRow) view(kept sealedIdentification, words []wordRow, by O
 	out := Identification{
 		Visit: r.Visit, Name: kept.Name, Method: r.Method, Note: kept.Note, Begun: time.UnixMilli(r.BegunAt).UTC(),
 		Needed: r.Needed, Words: len(words), Evidence: r.Evidence,
+	}
+	if id, err := interview.ParseVisitID(r.From); err == nil {
+		out.From = id
 	}
 	for _, w := range words {
 		out.Mine = out.Mine || w.Officer == by.Person

@@ -18,7 +18,7 @@ import (
 // Names of checks of this package.
 const (
 	CheckRegister = "register-person"     // the register has pictures of the person (row B12)
-	CheckBefore   = "identified-before"   // an identity that was found out before (row B18)
+	CheckShown    = "same-document"       // the one of an identity that was found out before (row B18)
 	CheckSigned   = "signature-bound"     // the signature is over the text that was shown (row B6)
 	CheckSpecimen = "document-in-earnest" // it is no specimen
 )
@@ -215,7 +215,7 @@ func (v *visit) byBefore(ctx context.Context) (bool, error) {
 	}
 	v.route = ticket.RouteReused
 	v.before = &ticket.Before{Visit: earlier.ID, EvidenceSHA256: ticket.Hash([]byte(earlier.Evidence)), Ended: earlier.EndedAt / 1000}
-	v.set(CheckBefore, interview.Asserted, ReasonSameDocument)
+	v.set(CheckShown, interview.Asserted, ReasonSameDocument)
 	return true, nil
 }
 

@@ -122,3 +122,42 @@ func (v *visit) notice(ctx context.Context, part Part, code string) {
 		v.bridge.Log.Warn("staff were not told of a kiosk's part", "kiosk", v.kiosk.Device, "part", part, "code", code)
 	}
 }
+
+// Tell takes a notice that a kiosk's program raises itself, of a part that no
+// visit's step uses: a printer without paper.
+func (d *Desk) Tell(ctx context.Context, kiosk interview.DeviceID, part Part, code string) error {
+	place, err := d.places.PlaceOf(ctx, kiosk)
+	if err != nil {
+		return err
+	}
+	return d.bridge.Store.Notice(ctx, Kiosk{Device: kiosk, Place: place}, part, code, d.bridge.Now())
+}
+
+// Notices lists what staff should see to, oldest first.
+func (d *Desk) Notices(ctx context.Context) ([]Notice, error) {
+	var rows []noticeRow
+	if err := d.db.NewSelect().Model(&rows).Where("n.seen_at = 0").Order("n.raised_at").Limit(maxDesk).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the notices: %w", err)
+	}
+	out := make([]Notice, len(rows))
+	for i, r := range rows {
+		out[i] = Notice{ID: r.ID, Place: r.Place, Part: r.Part, Code: r.Code, Raised: time.UnixMilli(r.RaisedAt).UTC(), Times: r.Times}
+	}
+	return out, nil
+}
+
+// See notes that an officer sees to it. Seen twice is seen.
+func (d *Desk) See(ctx context.Context, by Officer, id interview.CallID) error {
+	res, err := d.db.NewUpdate().Model((*noticeRow)(nil)).Set("seen_at = ?", d.bridge.Now().UnixMilli()).Set("seen_by = ?", by.Person).
+		Where("id = ?", id).Where("seen_at = 0").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("see to notice %s: %w", id, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	if known, err := d.db.NewSelect().Model((*noticeRow)(nil)).Where("n.id = ?", id).Exists(ctx); err != nil || known {
+		return err
+	}
+	return problem.New(problem.CodeNotFound, "notice %s", id)
+}

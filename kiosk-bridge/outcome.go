@@ -16,6 +16,9 @@ var essential = []string{
 	emrtd.CheckDG1, emrtd.CheckDG2, emrtd.CheckDG1Optical,
 }
 
+// harmless are the checks that may fail without a word on who the person is.
+var harmless = []string{emrtd.CheckExpiry, CheckSigned}
+
 // decide turns verdicts into where the person goes, with what assurance. It
 // never says no: what the machine cannot settle goes to a person.
 //
@@ -33,7 +36,7 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 		return tunnel.ResultAgain, problem.WayRetry, ticket.AssuranceNone
 	}
 	for _, c := range checks {
-		if c.Verdict == interview.Failed && c.Name != emrtd.CheckExpiry {
+		if c.Verdict == interview.Failed && !slices.Contains(harmless, c.Name) {
 			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
 	}
@@ -65,7 +68,7 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
 	verdict := map[string]interview.Verdict{}
 	for _, c := range checks {
-		if c.Verdict == interview.Failed && c.Name != emrtd.CheckExpiry {
+		if c.Verdict == interview.Failed && !slices.Contains(harmless, c.Name) {
 			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
 		verdict[c.Name] = c.Verdict

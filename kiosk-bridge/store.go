@@ -22,7 +22,7 @@ type Store interface {
 	// Save writes a visit and what it led to, together.
 	Save(ctx context.Context, v Record, kept Kept) error
 	// Identity finds the last visit, not before since, that found out by a document
-	// who the booking's person is, for another hearing or another purpose.
+	// who the booking's person is. None, where a visit led to this seat already.
 	Identity(ctx context.Context, b Booking, since time.Time) (Record, bool, error)
 	// Notice tells staff of a kiosk's part.
 	Notice(ctx context.Context, kiosk Kiosk, part Part, code string, at time.Time) error
@@ -199,7 +199,7 @@ func saveVisit(ctx context.Context, tx bun.Tx, outbox interview.Outbox, v Record
 func (s *SQL) Identity(ctx context.Context, b Booking, since time.Time) (Record, bool, error) {
 	var r Record
 	err := s.db.NewSelect().Model(&r).Where("v.case_id = ?", b.Case).Where("v.role = ?", b.Role).Where("v.ended_at >= ?", since.UnixMilli()).
-		Where("(v.hearing_id <> ? OR v.purpose <> ?)", b.Hearing, b.Purpose).
+		Where("NOT EXISTS (SELECT 1 FROM kiosk_visit o WHERE o.participant_id = ? AND o.purpose = ? AND o.result = ?)", b.Participant, b.Purpose, tunnel.ResultJoin).
 		Where("v.route = ?", ticket.RouteDocument).Where("v.result IN (?, ?)", tunnel.ResultJoin, tunnel.ResultDone).
 		Order("v.ended_at DESC").Limit(1).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -58,6 +58,7 @@ type visit struct {
 	service   tunnel.Service
 	language  string
 	booking   Booking
+	reference string
 	route     ticket.Route
 	before    *ticket.Before
 	asks      int
@@ -147,7 +148,7 @@ func (v *visit) begin(ctx context.Context) error {
 	if err := booking.open(v.bridge.Now()); err != nil {
 		return err
 	}
-	v.service, v.language, v.booking, v.step = m.Service, m.Language, booking, stepAsking
+	v.service, v.language, v.reference, v.booking, v.step = m.Service, m.Language, m.Reference, booking, stepAsking
 	return nil
 }
 

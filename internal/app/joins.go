@@ -175,8 +175,12 @@ func (j joins) heldTickets(ctx context.Context, h interview.HearingID, device in
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		shown, err := ticket.Shown(proof.Evidence, time.Now())
+		if err != nil {
+			return nil, nil, nil, err
+		}
 		proofs = append(proofs, proof)
-		checks = append(checks, verdicts...)
+		checks = append(append(checks, shown...), verdicts...)
 		// The row was written by this door's bridge; authority verifies the
 		// signatures again before it countersigns.
 		held[t.Participant] = admission.Ticket{ID: t.ID, Hearing: t.Hearing, Participant: t.Participant, Device: device, Purpose: t.Purpose, Expires: t.Expires, Verdict: interview.Verified}

@@ -42,6 +42,9 @@ var types = define(
 	audit.Define("kiosk.notice", 1, "kiosk", "part", "code"),
 	audit.Define("kiosk.trust-list", 1, "sequence", "version"),
 	audit.Define("desk.word", 1, "visit", "method", "officer", "device", "signed"),
+	audit.Define("desk.handover", 1, "visit", "officer"),
+	audit.Define("kiosk.duplicate", 1, "visit", "participant"),
+	audit.Define("desk.duplicate", 1, "visit", "settlement", "officer"),
 	audit.Define("desk.call", 1, "call", "kiosk", "answered", "officer"),
 	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
 
