@@ -35,10 +35,16 @@ type program struct {
 // serveCommand is an agent with a kiosk's page: it enrols as every device does
 // (kuule-agent enrol).
 type serveCommand struct {
-	Agent  cli.Run `embed:""`
-	Card   string  `default:"pcsc:" placeholder:"ADDRESS" help:"Where the chip's reader is: as for 'visit'."`
-	Optics string  `placeholder:"PATH" type:"path" help:"Socket of the document reader's program, which gives the zone; without one the zone is typed."`
-	Clips  string  `placeholder:"DIR" type:"existingdir" help:"Recorded clips of the page's texts, DIR/LANGUAGE/KEY.ogg; espeak-ng speaks what is missing."`
+	Agent    cli.Run  `embed:""`
+	Card     string   `default:"pcsc:" placeholder:"ADDRESS" help:"Where the chip's reader is: as for 'visit'."`
+	Optics   string   `placeholder:"PATH" type:"path" help:"Socket of the document reader's program, which gives the zone; without one the zone is typed."`
+	Services []string `default:"interview,identity" enum:"interview,identity,card" help:"Services that this kiosk holds."`
+	Scanner  string   `placeholder:"DEVICE" help:"Scanner for papers, as 'scanimage -L' names it; without one, papers go to the desk."`
+	Printer  string   `placeholder:"URL" help:"Printer for certificates, ipp://HOST/ipp/print; without one, none is offered."`
+	Payment  string   `placeholder:"URL" help:"Payment port of a payment terminal (docs/integration.md); without one, nothing is paid here."`
+	Fee      int64    `placeholder:"CENTS" help:"Fee of the service 'card', in cents."`
+	Currency string   `default:"EUR" help:"Currency of the fee."`
+	Clips    string   `placeholder:"DIR" type:"existingdir" help:"Recorded clips of the page's texts, DIR/LANGUAGE/KEY.ogg; espeak-ng speaks what is missing."`
 }
 
 // Run runs until ctx ends.
@@ -55,12 +61,37 @@ func (c *serveCommand) Run(ctx context.Context) error {
 			OpenCard: func(ctx context.Context) (kiosk.Card, error) { return kiosk.OpenCard(ctx, c.Card) },
 			Log:      log,
 		}
-		if c.Optics != "" {
-			screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
+		if err := c.equip(screen, d); err != nil {
+			return nil, err
 		}
-		return &gateway.Kiosk{Visit: screen, Voice: &kiosk.Voice{Clips: c.Clips}}, nil
+		voice := &kiosk.Voice{Clips: c.Clips}
+		return &gateway.Kiosk{Visit: screen, Voice: voice, Setup: &kiosk.Setup{Screen: screen, Voice: voice}}, nil
 	}
 	return run.Run(ctx, log)
+}
+
+// equip gives the screen the parts that were named. Each is its own switch.
+func (c *serveCommand) equip(screen *kiosk.Screen, d *agent.Device) error {
+	if c.Optics != "" {
+		screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
+	}
+	for _, s := range c.Services {
+		screen.Services = append(screen.Services, tunnel.Service(s))
+	}
+	if c.Scanner != "" {
+		screen.Scanner = kiosk.Scanner{Device: c.Scanner}
+	}
+	if c.Printer != "" {
+		screen.Printer = &kiosk.Printer{URL: c.Printer}
+		screen.Certificate = (&kiosk.Certificates{Server: d.Server(), Identity: d, Dial: dialer(d.Address()).NetDialContext}).Get
+	}
+	if c.Payment != "" {
+		if c.Fee <= 0 {
+			return errors.New("a payment port is named and no fee: give --fee in cents")
+		}
+		screen.Payments = &kiosk.Payments{URL: c.Payment, Cents: c.Fee, Currency: c.Currency}
+	}
+	return nil
 }
 
 type visitCommand struct {

@@ -214,9 +214,10 @@ func (v *visit) run(ctx context.Context, begin tunnel.Begin) (tunnel.Outcome, er
 		default:
 			err = tunnel.Decode(text, tunnel.TypeOutcome, &out)
 			if err != nil {
-				out = tunnel.Outcome{}
+				return tunnel.Outcome{}, err
 			}
-			return out, err
+			out.Visit = v.greeting.Visit
+			return out, nil
 		}
 		if err != nil {
 			return out, err

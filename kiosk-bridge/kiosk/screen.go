@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
-	"kuule/interview/ticket"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -21,22 +21,30 @@ import (
 // program.
 const ScreenProtocol = "kuule-screen.v1"
 
-// Messages between page and program. The page sends begin, and zone where the
-// program asks for it; whatever the visit's state, closing the socket ends it.
+// Messages between page and program. The page sends begin, and then what it is
+// asked for; whatever the visit's state, closing the socket ends it. Bytes of
+// captures go in binary messages, one a piece, after the taken that announces
+// them; the picture of a scanned page comes in one.
 type (
 	// ScreenMessage is one message; of the bodies, the one of its type is set.
 	ScreenMessage struct {
 		Type    string            `json:"type"`
 		Begin   *ScreenBegin      `json:"begin,omitempty"`
 		Zone    *ScreenZone       `json:"zone,omitempty"`
+		Taken   *ScreenTaken      `json:"taken,omitempty"`
+		Choice  *ScreenChoice     `json:"choice,omitempty"`
 		Step    *ScreenStep       `json:"step,omitempty"`
-		Outcome *tunnel.Outcome   `json:"outcome,omitempty"`
+		Outcome *ScreenOutcome    `json:"outcome,omitempty"`
 		Problem *problem.Document `json:"problem,omitempty"`
 	}
 
-	// ScreenBegin begins a visit with the reference on the invitation.
+	// ScreenBegin begins a visit: the reference on the invitation, what the person
+	// came for (an interview where nothing is said) and the language chosen.
 	ScreenBegin struct {
-		Reference string `json:"reference"`
+		Reference string         `json:"reference"`
+		Service   tunnel.Service `json:"service,omitempty"`
+		Language  string         `json:"language,omitempty"`
+		Camera    bool           `json:"camera,omitempty"` // the page has one
 	}
 
 	// ScreenZone is a document's machine-readable zone as somebody typed it.
@@ -44,10 +52,47 @@ type (
 		Zone string `json:"zone"`
 	}
 
-	// ScreenStep is what happens now. Done counts the chip's answers so far.
+	// ScreenTaken is what came of a capture in the page.
+	ScreenTaken struct {
+		N         int                `json:"n"`
+		Result    tunnel.TakenResult `json:"result"`
+		Reason    string             `json:"reason"`
+		Tries     int                `json:"tries"`
+		Values    []tunnel.Value     `json:"values"`
+		Artefacts []ScreenPiece      `json:"artefacts"`
+	}
+
+	// ScreenPiece announces a binary message.
+	ScreenPiece struct {
+		Kind   string `json:"kind"`
+		Format string `json:"format"`
+		Bytes  int    `json:"bytes"`
+	}
+
+	// ScreenChoice is what the person touched.
+	ScreenChoice struct {
+		Choice Choice `json:"choice"`
+	}
+
+	// ScreenStep is what happens now. Done counts the chip's answers so far, or the
+	// pages that were scanned; the rest is of the bridge's ask.
 	ScreenStep struct {
-		Step Step `json:"step"`
-		Done int  `json:"done"`
+		Step       Step     `json:"step"`
+		Done       int      `json:"done"`
+		N          int      `json:"n,omitempty"`
+		Tries      int      `json:"tries,omitempty"`
+		Seconds    int      `json:"seconds,omitempty"`
+		Order      []string `json:"order,omitempty"`
+		Text       string   `json:"text,omitempty"`
+		TextSHA256 string   `json:"text_sha256,omitempty"`
+	}
+
+	// ScreenOutcome is where the person goes, and how what came after ended.
+	ScreenOutcome struct {
+		tunnel.Outcome
+
+		Square []string `json:"square,omitempty"` // the handover as a QR code: rows of 0 and 1
+		Notes  []string `json:"notes,omitempty"`
 	}
 )
 
@@ -55,6 +100,8 @@ type (
 const (
 	screenBegin   = "begin"
 	screenZone    = "zone"
+	screenTaken   = "taken"
+	screenChoice  = "choice"
 	screenStep    = "step"
 	screenOutcome = "outcome"
 	screenProblem = "problem"
@@ -65,10 +112,35 @@ type Step string
 
 // Steps of a visit, in their order.
 const (
-	StepDocument Step = "document" // the open document on the optical reader
-	StepZone     Step = "zone"     // this kiosk has no optical reader: the zone is typed
-	StepChip     Step = "chip"     // the document on the chip's reader
-	StepReading  Step = "reading"  // the chip answers; do not move it
+	StepDocument  Step = "document"  // the open document on the optical reader
+	StepZone      Step = "zone"      // this kiosk has no optical reader: the zone is typed
+	StepChip      Step = "chip"      // the document on the chip's reader
+	StepReading   Step = "reading"   // the chip answers; do not move it
+	StepFace      Step = "face"      // live pictures, in the page
+	StepPhoto     Step = "photo"     // a photograph for a card, in the page
+	StepSignature Step = "signature" // in the page
+
+	StepScan       Step = "scan"        // a paper on the scanner
+	StepScanBusy   Step = "scan-busy"   // it is read
+	StepScanCheck  Step = "scan-check"  // its picture follows: is it whole?
+	StepScanFailed Step = "scan-failed" // once more, or without
+
+	StepPayment     Step = "payment" // pay now, or later
+	StepPaymentBusy Step = "payment-busy"
+	StepPrint       Step = "print" // a certificate, or none
+	StepPrintBusy   Step = "print-busy"
+)
+
+// Choice is what a person touches where there is a choice.
+type Choice string
+
+// Choices.
+const (
+	ChoiceNone  Choice = "none" // I have none of it
+	ChoiceStart Choice = "start"
+	ChoiceUse   Choice = "use"
+	ChoiceAgain Choice = "again"
+	ChoiceSkip  Choice = "skip"
 )
 
 // Optics reads the machine-readable zone of the document that lies open on a
@@ -83,15 +155,34 @@ type Screen struct {
 	Client   *Client
 	OpenCard func(ctx context.Context) (Card, error) // ErrNoCard: not yet
 	Optics   Optics                                  // nil: the zone is typed
-	Limit    time.Duration                           // of a visit; 0: three minutes
-	Log      *slog.Logger                            // nil: slog.Default
+	Services []tunnel.Service                        // that are held here; none: interview
+	Scanner  Pages                                   // nil: papers go to the desk
+	Payments *Payments                               // nil: nothing is paid here
+	Printer  Paper                                   // nil: nothing is printed here
+	// Certificate gives the paper that a person's matter is pending, after a visit
+	// here; nil: none is offered.
+	Certificate func(ctx context.Context, visit interview.VisitID) ([]byte, error)
+	Limit       time.Duration // of a visit; 0: three minutes
+	Log         *slog.Logger  // nil: slog.Default
 
 	busy atomic.Bool
 }
 
+// Pages reads papers, one page at a time, as JPEG.
+type Pages interface {
+	Page(ctx context.Context) ([]byte, error)
+}
+
+// Paper prints a PDF and returns when it has come out.
+type Paper interface {
+	Print(ctx context.Context, title string, pdf []byte) error
+}
+
 const (
 	visitLimit   = 3 * time.Minute
-	maxScreen    = 4 << 10
+	afterLimit   = 4 * time.Minute // for paying and printing
+	maxScreen    = 8 << 20         // of a message: one piece of a capture
+	maxText      = 16 << 10        // of a message that is none
 	cardPoll     = 250 * time.Millisecond
 	progressEach = 4 // of the chip's answers between two messages
 )
@@ -121,9 +212,9 @@ func (s *Screen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		limit = visitLimit
 	}
 	// The request's context ends with the hijacked connection's server only.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	v := &screenVisit{screen: s, conn: conn, out: make(chan ScreenMessage, 16), in: make(chan ScreenMessage), touched: time.Now()}
+	v := &screenVisit{screen: s, conn: conn, limit: limit, out: make(chan outgoing, 16), in: make(chan incoming), touched: time.Now()}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -146,28 +237,46 @@ func (s *Screen) log() *slog.Logger {
 	return s.Log
 }
 
+// incoming is a message of the page: one that can be read, or bytes.
+type incoming struct {
+	ScreenMessage
+
+	bytes []byte
+}
+
+// outgoing is a message for the page, and bytes that follow it.
+type outgoing struct {
+	ScreenMessage
+
+	bytes []byte
+}
+
 // screenVisit is one visit at the screen.
 type screenVisit struct {
 	screen *Screen
 	conn   *websocket.Conn
-	in     chan ScreenMessage
-	out    chan ScreenMessage
+	limit  time.Duration
+	in     chan incoming
+	out    chan outgoing
 	gone   atomic.Bool
+	begin  ScreenBegin
 
 	touched time.Time // the page: the visit's stopwatch began
 	open    Card      // the chip's reader, with a document
 	done    int       // of the chip's answers
 }
 
-func (v *screenVisit) tell(m ScreenMessage) {
+func (v *screenVisit) tell(m ScreenMessage) { v.show(m, nil) }
+
+func (v *screenVisit) show(m ScreenMessage, picture []byte) {
 	if v.gone.Load() {
 		return
 	}
-	v.out <- m // its writer takes until the visit ends
+	v.out <- outgoing{m, picture} // its writer takes until the visit ends
 }
 
 func (v *screenVisit) step(step Step, done int) {
-	v.tell(ScreenMessage{Type: screenStep, Step: &ScreenStep{step, done}})
+	v.tell(ScreenMessage{Type: screenStep, Step: &ScreenStep{Step: step, Done: done}})
 }
 
 func (v *screenVisit) write() {
@@ -175,8 +284,12 @@ func (v *screenVisit) write() {
 		if v.gone.Load() {
 			continue
 		}
-		_ = v.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
-		if err := v.conn.WriteJSON(m); err != nil {
+		_ = v.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		err := v.conn.WriteJSON(m.ScreenMessage)
+		if err == nil && m.bytes != nil {
+			err = v.conn.WriteMessage(websocket.BinaryMessage, m.bytes)
+		}
+		if err != nil {
 			v.gone.Store(true)
 			_ = v.conn.Close()
 		}
@@ -187,13 +300,15 @@ func (v *screenVisit) write() {
 func (v *screenVisit) read() {
 	defer close(v.in)
 	for {
-		_, text, err := v.conn.ReadMessage()
+		kind, text, err := v.conn.ReadMessage()
 		if err != nil {
 			v.gone.Store(true)
 			return
 		}
-		var m ScreenMessage
-		if err := canon.Strict(text, &m); err != nil {
+		var m incoming
+		if kind == websocket.BinaryMessage {
+			m.bytes = text
+		} else if len(text) > maxText || canon.Strict(text, &m.ScreenMessage) != nil {
 			v.screen.log().Warn("the kiosk's page sent what cannot be read")
 			_ = v.conn.Close()
 			v.gone.Store(true)
@@ -209,27 +324,60 @@ func (v *screenVisit) read() {
 // errGone says that the page was closed; nobody is there to be told.
 var errGone = errors.New("the kiosk's page was closed")
 
-func (v *screenVisit) expect(ctx context.Context, typ string) (ScreenMessage, error) {
+// next waits for a message of the page.
+func (v *screenVisit) next(ctx context.Context) (incoming, error) {
 	select {
 	case <-ctx.Done():
-		return ScreenMessage{}, ctx.Err()
+		return incoming{}, ctx.Err()
 	case m, open := <-v.in:
-		switch {
-		case !open:
+		if !open {
 			return m, errGone
-		case m.Type != typ || (typ == screenBegin) != (m.Begin != nil) || (typ == screenZone) != (m.Zone != nil):
-			return m, problem.New(problem.CodeMalformed, "the kiosk's page sent another message than %s", typ)
 		}
 		return m, nil
 	}
 }
 
+// expect waits for a message of one type. What the person touched a moment too
+// late, for a step that is over, is passed over.
+func (v *screenVisit) expect(ctx context.Context, typ string) (incoming, error) {
+	for {
+		m, err := v.next(ctx)
+		switch {
+		case err != nil:
+			return m, err
+		case m.Type == typ && m.body(typ):
+			return m, nil
+		case m.bytes != nil || (m.Type == screenTaken || m.Type == screenChoice || m.Type == screenZone) && m.Type != typ:
+		default:
+			return m, problem.New(problem.CodeMalformed, "the kiosk's page sent another message than %s", typ)
+		}
+	}
+}
+
+// body says whether the body of that type is there, and no other.
+func (m incoming) body(typ string) bool {
+	for name, there := range map[string]bool{screenBegin: m.Begin != nil, screenZone: m.Zone != nil, screenTaken: m.Taken != nil, screenChoice: m.Choice != nil} {
+		if there != (name == typ) {
+			return false
+		}
+	}
+	return m.Step == nil && m.Outcome == nil && m.Problem == nil
+}
+
 // run holds the visit and returns its last message.
 func (v *screenVisit) run(ctx context.Context) ScreenMessage {
-	out, err := v.visit(ctx)
+	limited, cancel := context.WithTimeout(ctx, v.limit)
+	defer cancel()
+	out, err := v.visit(limited)
 	if err == nil {
 		v.screen.log().Info("visit at the screen ended", "result", out.Result)
-		return ScreenMessage{Type: screenOutcome, Outcome: &out}
+		after, cancel := context.WithTimeout(ctx, afterLimit)
+		defer cancel()
+		last := ScreenOutcome{Outcome: out, Notes: v.after(after, out)}
+		if last.Square, err = square(out.Handover); err != nil {
+			v.screen.log().Warn("the handover is shown without its square", "error", err)
+		}
+		return ScreenMessage{Type: screenOutcome, Outcome: &last}
 	}
 	var known *problem.Error
 	switch {
@@ -248,107 +396,31 @@ func (v *screenVisit) run(ctx context.Context) ScreenMessage {
 
 func (v *screenVisit) visit(ctx context.Context) (tunnel.Outcome, error) {
 	var none tunnel.Outcome
-	begin, err := v.expect(ctx, screenBegin)
+	m, err := v.expect(ctx, screenBegin)
 	if err != nil {
 		return none, err
 	}
+	v.begin = *m.Begin
 	// A mistyped reference is told at once, not after the document was read.
-	reference, err := interview.ParseReference(begin.Begin.Reference)
+	reference, err := interview.ParseReference(v.begin.Reference)
 	if err != nil {
 		return none, err
+	}
+	if v.begin.Service == "" {
+		v.begin.Service = tunnel.ServiceInterview
+	}
+	if !slices.Contains(v.screen.services(), v.begin.Service) {
+		return none, problem.New(problem.CodeForbidden, "this kiosk is not set up for the service")
 	}
 	defer v.letGo()
-	business := tunnel.Begin{Reference: string(reference), Service: tunnel.ServiceInterview}
-	out, err := v.screen.Client.Hold(ctx, business, v.touched, v)
-	if err != nil {
-		return none, err
-	}
-	return out, nil
+	business := tunnel.Begin{Reference: string(reference), Service: v.begin.Service, Language: v.begin.Language}
+	return v.screen.Client.Hold(ctx, business, v.touched, v)
 }
 
-// Offers implements Hands.
-func (v *screenVisit) Offers() []ticket.StepName {
-	return []ticket.StepName{ticket.StepDocument, ticket.StepChip}
-}
-
-// Take implements Hands.
-func (v *screenVisit) Take(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, error) {
-	switch ask.Step {
-	case ticket.StepDocument:
-		zone, err := v.zone(ctx)
-		if err != nil {
-			return tunnel.Capture{}, err
-		}
-		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1, Pieces: []tunnel.Piece{{Kind: "zone", Format: "text/plain", Bytes: []byte(zone)}}}, nil
-	case ticket.StepChip:
-		v.letGo()
-		card, err := v.card(ctx)
-		if err != nil {
-			return tunnel.Capture{}, err
-		}
-		v.open = card
-		v.step(StepReading, 0)
-		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1}, nil
-	default:
-		return tunnel.Capture{Result: tunnel.TakenNotAvailable, Reason: tunnel.ReasonPartAbsent}, nil
+// services are held here.
+func (s *Screen) services() []tunnel.Service {
+	if len(s.Services) == 0 {
+		return []tunnel.Service{tunnel.ServiceInterview}
 	}
-}
-
-// Card implements Hands.
-func (v *screenVisit) Card() Reader { return &counted{card: v.open, visit: v} }
-
-// letGo closes the chip's reader.
-func (v *screenVisit) letGo() {
-	if v.open != nil {
-		_ = v.open.Close()
-		v.open = nil
-	}
-}
-
-func (v *screenVisit) zone(ctx context.Context) (string, error) {
-	if v.screen.Optics != nil {
-		v.step(StepDocument, 0)
-		return v.screen.Optics.Zone(ctx)
-	}
-	v.step(StepZone, 0)
-	m, err := v.expect(ctx, screenZone)
-	if err != nil {
-		return "", err
-	}
-	return m.Zone.Zone, nil
-}
-
-// card waits for the document on the chip's reader.
-func (v *screenVisit) card(ctx context.Context) (Card, error) {
-	v.step(StepChip, 0)
-	tick := time.NewTicker(cardPoll)
-	defer tick.Stop()
-	for {
-		card, err := v.screen.OpenCard(ctx)
-		if err == nil || !errors.Is(err, ErrNoCard) {
-			return card, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// counted tells the page how the reading goes on: by the chip's answers, since
-// nobody knows beforehand how many there will be.
-type counted struct {
-	card  Card
-	visit *screenVisit
-}
-
-// Transmit implements Reader.
-func (c *counted) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
-	response, err := c.card.Transmit(ctx, apdu)
-	c.visit.done++
-	if c.visit.done%progressEach == 0 {
-		c.visit.step(StepReading, c.visit.done)
-	}
-	return response, err
+	return s.Services
 }

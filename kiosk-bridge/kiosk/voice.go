@@ -116,9 +116,33 @@ func (v *Voice) clip(s Spoken) ([]byte, string, error) {
 	return nil, "", nil
 }
 
+// espeakNames are languages that espeak-ng calls otherwise than the page does.
+var espeakNames = map[string]string{"kmr": "ku"}
+
+func espeakName(language string) string {
+	if name, other := espeakNames[language]; other {
+		return name
+	}
+	return language
+}
+
+// Speaks says whether something here speaks a language: espeak-ng, or a folder
+// of clips whose first one, hello, is there.
+func (v *Voice) Speaks(language string) bool {
+	if !languagePattern.MatchString(language) {
+		return false
+	}
+	v.once.Do(v.listVoices)
+	if v.voices[espeakName(language)] {
+		return true
+	}
+	clip, _, err := v.clip(Spoken{Language: language, Key: "hello"})
+	return err == nil && clip != nil
+}
+
 func (v *Voice) speak(ctx context.Context, s Spoken) ([]byte, error) {
 	v.once.Do(v.listVoices)
-	if !v.voices[s.Language] {
+	if !v.voices[espeakName(s.Language)] {
 		return nil, ErrNoVoice
 	}
 	name := s.Language + "\x00" + s.Text
@@ -133,7 +157,7 @@ func (v *Voice) speak(ctx context.Context, s Spoken) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, speakWithin)
 	defer cancel()
 	// The text goes in by standard input: it is nobody's option.
-	cmd := exec.CommandContext(ctx, "espeak-ng", "-v", s.Language, "-s", wordsAMin, "--stdin", "--stdout")
+	cmd := exec.CommandContext(ctx, "espeak-ng", "-v", espeakName(s.Language), "-s", wordsAMin, "--stdin", "--stdout")
 	cmd.Stdin, cmd.Env, cmd.Dir = strings.NewReader(s.Text), []string{}, "/"
 	sound, err := cmd.Output()
 	if err != nil {

@@ -108,6 +108,9 @@ type Outcome struct {
 	// Handover is for the desk, as a picture or typed: what the kiosk has done is
 	// not done again there. It can be used once, for minutes.
 	Handover string `json:"handover,omitempty"`
+
+	// Visit is filled in by the kiosk, which has known it since the greeting.
+	Visit interview.VisitID `json:"visit,omitzero"`
 }
 
 // ErrMessage says that a message cannot be read or is not the one that belongs

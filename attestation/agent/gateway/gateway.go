@@ -68,11 +68,12 @@ type Config struct {
 	Log *slog.Logger // nil: slog.Default
 }
 
-// Kiosk answers a kiosk's page on the machine itself. Both are asked only by the
+// Kiosk answers a kiosk's page on the machine itself. All are asked only by the
 // page that holds the bearer.
 type Kiosk struct {
 	Visit http.Handler // WebSocket: one visit
 	Voice http.Handler // speaks a text
+	Setup http.Handler // what this kiosk is set up for
 }
 
 // Gateway is a loopback gateway. It is safe for concurrent use.

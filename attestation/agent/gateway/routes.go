@@ -52,6 +52,7 @@ func (g *Gateway) Routes() []Route {
 		routes = append(routes, []Route{
 			{"/kiosk/visit", get, KindSocket, true, k.Visit.ServeHTTP},
 			{"/kiosk/voice", post, KindCall, true, k.Voice.ServeHTTP},
+			{"/kiosk/setup", get, KindCall, true, k.Setup.ServeHTTP},
 		}...)
 	}
 	return routes

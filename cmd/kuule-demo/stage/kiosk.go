@@ -99,11 +99,16 @@ func (s *Stage) Visit(ctx context.Context, who interview.ParticipantID) (tunnel.
 		}
 		switch {
 		case m.Outcome != nil:
-			return *m.Outcome, nil
+			return m.Outcome.Outcome, nil
 		case m.Problem != nil:
 			return tunnel.Outcome{}, m.Problem.Err()
 		case m.Step == nil:
 			return tunnel.Outcome{}, errors.New("kiosk said nothing that is known")
+		case m.Step.Step == kiosk.StepPayment || m.Step.Step == kiosk.StepPrint:
+			skip := kiosk.ScreenMessage{Type: "choice", Choice: &kiosk.ScreenChoice{Choice: kiosk.ChoiceSkip}}
+			if err := conn.WriteJSON(skip); err != nil {
+				return tunnel.Outcome{}, fmt.Errorf("kiosk: %w", err)
+			}
 		}
 	}
 }
