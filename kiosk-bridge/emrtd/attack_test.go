@@ -5,8 +5,12 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -373,6 +377,68 @@ func TestAttackOldProofOfTheChip(t *testing.T) {
 		p.Card().Reset()
 		if got := inspect(t, list, p, 0).Check(CheckActiveAuth); got.Verdict != interview.Failed || got.Reason != ReasonNotOriginal {
 			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+}
+
+// Keys that the same authority certified for other work sign no documents: those
+// of bar codes lie in many offices.
+func TestAttackSignerOfOtherThings(t *testing.T) {
+	t.Parallel()
+	s, list := newState(t, emrtdtest.ECDSA)
+	how := emrtdtest.Signing{Key: emrtdtest.P256, Hash: crypto.SHA256}
+	for name, c := range map[string]struct {
+		purposes []asn1.ObjectIdentifier
+		limited  bool
+		want     interview.Check
+	}{
+		"master lists":         {[]asn1.ObjectIdentifier{{2, 23, 136, 1, 1, 3}}, false, bad(interview.Failed, ReasonSignerPurpose)},
+		"bar codes":            {[]asn1.ObjectIdentifier{{2, 23, 136, 1, 1, 14, 2}}, false, bad(interview.Failed, ReasonSignerPurpose)},
+		"bar codes and others": {[]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 4}, {2, 23, 136, 1, 1, 14, 2}}, false, bad(interview.Failed, ReasonSignerPurpose)},
+		"mail":                 {[]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 4}}, false, bad(interview.Undetermined, ReasonSignerLimited)},
+		"limited":              {nil, true, bad(interview.Undetermined, ReasonSignerLimited)},
+	} {
+		how.Purposes, how.Limited = c.purposes, c.limited
+		s.SignAs(how)
+		expect(t, name, inspect(t, list, issue(t, s, emrtdtest.Genuine), 0), map[string]interview.Check{CheckChain: c.want})
+		if c.want.Verdict == interview.Failed { // nor does it vouch for a chip's key
+			if got := inspect(t, list, issue(t, s, emrtdtest.WithMapping), 0).Check(CheckMapping); got.Verdict == interview.Verified {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	}
+	// A master list is signed by whom may sign such, or by whom nothing is said.
+	for name, c := range map[string]struct {
+		purposes []asn1.ObjectIdentifier
+		good     bool
+	}{
+		"nothing said": {nil, true}, "lists": {[]asn1.ObjectIdentifier{{2, 23, 136, 1, 1, 3}}, true}, "bar codes": {[]asn1.ObjectIdentifier{{2, 23, 136, 1, 1, 14, 2}}, false},
+	} {
+		how.Purposes, how.Limited = c.purposes, false
+		s.SignAs(how)
+		b, err := s.MasterList(s.CSCA())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseMasterList(b); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A key so short that anybody could have signed with it signs nothing, and is no
+// proof of a forgery either.
+func TestAttackShortKey(t *testing.T) {
+	t.Parallel()
+	n, ok := new(big.Int).SetString("C"+strings.Repeat("5", 127), 16) // 512 bits
+	if !ok {
+		t.Fatal("no number")
+	}
+	key := &rsa.PublicKey{N: n, E: 65537}
+	for _, oid := range []asn1.ObjectIdentifier{{1, 2, 840, 113549, 1, 1, 11}, {1, 2, 840, 113549, 1, 1, 10}} {
+		err := verifySignature(key, pkix.AlgorithmIdentifier{Algorithm: oid}, 0, []byte("m"), make([]byte, 64))
+		if !errors.Is(err, ErrAlgorithm) || errors.Is(err, ErrSignature) {
+			t.Errorf("%v: %v", oid, err)
 		}
 	}
 }

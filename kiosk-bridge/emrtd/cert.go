@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,8 @@ type Certificate struct {
 	ski, aki             []byte
 	keyUsage             asn1.BitString
 	keyFrom, keyUntil    time.Time // private key usage period; zero: not said
+	purposes             []string  // extended key usage: what else the key is for
+	unknown              []string  // critical extensions that are not known here
 	algorithm            pkix.AlgorithmIdentifier
 	signature            []byte
 	key                  any // *rsa.PublicKey or *ecKey
@@ -142,8 +145,40 @@ func (c *Certificate) extension(e pkix.Extension) error {
 			return err
 		}
 		c.keyFrom, c.keyUntil = period.From, period.Until
+	case "2.5.29.37":
+		var purposes []asn1.ObjectIdentifier
+		if err := unmarshal(e.Value, &purposes); err != nil {
+			return err
+		}
+		for _, p := range purposes {
+			c.purposes = append(c.purposes, p.String())
+		}
+	case "2.5.29.17", "2.5.29.18", "2.5.29.31", "2.5.29.32", "2.23.136.1.1.6.2": // names, lists, policies, types of documents
+	default:
+		if e.Critical {
+			c.unknown = append(c.unknown, e.Id.String())
+		}
 	}
 	return nil
+}
+
+const (
+	oidICAO           = "2.23.136.1.1."
+	oidSigningOfLists = "2.23.136.1.1.3"
+)
+
+// forOtherWork says whether the certificate names another of ICAO's kinds of
+// signature than documents: of master lists, or of bar codes, whose keys offices
+// and health services hold. States issue those under the same authority (9303-12,
+// 7.1.1; 9303-13).
+func (c *Certificate) forOtherWork() bool {
+	return slices.ContainsFunc(c.purposes, func(p string) bool { return strings.HasPrefix(p, oidICAO) })
+}
+
+// understood says whether nothing stands in the certificate that limits it in a
+// way that is not known here (RFC 5280, 4.2).
+func (c *Certificate) understood() bool {
+	return len(c.unknown) == 0 && (len(c.purposes) == 0 || c.forOtherWork())
 }
 
 // keyInUse says whether the private key was to be used at t (9303-12, 7.1.1: the

@@ -65,6 +65,8 @@ const (
 	ReasonAlgorithm          = "algorithm-unknown"
 	ReasonUnknownIssuer      = "unknown-issuer"
 	ReasonForgedSigner       = "signer-not-issued-by-named-key"
+	ReasonSignerPurpose      = "signer-of-other-things" // of lists or bar codes, not of documents
+	ReasonSignerLimited      = "signer-limited"         // in a way that is not known here
 	ReasonSignerOutside      = "signer-outside-validity"
 	ReasonSignerExpired      = "signer-expired"
 	ReasonSignerNotYet       = "signer-not-yet-valid"
@@ -522,6 +524,12 @@ func (v chainVerdict) words() (interview.Verdict, string) {
 		return interview.Verified, ReasonOK
 	case chainForged:
 		return interview.Failed, ReasonForgedSigner
+	case chainPurpose:
+		return interview.Failed, ReasonSignerPurpose
+	case chainLimited:
+		return interview.Undetermined, ReasonSignerLimited
+	case chainAlgorithm:
+		return interview.Undetermined, ReasonAlgorithm
 	case chainOutside:
 		return interview.Failed, ReasonSignerOutside
 	case chainExpired:

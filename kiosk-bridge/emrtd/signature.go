@@ -67,6 +67,9 @@ func verifySignature(key any, alg pkix.AlgorithmIdentifier, fallback crypto.Hash
 	oid := alg.Algorithm.String()
 	switch k := key.(type) {
 	case *rsa.PublicKey:
+		if k.N.BitLen() < 1024 { // anybody could have made the signature
+			return fmt.Errorf("%w: RSA key of %d bits", ErrAlgorithm, k.N.BitLen())
+		}
 		if oid == oidPSS {
 			return verifyPSS(k, alg, msg, sig)
 		}
@@ -114,7 +117,7 @@ func verifyPSS(k *rsa.PublicKey, alg pkix.AlgorithmIdentifier, msg, sig []byte) 
 		Trailer int                      `asn1:"explicit,optional,default:1,tag:3"`
 	}
 	if err := unmarshal(alg.Parameters.FullBytes, &p); err != nil {
-		return err
+		return fmt.Errorf("%w: PSS parameters: %w", ErrAlgorithm, err)
 	}
 	h, mask := crypto.SHA1, crypto.SHA1
 	if len(p.Hash.Algorithm) > 0 {

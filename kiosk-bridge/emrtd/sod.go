@@ -92,6 +92,9 @@ type chainVerdict int
 
 const (
 	chainUnknown     chainVerdict = iota // nobody here knows the issuer
+	chainAlgorithm                       // claims a known key, in a way of signing that is not known here
+	chainPurpose                         // issued by a known state, to sign other things than documents
+	chainLimited                         // its certificate is limited in a way that is not known here
 	chainForged                          // claims a known key, but that key did not sign
 	chainOutside                         // issued, or says it signed, outside the validity
 	chainExpired                         // was valid when it signed, is not any more
@@ -104,19 +107,30 @@ const (
 // name alone proves no forgery, since states renew keys under the same name:
 // only the key identifier of a known key, unfit, does.
 func (t *TrustList) judgeChain(signer *Certificate, signedAt, now time.Time) chain {
-	var claimed bool
+	var claimed, strange bool
 	for _, c := range t.candidates(signer) {
 		if c.Country != signer.Country || !c.maySign(5) {
 			continue
 		}
 		if err := signer.signedBy(c); err != nil {
-			claimed = claimed || (len(signer.aki) > 0 && bytes.Equal(signer.aki, c.ski))
+			ours := len(signer.aki) > 0 && bytes.Equal(signer.aki, c.ski)
+			claimed = claimed || (ours && errors.Is(err, ErrSignature))
+			strange = strange || (ours && !errors.Is(err, ErrSignature))
 			continue
+		}
+		switch {
+		case signer.forOtherWork():
+			return chain{c, chainPurpose}
+		case !signer.understood():
+			return chain{c, chainLimited}
 		}
 		return chain{c, judgeValidity(signer, c, signedAt, now)}
 	}
-	if claimed {
+	switch {
+	case claimed:
 		return chain{nil, chainForged}
+	case strange:
+		return chain{nil, chainAlgorithm}
 	}
 	return chain{nil, chainUnknown}
 }

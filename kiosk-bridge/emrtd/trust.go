@@ -171,6 +171,9 @@ func ParseMasterList(b []byte) (*MasterList, error) {
 	if m.Signer, m.SignedAt, err = cms.verify(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrustList, err)
 	}
+	if p := m.Signer.purposes; len(p) > 0 && !slices.Contains(p, oidSigningOfLists) {
+		return nil, fmt.Errorf("%w: its signer's certificate is for other things", ErrTrustList)
+	}
 	var content struct {
 		Version      int
 		Certificates []asn1.RawValue `asn1:"set"`

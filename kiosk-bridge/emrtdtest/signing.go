@@ -26,6 +26,9 @@ type Signing struct {
 	Plain    bool        // ECDSA with both halves side by side (BSI TR-03111)
 	KeyID    bool        // the signer is named by key identifier; otherwise by issuer and serial number
 
+	Purposes []asn1.ObjectIdentifier // extended key usage of the signer's certificate
+	Limited  bool                    // a critical extension that nobody knows
+
 	// What forgers do to the object.
 	GroupTwice bool // group 2 is listed a second time, with the hash of another portrait
 	NoTime     bool // no signing time
@@ -194,6 +197,12 @@ func (s *State) newSigner(v validity) (*signer, error) {
 			From  time.Time `asn1:"generalized,tag:0"`
 			Until time.Time `asn1:"generalized,tag:1"`
 		}{v.from, v.keyUntil}))
+	}
+	if d.how.Purposes != nil {
+		extensions = append(extensions, extension(37, true, d.how.Purposes))
+	}
+	if d.how.Limited {
+		extensions = append(extensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: e.der(true)})
 	}
 	byState := algorithm(ecdsaBy[crypto.SHA384])
 	name := pkix.Name{Country: []string{s.Alpha2}, Organization: []string{"Test documents"}, CommonName: "DS " + s.Alpha3}
