@@ -152,7 +152,13 @@ func TestSoakOfRepairInChromium(t *testing.T) {
 			got := inChromium(t, program, tc.means, tc.loss)
 			number := func(name string) float64 { n, _ := got[name].(float64); return n }
 			concealed := number("audio.concealedSamples") / max(number("audio.totalSamplesReceived"), 1)
+			pauses, _ := got["pauses"].([]any)
+			delete(got, "pauses")
 			t.Logf("%.2f %% of samples concealed, longest freeze %.0f ms, %.0f pictures; %v", 100*concealed, number("longest"), number("video.framesDecoded"), got)
+			for _, p := range pauses {
+				b, _ := json.Marshal(p)
+				t.Logf("pause %s", b)
+			}
 			if number("audio.totalSamplesReceived") == 0 || number("video.framesDecoded") == 0 {
 				t.Fatal("nothing came")
 			}

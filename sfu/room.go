@@ -42,7 +42,8 @@ func (r *room) apply(log *slog.Logger) {
 	for _, l := range r.legs {
 		for _, t := range l.tracks {
 			for _, s := range fanout[t] {
-				if s.assign(t, routes[s]) && t.kind == offer.Video {
+				// Who is not connected yet could not be shown it, and asks when it is.
+				if s.assign(t, routes[s]) && t.kind == offer.Video && s.leg.connected.Load() {
 					t.wanted.Store(true)
 				}
 			}

@@ -237,7 +237,7 @@ func (s *stream) tick(at int64, out *port.Batch) {
 		return
 	}
 	if s.losses.GaveUp() && s.track.isWatched() {
-		s.requestKey(at, out)
+		s.requestKey(at, out, (*repair.Keys).Want)
 	}
 	s.asking.Lock()
 	due := s.keys.Due(at, s.leg.trip())
@@ -248,9 +248,9 @@ func (s *stream) tick(at int64, out *port.Batch) {
 }
 
 // requestKey asks the sender for a key frame: many wishes are one request.
-func (s *stream) requestKey(at int64, out *port.Batch) {
+func (s *stream) requestKey(at int64, out *port.Batch, want func(k *repair.Keys, at, rtt int64) bool) {
 	s.asking.Lock()
-	due := s.keys.Want(at, s.leg.trip())
+	due := want(&s.keys, at, s.leg.trip())
 	s.asking.Unlock()
 	if due {
 		s.sendKeyRequest(out)

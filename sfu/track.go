@@ -3,6 +3,7 @@ package sfu
 import (
 	"sync/atomic"
 
+	"kuule/internal/repair"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu/layer"
@@ -25,7 +26,7 @@ type track struct {
 
 	subscribers atomic.Pointer[[]*slot]               // replaced whole, so that packets take no lock
 	layers      [offer.MaxRids]atomic.Pointer[stream] // smallest first
-	wanted      atomic.Bool                           // somebody waits for a key frame
+	wanted      atomic.Bool                           // somebody who has just come waits for a key frame
 	advice      advisor
 	announced   map[uint32]announcement // sources named in the offer
 }
@@ -74,22 +75,30 @@ func (t *track) isWatched() bool {
 // requestKey asks the sender for a key frame of a layer, or of any where that
 // one never came: browsers then make one of each.
 func (t *track) requestKey(layer int, at int64, out *port.Batch) {
+	if s := t.keyed(layer); s != nil {
+		s.requestKey(at, out, (*repair.Keys).Want)
+	}
+}
+
+// keyed is the stream to ask for a key frame; nil: none came, or it has none.
+func (t *track) keyed(layer int) *stream {
 	if t.kind != offer.Video {
-		return
+		return nil
 	}
 	s := t.stream(layer)
 	for i := 0; s == nil && i < len(t.layers); i++ {
 		s = t.stream(i)
 	}
-	if s != nil {
-		s.requestKey(at, out)
-	}
+	return s
 }
 
-// askKeys asks for the key frames that somebody without a batch waits for.
+// askKeys asks for the key frames that those who have just come wait for.
 func (t *track) askKeys(at int64, out *port.Batch) {
-	if t.wanted.Swap(false) {
-		t.requestKey(layer.Off, at, out)
+	if !t.wanted.Swap(false) {
+		return
+	}
+	if s := t.keyed(layer.Off); s != nil {
+		s.requestKey(at, out, (*repair.Keys).Newcomer)
 	}
 }
 

@@ -264,3 +264,26 @@ func BenchmarkArrive(b *testing.B) {
 		l.Arrive(n, int64(n))
 	}
 }
+
+// Who has just come is not kept waiting because somebody else asked a moment
+// before, nor may many that come ask without end.
+func TestNewcomersAskSooner(t *testing.T) {
+	t.Parallel()
+	var k Keys
+	if !k.Want(1e9, 0) {
+		t.Fatal("the first wish was not asked for")
+	}
+	if k.Newcomer(1e9+50e6, 0) {
+		t.Error("a newcomer asked 50 ms after a request")
+	}
+	if k.Want(1e9+120e6, 0) != true {
+		t.Error("the newcomer's wish was not asked for after 120 ms")
+	}
+	if k.Want(1e9+250e6, 0) {
+		t.Error("a wish of those who are here was asked for 130 ms after a request")
+	}
+	k.Came()
+	if !k.Newcomer(1e9+250e6, 0) {
+		t.Error("a newcomer was not asked for 130 ms after a request")
+	}
+}

@@ -11,7 +11,7 @@ describe('a connection', () => {
     vi.unstubAllGlobals()
   })
 
-  function connection(made: () => void) {
+  function connection(made: () => void, failed: (thrown: unknown) => void = () => undefined) {
     vi.stubGlobal('navigator', {})
     vi.stubGlobal('addEventListener', vi.fn())
     vi.stubGlobal('removeEventListener', vi.fn())
@@ -21,7 +21,7 @@ describe('a connection', () => {
     })
     return new Connection({
       certificate: {} as RTCCertificate, tracks: [], sealing: {} as Sealing, socket: null as never,
-      inTurn: (work) => work(), opened: () => Promise.resolve(), changed: () => undefined,
+      opened: () => undefined, changed: () => undefined, failed,
     })
   }
 
@@ -29,6 +29,7 @@ describe('a connection', () => {
     const made = vi.fn()
     const c = connection(made)
     const admitted = c.admitted(undefined)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
     c.close()
     answers[0].resolve()
     await admitted
@@ -37,11 +38,14 @@ describe('a connection', () => {
 
   it('is begun by who is here', async () => {
     const made = vi.fn()
-    const c = connection(made)
+    const failed = vi.fn()
+    const c = connection(made, failed)
     const admitted = c.admitted(undefined)
+    await vi.waitFor(() => expect(answers).toHaveLength(1))
     answers[0].resolve()
-    await expect(admitted).rejects.toThrow('no media here')
+    await admitted
     expect(made).toHaveBeenCalledOnce()
+    expect(failed).toHaveBeenCalledWith(new Error('no media here'))
     c.close()
   })
 })

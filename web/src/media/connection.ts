@@ -1,17 +1,24 @@
 import { Problem, problemOf } from '../api/problem'
 import type * as words from '../api/words'
-import type { SendHint, Slot } from '../api/wire'
+import type { Offer, SendHint, Slot } from '../api/wire'
 import { LinkWatch, type Cure } from './link'
 import { iceServers } from './paths'
 import { Peer, wantedCipher, type OwnTrack } from './peer'
 import type { Sealing } from './sealing'
 import type { RoomSocket } from './socket'
 import { cipherOf, flows, gradeOf, pathOf, received, type Flow, type Grade, type Path, type Report } from './stats'
+import { Turns } from './turns'
 import { Pace, wishOf, type Shown } from './wishes'
 
 const lookEvery = 500
 const gradeEvery = 2000
 const wishEvery = 300
+/** How long a picture that comes may take to get its tile; without one it is not sent any more. */
+const layoutTime = 3000
+/** How long an offer is kept: the ways that were found for it and its credentials grow old. */
+const offerLife = 240_000
+/** How often it is seen to that ways to the media server are known for a connection that is to be made at once. */
+const refreshEvery = 60_000
 
 /** What is known of the connection, for the bars beside people and for support. */
 export interface Health {
@@ -30,11 +37,10 @@ export interface ConnectionSetup {
   tracks: OwnTrack[]
   sealing: Sealing
   socket: RoomSocket
-  /** Runs work after all that the room does before it. */
-  inTurn: (work: () => Promise<void>) => Promise<void>
   /** Own tracks have a place at the media server: their keys can be given. */
-  opened: () => Promise<void>
+  opened: () => void
   changed: (health: Health) => void
+  failed: (thrown: unknown) => void
 }
 
 /**
@@ -46,16 +52,21 @@ export interface ConnectionSetup {
 export class Connection {
   private readonly setup: ConnectionSetup
   private peer: Peer | null = null
+  /** Made before anybody was let in: its offer goes out when somebody is. */
+  private ready: { peer: Peer; offer: Promise<Offer>; at: number } | null = null
+  private readonly turns: Turns
   private readonly watch = new LinkWatch(performance.now())
   private slots: Slot[] = []
-  private shown: Shown = { heights: new Map(), speakers: [], followed: [] }
+  private shown: Omit<Shown, 'fresh'> = { heights: new Map(), speakers: [], followed: [] }
+  /** When each track first had a slot. */
+  private came = new Map<words.TrackID, number>()
   private readonly hints = new Map<words.TrackID, SendHint>()
   private shared: words.TrackID | null = null
   private last: Report = []
   private graded: { at: number; report: Report } = { at: 0, report: [] }
   private health: Health = unknownHealth
   private readonly wishes: Pace<ReturnType<typeof wishOf>>
-  private readonly timer: ReturnType<typeof setInterval>
+  private readonly timers: ReturnType<typeof setInterval>[]
   private curing = false
   private wanted = false
   private closed = false
@@ -65,33 +76,53 @@ export class Connection {
     this.wishes = new Pace(wishEvery, (slots) => {
       setup.socket.ask('wish', { slots }).catch(() => this.wishes.forget())
     })
-    this.timer = setInterval(() => void this.look(), lookEvery)
+    this.turns = new Turns((thrown) => {
+      if (!this.closed) setup.failed(thrown)
+    })
+    this.timers = [setInterval(() => void this.look(), lookEvery), setInterval(() => void iceServers(), refreshEvery)]
     globalThis.addEventListener('online', this.changed)
     networkOf(navigator)?.addEventListener('change', this.changed)
   }
 
+  /** Does beforehand what takes longest of opening a connection. */
+  prepare() {
+    const peer = this.make()
+    const offer = iceServers().then((servers) => peer.offer(servers))
+    offer.catch(() => undefined) // said when it is to go out
+    this.ready = { peer, offer, at: performance.now() }
+  }
+
+  private make(): Peer {
+    const { certificate, tracks, sealing } = this.setup
+    return new Peer(certificate, tracks, sealing, () => void this.look())
+  }
+
   /** The door let this page in, perhaps again: it tells which leg it still knows. */
-  async admitted(leg: words.LegID | undefined): Promise<void> {
-    this.wanted = true
-    this.wishes.forget()
-    if (this.peer !== null && leg !== undefined && this.peer.leg === leg && this.health.lostAt === null) {
-      this.wish()
-      return
-    }
-    await this.open()
+  admitted(leg: words.LegID | undefined): Promise<void> {
+    return this.turns.run(async () => {
+      this.wanted = true
+      this.wishes.forget()
+      if (this.peer !== null && leg !== undefined && this.peer.leg === leg && this.health.lostAt === null) {
+        this.wish()
+        return
+      }
+      await this.open()
+    })
   }
 
   private async open(): Promise<void> {
-    const { certificate, tracks, sealing } = this.setup
-    const servers = await iceServers()
-    if (this.closed) return // nobody would close what is begun now
+    const { ready } = this
     const old = this.peer
-    const peer = new Peer(certificate, tracks, sealing, servers, () => void this.look())
+    const offered = ready !== null && performance.now() - ready.at < offerLife ? ready.offer : null
+    const servers = offered === null ? await iceServers() : []
+    if (this.closed) return // nobody would close what is begun now
+    const peer = ready?.peer ?? this.make()
+    this.ready = null
     this.peer = peer
     this.last = []
     this.watch.began(performance.now(), true)
     try {
-      await this.call(peer)
+      await this.call(peer, offered ?? peer.offer(servers))
     } finally {
       // Only now: the media server would tell the door that the leg is gone, and
       // the door this page, while the next one is on its way.
@@ -103,12 +134,11 @@ export class Connection {
   private async restart(): Promise<void> {
     if (this.peer === null) return this.open()
     this.watch.began(performance.now(), false)
-    await this.call(this.peer, await iceServers())
+    await this.call(this.peer, this.peer.offer(await iceServers()))
   }
 
-  private async call(peer: Peer, servers?: RTCIceServer[]): Promise<void> {
-    const offer = await peer.offer(servers)
-    const answer = await this.setup.socket.ask('offer', offer)
+  private async call(peer: Peer, offer: Promise<Offer>): Promise<void> {
+    const answer = await this.setup.socket.ask('offer', await offer)
     if (answer.type !== 'answer') throw new Problem(problemOf('media-refused'))
     if (this.peer !== peer || this.closed) return
     const { sdp, leg } = answer.body
@@ -116,15 +146,16 @@ export class Connection {
     if (peer.leg !== null && peer.leg !== leg) return this.open()
     await peer.answer(sdp, leg)
     peer.assign(this.slots)
+    this.setup.opened()
     for (const hint of this.hints.values()) await peer.follow(hint)
     if (this.shared !== null) await this.setup.socket.ask('share', { track: this.shared, on: true })
     this.wishes.forget()
     this.wish()
-    await this.setup.opened()
   }
 
   assign(slots: Slot[]) {
     this.slots = slots
+    this.came = new Map(slots.map(({ track }) => [track, this.came.get(track) ?? performance.now()]))
     this.peer?.assign(slots)
     this.wish()
   }
@@ -134,31 +165,36 @@ export class Connection {
   }
 
   /** How what comes is shown and heard; told to the door when it changes. */
-  show(shown: Shown) {
+  show(shown: Omit<Shown, 'fresh'>) {
     this.shown = shown
     this.wish()
   }
 
   private wish() {
-    if (this.wanted && this.slots.length > 0) this.wishes.offer(wishOf(this.slots, this.shown))
+    if (!this.wanted || this.slots.length === 0) return
+    const since = performance.now() - layoutTime
+    const fresh = new Set([...this.came].filter(([, at]) => at > since).map(([track]) => track))
+    this.wishes.offer(wishOf(this.slots, { ...this.shown, fresh }))
   }
 
-  async follow(hint: SendHint): Promise<void> {
+  follow(hint: SendHint): Promise<void> {
     this.hints.set(hint.track, hint)
-    await this.peer?.follow(hint)
+    return this.turns.run(() => this.peer?.follow(hint))
   }
 
   /** Shows a screen on its own track, or nothing on it any more. */
-  async share(own: OwnTrack, media: MediaStreamTrack | null): Promise<void> {
-    own.media = media
-    this.shared = media === null ? null : own.track
-    await this.peer?.replace(own.track, media)
-    await this.setup.socket.ask('share', { track: own.track, on: media !== null })
+  share(own: OwnTrack, media: MediaStreamTrack | null): Promise<void> {
+    return this.turns.run(async () => {
+      own.media = media
+      this.shared = media === null ? null : own.track
+      await this.peer?.replace(own.track, media)
+      await this.setup.socket.ask('share', { track: own.track, on: media !== null })
+    })
   }
 
   async replace(own: OwnTrack, media: MediaStreamTrack): Promise<void> {
     own.media = media
-    await this.peer?.replace(own.track, media)
+    for (const peer of [this.peer, this.ready?.peer]) await peer?.replace(own.track, media)
   }
 
   /** For the panel of support. */
@@ -193,6 +229,7 @@ export class Connection {
       ;({ own, grades } = this.grade(this.graded.report, report))
       this.graded = { at, report }
       this.last = report
+      this.wish() // what came a while ago and is not shown is not needed
     }
     this.health = { cipher, lostAt: this.watch.lostAt, own: this.watch.lostAt === null ? own : 'none', grades }
     this.setup.changed(this.health)
@@ -214,7 +251,7 @@ export class Connection {
     if (cure === 'none' || this.curing || !this.wanted) return
     this.curing = true
     try {
-      await this.setup.inTurn(() => (cure === 'restart' ? this.restart() : this.open()))
+      await this.turns.run(() => (cure === 'restart' ? this.restart() : this.open()))
     } finally {
       this.curing = false
     }
@@ -222,11 +259,11 @@ export class Connection {
 
   close() {
     this.closed = true
-    clearInterval(this.timer)
+    for (const t of this.timers) clearInterval(t)
     this.wishes.stop()
     globalThis.removeEventListener('online', this.changed)
     networkOf(navigator)?.removeEventListener('change', this.changed)
-    this.peer?.close()
+    for (const peer of [this.peer, this.ready?.peer]) peer?.close()
   }
 }
 

@@ -87,21 +87,26 @@ describe('wishes', () => {
 
   it('put the large face first, then who speaks, and want nothing of what is not shown', () => {
     const heights = new Map([[track(1), 620], [track(2), 170]])
-    expect(wishOf(slots, { heights, speakers: [member(2)], followed: [] })).toEqual([
+    expect(wishOf(slots, { heights, fresh: new Set(), speakers: [member(2)], followed: [] })).toEqual([
       { track: track(1), rank: 0, height: 720, off: false },
       { track: track(2), rank: 1, height: 180, off: false },
       { track: track(3), rank: 2, height: 0, off: true },
     ])
   })
 
+  it('say nothing of a picture that has just come and has no tile yet', () => {
+    const wish = wishOf(slots, { heights: new Map([[track(1), 620]]), fresh: new Set([track(1), track(2)]), speakers: [], followed: [] })
+    expect(wish).toEqual([{ track: track(1), rank: 0, height: 720, off: false }, { track: track(3), rank: 1, height: 0, off: true }])
+  })
+
   it('put the latest speaker first among equal tiles', () => {
     const heights = new Map([[track(1), 170], [track(2), 170], [track(3), 170]])
-    const order = wishOf(slots, { heights, speakers: [member(3), member(1)], followed: [] }).map((w) => w.track)
+    const order = wishOf(slots, { heights, fresh: new Set(), speakers: [member(3), member(1)], followed: [] }).map((w) => w.track)
     expect(order).toEqual([track(3), track(1), track(2)])
   })
 
   it('name voices only for who follows one (G2)', () => {
-    const wish = wishOf(slots, { heights: new Map(), speakers: [], followed: [track(5)] })
+    const wish = wishOf(slots, { heights: new Map(), fresh: new Set(), speakers: [], followed: [track(5)] })
     expect(wish.filter((w) => w.rank === 0 && !w.off)).toEqual([{ track: track(5), rank: 0, height: 0, off: false }])
     expect(wish.find((w) => w.track === track(4))?.rank).toBeGreaterThan(0)
   })

@@ -71,12 +71,14 @@ export class Peer {
   private readonly own: (OwnTrack & { transceiver: RTCRtpTransceiver })[] = []
   private readonly sealing: Sealing
   private assigned: Slot[] = []
+  /** Whose frames the sealing was told to expect on each slot. */
+  private readonly told: string[] = []
   private answered = ''
   private form: VoiceForm = plainVoice
 
-  constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, iceServers: RTCIceServer[], onState: () => void) {
+  constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, onState: () => void) {
     this.sealing = sealing
-    this.pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers })
+    this.pc = new RTCPeerConnection({ certificates: [certificate], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' })
     this.pc.onconnectionstatechange = onState
     this.pc.oniceconnectionstatechange = onState
     for (const track of tracks) this.publish(track)
@@ -102,11 +104,10 @@ export class Peer {
     this.slots.push(transceiver)
   }
 
-  /** The first offer, or one for another path to the same media server: an ICE restart keeps keys, tracks and mids. */
-  async offer(iceServers?: RTCIceServer[]): Promise<Offer> {
-    const restart = this.answered !== ''
-    if (restart && iceServers !== undefined) this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers })
-    const offer = await this.pc.createOffer({ iceRestart: restart })
+  /** An offer to be called, or one for another path to the same media server: an ICE restart keeps keys, tracks and mids. */
+  async offer(iceServers: RTCIceServer[]): Promise<Offer> {
+    this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers })
+    const offer = await this.pc.createOffer({ iceRestart: this.pc.localDescription !== null })
     await this.pc.setLocalDescription({ type: 'offer', sdp: withVoiceRepair(constantRate(offer.sdp ?? '')) })
     const tracks: OfferTrack[] = this.own.map(({ track, source, number, transceiver, seat }) => ({ track, source, number, mid: transceiver.mid ?? '', ...(seat === undefined ? {} : { seat }) }))
     // The media server needs none of the page's own candidates: it waits to be called.
@@ -163,8 +164,11 @@ export class Peer {
   /** Takes the door's word on whose track comes where; a frame that does not open under that member's key is dropped. */
   assign(slots: Slot[]) {
     this.assigned = slots
-    this.slots.forEach((transceiver, i) => {
-      const slot = slots.find((s) => s.mid === transceiver.mid)
+    this.slots.forEach(({ mid }, i) => {
+      const slot = mid === null ? undefined : slots.find((s) => s.mid === mid)
+      const from = slot === undefined ? '' : `${slot.member} ${slot.track}`
+      if (this.told[i] === from) return
+      this.told[i] = from
       this.sealing.assign(i, slot === undefined ? null : { member: slot.member, track: slot.track })
     })
   }

@@ -13,6 +13,7 @@ import { mutedLevel, type InForce, type KnownMember, type MakeSealing, type Rost
 import { RoomSocket, type Incoming } from './socket'
 import type { Grade } from './stats'
 import { endStay, keepStay, lastStay } from './stay'
+import { Turns } from './turns'
 
 /** Where this page stands with the room. `again`: it must begin anew, as another member, and does so by itself. */
 export type Stage = 'joining' | 'waiting' | 'in' | 'refused' | 'superseded' | 'left' | 'again'
@@ -130,11 +131,11 @@ async function asSigned(view: MemberView, known: KnownMember): Promise<boolean> 
 export class RoomClient {
   private state: RoomState
   private readonly listeners = new Set<() => void>()
+  private telling: ReturnType<typeof setTimeout> | undefined
   private readonly setup: RoomSetup
   private readonly member = newID('mem')
   private readonly socket: RoomSocket
   private sealing: Sealing | null = null
-  private certificate: RTCCertificate | null = null
   private statement = ''
   private proof: PersonProof | undefined
   private admission = ''
@@ -157,7 +158,8 @@ export class RoomClient {
   private readonly beats = new Map<words.MemberID, Beat>()
   private offset = 0
   private recorderWanted = false
-  private queue: Promise<void> = Promise.resolve()
+  /** Messages of the room, and what follows from them. The media connection has its own: neither waits for the other. */
+  private readonly turns = new Turns((thrown) => this.tell(thrown))
   private timers: ReturnType<typeof setInterval>[] = []
   private readonly meters: { own: OwnTrack; meter: LevelMeter }[]
 
@@ -174,12 +176,12 @@ export class RoomClient {
     }
     this.enable()
     this.socket = new RoomSocket('/ws/room', {
-      open: () => this.inTurn(() => this.join()),
+      open: () => this.turns.run(() => this.join()),
       lost: (attempt) => {
         this.set({ online: false })
         if (attempt === 1) void this.checkSession()
       },
-      message: (message) => this.inTurn(() => this.receive(message)),
+      message: (message) => this.take(message),
     })
   }
 
@@ -198,24 +200,27 @@ export class RoomClient {
   async start(): Promise<void> {
     try {
       const { hearing, seats, trust, makeSealing } = this.setup
-      this.certificate = await RTCPeerConnection.generateCertificate(curve)
-      const dtls = this.certificate.getFingerprints().find((f) => f.algorithm === 'sha-256')?.value?.toUpperCase() ?? ''
-      this.sealing = await makeSealing({ hearing, member: this.member, trust })
-      const { hpke, sign } = this.sealing.keys
+      const [certificate, sealing] = await Promise.all([RTCPeerConnection.generateCertificate(curve), makeSealing({ hearing, member: this.member, trust })])
+      const dtls = certificate.getFingerprints().find((f) => f.algorithm === 'sha-256')?.value?.toUpperCase() ?? ''
+      const { hpke, sign } = sealing.keys
       const exp = Math.floor(Date.now() / 1000) + statementSeconds
-      const answer = await gateway.statement({ hearing, member: this.member, seats: seats.map((s) => s.seat), hpke_key: hpke, sign_key: sign, dtls, exp })
+      const asked = gateway.statement({ hearing, member: this.member, seats: seats.map((s) => s.seat), hpke_key: hpke, sign_key: sign, dtls, exp })
+      this.sealing = sealing
+      this.connection = new Connection({
+        certificate, tracks: this.tracks, sealing, socket: this.socket,
+        opened: () => void this.turns.run(() => this.giveKeys()),
+        changed: (health) => this.takeHealth(health),
+        failed: (thrown) => this.tell(thrown),
+      })
+      // While the device signs, and long before anybody is let in.
+      this.connection.prepare()
+      const answer = await asked
       this.statement = answer.statement
       this.proof = answer.proof
-      this.connection = new Connection({
-        certificate: this.certificate, tracks: this.tracks, sealing: this.sealing, socket: this.socket,
-        inTurn: (work) => this.inTurn(work),
-        opened: () => this.giveKeys(),
-        changed: (health) => this.takeHealth(health),
-      })
       this.socket.connect()
       for (const t of this.tracks) if (t.media !== null) this.attend(t, t.media)
       this.timers = [
-        setInterval(() => this.tick(), tick), setInterval(() => this.inTurn(() => this.everySecond()), 1000),
+        setInterval(() => this.tick(), tick), setInterval(() => this.turns.run(() => this.everySecond()), 1000),
         setInterval(() => void this.ignoring(() => this.listen()), listenEvery),
       ]
     } catch (thrown) {
@@ -292,8 +297,7 @@ export class RoomClient {
     chosen.onended = () => void this.unshare()
     this.sharedSince = performance.now()
     this.set({ screen: chosen })
-    const { connection } = this
-    await this.inTurn(() => connection.share(own, chosen))
+    await this.connection.share(own, chosen)
   }
 
   async unshare(): Promise<void> {
@@ -303,7 +307,7 @@ export class RoomClient {
     shown.stop()
     this.sharedSince = Infinity
     this.set({ screen: null })
-    await this.inTurn(async () => this.connection?.share(own, null))
+    await this.connection?.share(own, null)
   }
 
   /** Tells when an own device stops, and takes the usual one in its place when devices change. */
@@ -383,11 +387,11 @@ export class RoomClient {
     this.set({ starting: true, problem: null })
     this.recorderWanted = true
     try {
-      await this.inTurn(() => this.signRoster('resume'))
+      await this.turns.run(() => this.signRoster('resume'))
       await this.askOnRecord(reason, this.now(), performance.now() + startPatience)
     } catch (thrown) {
       this.recorderWanted = false
-      await this.inTurn(() => this.signRoster('pause'))
+      await this.turns.run(() => this.signRoster('pause'))
       this.set({ problem: Problem.of(thrown).document })
     } finally {
       this.set({ starting: false })
@@ -472,14 +476,29 @@ export class RoomClient {
 
   // Messages.
 
+  /** What is the media connection's alone waits for nothing: who comes in sees somebody the sooner. */
+  private take(message: Incoming) {
+    switch (message.type) {
+      case 'admitted':
+        void this.connection?.admitted(message.body.leg)
+        break
+      case 'slots':
+        this.connection?.assign(message.body.slots ?? [])
+        break
+      case 'send-hint':
+        void this.connection?.follow(message.body)
+        return
+    }
+    void this.turns.run(() => this.receive(message))
+  }
+
   private async receive(message: Incoming) {
     switch (message.type) {
       case 'admitted':
         this.admission = message.body.admission
         this.set({ stage: 'in' })
         keepStay({ hearing: this.setup.hearing, muted: this.state.muted, dark: this.state.dark })
-        await this.postAgain()
-        return this.connection?.admitted(message.body.leg)
+        return this.postAgain()
       case 'refused':
         return this.refuse(new Problem(readDocument(message.body)))
       case 'superseded':
@@ -496,10 +515,7 @@ export class RoomClient {
         for (const wrap of message.body.wraps ?? []) await this.ignoring(() => this.sealing?.acceptWrap(wrap))
         return
       case 'slots':
-        this.connection?.assign(message.body.slots ?? [])
         return this.show()
-      case 'send-hint':
-        return this.connection?.follow(message.body)
       case 'heartbeat':
         return this.takeHeartbeat(message.body.heartbeat)
       case 'phase-now':
@@ -519,12 +535,14 @@ export class RoomClient {
     const { sealing } = this
     if (sealing === null) return
     const verified = new Set<words.MemberID>()
-    for (const view of views) {
-      await this.ignoring(async () => {
-        const known = await sealing.addMember(view.statement, view.admission)
-        if (await asSigned(view, known)) verified.add(view.member)
-      })
-    }
+    await Promise.all(
+      views.map((view) =>
+        this.ignoring(async () => {
+          const known = await sealing.addMember(view.statement, view.admission)
+          if (await asSigned(view, known)) verified.add(view.member)
+        }),
+      ),
+    )
     const left = this.views.filter((v) => !views.some((w) => w.member === v.member))
     for (const view of left) {
       this.beats.delete(view.member)
@@ -605,7 +623,8 @@ export class RoomClient {
   private async giveKeys() {
     if (this.sealing === null || this.inForce?.members.includes(this.member) !== true) return
     const wraps = await this.sealing.wraps()
-    if (wraps.length > 0) await this.socket.ask('wraps', { wraps })
+    // They go out in order; what comes meanwhile does not wait until they have come.
+    if (wraps.length > 0) void this.socket.ask('wraps', { wraps }).catch((thrown: unknown) => this.tell(thrown))
   }
 
   private async takePhase(phase: PhaseNow) {
@@ -761,17 +780,17 @@ export class RoomClient {
 
   private set(change: Partial<RoomState>) {
     this.state = { ...this.state, ...change }
-    for (const l of this.listeners) l()
+    // Much changes at once when somebody comes or goes, and drawing it takes long.
+    this.telling ??= setTimeout(() => {
+      this.telling = undefined
+      for (const l of this.listeners) l()
+    })
   }
 
-  /** Runs work after all that came before it; a failure is shown and stops nothing. */
-  private inTurn(work: () => Promise<void> | void): Promise<void> {
-    const done = this.queue.then(work)
-    this.queue = done.catch((thrown: unknown) => {
-      const problem = Problem.of(thrown)
-      if (problem.document.code !== 'unavailable') this.set({ problem: problem.document })
-    })
-    return this.queue
+  /** Shows what failed; what is asked again by itself is not spoken of. */
+  private tell(thrown: unknown) {
+    const problem = Problem.of(thrown)
+    if (problem.document.code !== 'unavailable') this.set({ problem: problem.document })
   }
 
   /** What another member sent and does not hold is dropped: it must not stop the rest. */

@@ -12,6 +12,8 @@ export function stepOf(pixels: number): number {
 export interface Shown {
   /** Pixels of the screen of each tile, by track; a track without a tile is not shown. */
   heights: ReadonlyMap<words.TrackID, number>
+  /** Tracks that have just come: their tiles may not be laid out yet. */
+  fresh: ReadonlySet<words.TrackID>
   /** Members who speak, the latest first. */
   speakers: readonly words.MemberID[]
   /** The voice that the listener follows, before all others. */
@@ -21,10 +23,11 @@ export interface Shown {
 /**
  * The whole wish for the tracks on the slots: pictures by the size of their
  * tiles, the largest first, then who speaks; voices as the door ranks them by
- * role, unless the listener follows one.
+ * role, unless the listener follows one. Of pictures that have no tile yet
+ * nothing is said, so that the first of them is not held back.
  */
-export function wishOf(slots: readonly Slot[], { heights, speakers, followed }: Shown): SlotWish[] {
-  const pictures = slots.filter((s) => s.source !== 'audio')
+export function wishOf(slots: readonly Slot[], { heights, fresh, speakers, followed }: Shown): SlotWish[] {
+  const pictures = slots.filter((s) => s.source !== 'audio' && (heights.has(s.track) || !fresh.has(s.track)))
   const height = (s: Slot) => heights.get(s.track) ?? 0
   const turn = (s: Slot) => {
     const at = speakers.indexOf(s.member)

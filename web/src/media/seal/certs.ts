@@ -36,6 +36,14 @@ export async function checkChain(chain: Bytes[], roots: string[], at: Date): Pro
   }
 }
 
+/**
+ * Checks roots by themselves and trusts nothing for it: a fresh worker is slow
+ * with its first certificate, and has nothing to do while the page joins.
+ */
+export async function tryRoots(roots: string[]): Promise<void> {
+  for (const pem of roots) await checkChain([readPEM(pem)], [pem], new Date()).catch(() => undefined)
+}
+
 function isAuthority(cert: Certificate): boolean {
   const extension = cert.extensions?.find((e) => e.extnID === basicConstraints)
   return extension?.parsedValue instanceof BasicConstraints && extension.parsedValue.cA

@@ -110,7 +110,7 @@ export class SealClient implements Sealing {
   }
 
   open(receiver: RTCRtpReceiver, slot: number) {
-    receiver.transform = this.transform({ side: 'open', slot })
+    receiver.transform = this.transform({ side: 'open', slot, picture: receiver.track.kind === 'video' })
   }
 
   private transform(part: Part): RTCRtpScriptTransform {

@@ -5,7 +5,7 @@ import { SealClient, type Answer, type Port, type Request } from './client'
 import { text, toBase64url, utf8, type Bytes } from './encoding'
 import { Engine, type EncodedFrame } from './engine'
 import { go, pinned, salt, admitted } from './installation.testing'
-import { peekMessage } from './messages'
+import { bounds, peekMessage } from './messages'
 
 /** A page: its engine behind the same numbered calls that a worker answers. */
 async function open(role: words.Role) {
@@ -38,7 +38,7 @@ async function room() {
   const [chair, applicant] = [await open('interviewer'), await open('applicant')]
   const asked: string[] = []
   const mouth = chair.engine.transform({ side: 'seal', track: chair.track, source: 'video', number: 0 }, () => asked.push('key frame'))
-  const ear = applicant.engine.transform({ side: 'open', slot: 3 }, () => asked.push('key frame please'))
+  const ear = applicant.engine.transform({ side: 'open', slot: 3, picture: true }, () => asked.push('key frame please'))
   return { chair, applicant, mouth, ear, asked }
 }
 
@@ -81,6 +81,38 @@ describe('the sealing worker', () => {
     expect(await through(r.ear, copy)).toEqual([])
     expect(await r.chair.sealing.counts()).toMatchObject({ sealed: 1, held: 1 })
     expect(await r.applicant.sealing.counts()).toMatchObject({ opened: 1, refused: 2 })
+  })
+
+  it('holds a picture until its key comes, and no longer than that', async () => {
+    const r = await room()
+    for (const p of [r.chair, r.applicant]) {
+      await p.sealing.begin(go.group)
+      for (const q of [r.chair, r.applicant]) await p.sealing.addMember(q.statement, q.admission)
+    }
+    const { roster } = await r.chair.sealing.signRoster([r.chair.member, r.applicant.member], 'join', 1)
+    await r.applicant.sealing.applyRoster(roster)
+    r.applicant.sealing.assign(3, { member: r.chair.member, track: r.chair.track })
+    const wraps = await r.chair.sealing.wraps()
+    const [sealed] = await through(r.mouth, frame(utf8('a key frame')))
+    const copy = frame(new Uint8Array(sealed.data))
+    // The media was faster than the door.
+    const shown = through(r.ear, sealed)
+    for (const wrap of wraps) await r.applicant.sealing.acceptWrap(wrap)
+    expect((await shown).map((f) => text(new Uint8Array(f.data)))).toEqual(['a key frame'])
+    expect(await through(r.ear, copy)).toEqual([])
+    // Who is left without a key waits once, not with every frame.
+    const without = await room()
+    await enter(without)
+    const next = await without.chair.sealing.signRoster([without.chair.member, without.applicant.member], 'pause', 2)
+    await without.applicant.sealing.applyRoster(next.roster)
+    await without.chair.sealing.wraps()
+    vi.setSystemTime(go.now * 1000 + bounds.grace + 1)
+    const lost = [await through(without.mouth, frame(utf8('one'))), await through(without.mouth, frame(utf8('two')))].flat()
+    expect(lost).toHaveLength(2)
+    expect(await through(without.ear, lost[0])).toEqual([])
+    const waits = vi.spyOn(globalThis, 'setTimeout')
+    expect(await through(without.ear, lost[1])).toEqual([])
+    expect(waits).not.toHaveBeenCalled()
   })
 
   it('opens on a slot only what was assigned to it', async () => {

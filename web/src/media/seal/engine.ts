@@ -1,10 +1,13 @@
 import type * as words from '../../api/words'
 import { Backup, type Chunk } from './backup'
 import { mutedLevel, type Heard } from '../sealing'
+import { bounds } from './messages'
+import type { Bytes } from './encoding'
 import { SealError } from './errors'
 import { noLevel, type FrameHeader } from './frames'
 import { Group, hearingRules, type RosterReason } from './group'
 import type { Pinned } from './members'
+import { tryRoots } from './certs'
 import { makeIdentity, type Identity } from './wraps'
 
 /** What the page asks of its sealing worker; each call is answered by its number. */
@@ -49,13 +52,21 @@ export interface Counts {
 }
 
 /** What a transform is for. */
-export type Part = { side: 'seal'; track: words.TrackID; source: words.Source; number: number } | { side: 'open'; slot: number }
+export type Part = { side: 'seal'; track: words.TrackID; source: words.Source; number: number } | { side: 'open'; slot: number; picture: boolean }
 
 /** An encoded frame (https://www.w3.org/TR/webrtc-encoded-transform/), as far as it is used here. */
 export interface EncodedFrame {
   data: ArrayBuffer
+  type?: string // of a picture: key, delta
   getMetadata?(): { mimeType?: string }
 }
+
+/**
+ * Milliseconds for which pictures wait for the key under which they were sealed:
+ * keys go by the door and media does not, so either may be first. A key frame
+ * that was thrown away would cost another; sound that comes late is of no use.
+ */
+const keyPatience = 400
 
 /** Asks the codec for a key frame, after frames were lost to a missing key. */
 export type AskKeyFrame = () => void
@@ -75,6 +86,9 @@ export class Engine {
   private offset = 0
   private readonly level = new Map<words.TrackID, number>()
   private heard = new Map<words.TrackID, Heard>()
+  private expecting: (() => void)[] = [] // who waits for a key
+  private readonly pictures = new Map<words.TrackID, AskKeyFrame>() // own ones
+  private keyed = 0 // epoch of the own keys
   private readonly count: Counts = { sealed: 0, opened: 0, refused: 0, held: 0 }
 
   readonly calls: { [C in keyof Calls]: (...args: Parameters<Calls[C]>) => Promise<ReturnType<Calls[C]>> } = {
@@ -82,6 +96,7 @@ export class Engine {
       if (this.identity !== null) throw new SealError('member', 'this worker has its member')
       this.identity = await makeIdentity(member)
       this.setup = { hearing, pinned }
+      void tryRoots(pinned.device_roots)
       return this.identity.keys
     },
     begin: (group) => {
@@ -108,9 +123,18 @@ export class Engine {
       const roster = await this.inGroup().signRoster(members, reason, Math.max(0, Math.round(at)))
       return { roster, inForce: await this.view() }
     },
-    wraps: () => this.inGroup().wraps(),
+    wraps: async () => {
+      const group = this.inGroup()
+      const wraps = await group.wraps()
+      const epoch = group.roster()?.roster.epoch ?? 0
+      // Who came with this epoch can decode only from a key frame on: it is to be the first under the new key.
+      if (epoch !== this.keyed) for (const ask of this.pictures.values()) setTimeout(ask, bounds.pictureGrace)
+      this.keyed = epoch
+      return wraps
+    },
     acceptWrap: async (wrap) => {
       await this.inGroup().acceptWrap(wrap)
+      for (const go of this.expecting.splice(0)) go()
       return undefined
     },
     acceptHeartbeat: (heartbeat) => this.inGroup().acceptHeartbeat(heartbeat),
@@ -140,7 +164,7 @@ export class Engine {
 
   /** The transform of one track or slot. */
   transform(part: Part, ask: AskKeyFrame): (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => Promise<void> {
-    if (part.side === 'open') return this.opening(part.slot, ask)
+    if (part.side === 'open') return this.opening(part, ask)
     // A connection opened anew brings the same tracks.
     if (!this.declared.some((t) => t.track === part.track)) this.declared.push({ track: part.track, source: part.source, number: part.number })
     this.group?.addTrack(part.track, part.source, part.number)
@@ -149,14 +173,14 @@ export class Engine {
 
   private sealing(track: words.TrackID, source: words.Source, ask: AskKeyFrame) {
     let last = 0
+    if (source !== 'audio') this.pictures.set(track, ask)
     return async (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => {
       try {
         const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source, frame), new Uint8Array(frame.data))
         frame.data = sealed.buffer
         this.count.sealed++
         forward(frame)
-        // Who came with this epoch can decode only from a key frame on.
-        if (epoch !== last && source !== 'audio') ask()
+        if (epoch !== last && source !== 'audio' && frame.type !== 'key') ask()
         last = epoch
       } catch {
         this.count.held++
@@ -165,13 +189,17 @@ export class Engine {
     }
   }
 
-  private opening(slot: number, ask: AskKeyFrame) {
+  private opening({ slot, picture }: Part & { side: 'open' }, ask: AskKeyFrame) {
     let broken = false
+    let patient = picture // one wait is enough for who is outside the keys
     return async (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => {
       const from = this.slots.get(slot)
       try {
         if (from === undefined) throw new SealError('track', 'slot is not assigned')
-        const opened = await this.inGroup().open(from.member, from.track, new Uint8Array(frame.data))
+        const sealed = new Uint8Array(frame.data)
+        if (patient && this.group?.awaits(sealed) === true) patient = await this.unlocked(this.group, sealed, performance.now() + keyPatience)
+        const opened = await this.inGroup().open(from.member, from.track, sealed)
+        patient = picture
         frame.data = opened.frame.slice().buffer
         this.count.opened++
         this.hear(from, opened.header.level)
@@ -183,6 +211,18 @@ export class Engine {
         broken = true
       }
     }
+  }
+
+  /** Waits until the key of a frame has come, or until the time is over: then it is false. */
+  private async unlocked(group: Group, sealed: Bytes, until: number): Promise<boolean> {
+    for (let left = keyPatience; group.awaits(sealed); left = until - performance.now()) {
+      if (left <= 0) return false
+      await new Promise<void>((resolve) => {
+        this.expecting.push(resolve)
+        setTimeout(resolve, left)
+      })
+    }
+    return true
   }
 
   private hear({ member, track }: { member: words.MemberID; track: words.TrackID }, level: number) {

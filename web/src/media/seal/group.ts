@@ -135,9 +135,12 @@ export class Group {
   }
 
   /** Verifies a member (oneself included) and makes it known; that puts it on no roster. */
-  addMember(statement: string, admission: string): Promise<Member> {
-    return this.inTurn(async () => {
-      const m = await verifyMember(this.setup.pinned, statement, admission, new Date(this.now()))
+  async addMember(statement: string, admission: string): Promise<Member> {
+    const again = await this.asKnown(statement, admission)
+    if (again !== undefined) return again
+    // Checking changes nothing and takes long: several are checked side by side.
+    const m = await verifyMember(this.setup.pinned, statement, admission, new Date(this.now()))
+    return this.inTurn(() => {
       const { self, hearing, rules } = this.setup
       if (m.statement.hearing !== hearing || !rules.member(m)) throw new SealError('member', `${m.id} is not of this group`)
       if (m.id === self.member && (m.statement.hpke_key !== self.keys.hpke || m.statement.sign_key !== self.keys.sign)) {
@@ -145,15 +148,26 @@ export class Group {
       }
       const old = this.known.get(m.id)
       if (old !== undefined) {
-        if (old.statementHash === m.statementHash && old.admissionHash === m.admissionHash) return old
+        if (old.statementHash === m.statementHash && old.admissionHash === m.admissionHash) return Promise.resolve(old)
         throw new SealError('member', `${m.id} is known with another statement or admission`)
       }
       if (this.known.size >= bounds.known) throw new SealError('member', 'too many members are known')
       this.known.set(m.id, m)
       if (m.recorder) this.recorders.set(m.id, admission)
       if (m.id === self.member && this.setup.backup !== undefined) this.setup.backup.statement = statement
-      return m
+      return Promise.resolve(m)
     })
+  }
+
+  /** The member that was verified by these very words, as long as they hold. */
+  private async asKnown(statement: string, admission: string): Promise<Member | undefined> {
+    const [statementHash, admissionHash] = await Promise.all([hash(statement), hash(admission)])
+    const old = [...this.known.values()].find((m) => m.statementHash === statementHash && m.admissionHash === admissionHash)
+    if (old === undefined) return undefined
+    const now = new Date(this.now())
+    within(old.statement, now)
+    within(old.admission, now)
+    return old
   }
 
   /** Drops a member that is not on the roster. What it said stays known, so that nothing can be replayed should it return. */
@@ -313,7 +327,7 @@ export class Group {
           }
           const fresh: SendKey = { epoch: inForce.roster.epoch, kid, sealer: await Sealer.make(key, kid), wraps }
           if (s.cur === null) s.cur = fresh
-          else [s.next, s.from] = [fresh, this.now() + bounds.grace]
+          else [s.next, s.from] = [fresh, this.now() + (s.source === 'audio' ? bounds.grace : bounds.pictureGrace)]
           all.push(...wraps)
         } finally {
           key.fill(0)
@@ -413,6 +427,12 @@ export class Group {
     const opened = parseFrame(await k.opener.open(k.metadata, sealed))
     if (opened.header.source !== k.source) throw new SealError('track', 'frame is of another source')
     return { ...opened, epoch: placeOf(Number(kid)).epoch }
+  }
+
+  /** Whether a frame's key is not here and may still come: for the roster in force, or for one that has not come either. */
+  awaits(sealed: Bytes): boolean {
+    const kid = Number(parseHeader(sealed).kid)
+    return !this.keys.has(kid) && (this.inForce === null || placeOf(kid).epoch >= this.inForce.roster.epoch)
   }
 
   /** Signs the lists of all frames sealed since the last call, of every own track. */

@@ -85,6 +85,8 @@ export const bounds = {
   linger: 5000,
   /** Milliseconds for which a sender goes on under its old key when nobody left. */
   grace: 250,
+  /** The same for pictures: who gets the new key late holds them until then, and who is new waits for them. */
+  pictureGrace: 100,
 } as const
 
 /** The SFrame key id of a sender's track in an epoch. */
