@@ -83,17 +83,24 @@ func newHouse(t *testing.T, limits signaling.Limits) *house {
 	return h
 }
 
-// startNode begins a media node that knows nothing.
+// startNode begins a media node that knows nothing. One that was there before
+// says nothing any more, as one that was killed.
 func (h *house) startNode() {
 	h.t.Helper()
-	node, err := sfu.New(sfu.Config{
+	var node atomic.Pointer[sfu.Node]
+	made, err := sfu.New(sfu.Config{
 		Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")},
-		OnEvent:   func(ev media.Event) { h.hub.LegEvent(ev) },
+		OnEvent: func(ev media.Event) {
+			if own := node.Load(); own != nil && own == h.media.node.Load() {
+				h.hub.LegEvent(ev)
+			}
+		},
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.media.node.Store(node)
+	node.Store(made)
+	h.media.node.Store(made)
 }
 
 func (h *house) dial(name string, peer signaling.Peer) member.Conn {

@@ -73,7 +73,7 @@ func (m *Member) keepLink() {
 				continue
 			}
 		}
-		if since < tryEvery && tries > 0 {
+		if since < tryEvery && tries > 0 && !renew { // what the room forgot no waiting brings back
 			continue
 		}
 		tries++
