@@ -181,6 +181,10 @@ func (c *Client) once(ctx context.Context, method, path, idempotency string, bod
 		return pause, fmt.Errorf("%w: %s", ErrAway, refusal.Code)
 	case CodeVersion:
 		return 0, ErrVersion
+	case CodeUnknown:
+		return 0, ErrUnknown
+	case CodeConflict:
+		return 0, ErrConflict
 	default:
 		return 0, fmt.Errorf("%w: %s", ErrRefused, refusal.Code)
 	}

@@ -158,6 +158,10 @@ var (
 	ErrVersion = errors.New("part speaks no common version of the contract")
 	// ErrRefused says that the part refuses the request for good.
 	ErrRefused = errors.New("part refuses the request")
+	// ErrUnknown and ErrConflict are refusals of a search: it is not known, or its
+	// key was used for another.
+	ErrUnknown  = fmt.Errorf("%w: it knows no such thing", ErrRefused)
+	ErrConflict = fmt.Errorf("%w: the key was used for another request", ErrRefused)
 )
 
 // Picture is one picture in a request. It never prints itself.
