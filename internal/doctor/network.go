@@ -18,7 +18,7 @@ import (
 
 	"github.com/pion/logging"
 	"github.com/pion/stun/v3"
-	"github.com/pion/turn/v4"
+	"github.com/pion/turn/v5"
 )
 
 // Legs that are tried.
@@ -345,8 +345,13 @@ func milliseconds(d time.Duration) float64 { return math.Round(float64(d)/1e4) /
 // measure sends through the relay to its meter and has it send back.
 func (l *Leg) measure(c net.PacketConn, server net.Addr, pass *Pass) error {
 	_ = c.SetReadDeadline(time.Time{})
+	family := turn.RequestedAddressFamilyIPv4
+	if pass.Meter.Addr().Unmap().Is6() {
+		family = turn.RequestedAddressFamilyIPv6
+	}
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: server.String(), TURNServerAddr: server.String(), Conn: c, Username: pass.Username, Password: pass.Password, Realm: pass.Realm,
+		RequestedAddressFamily: family,
+		STUNServerAddr:         server.String(), TURNServerAddr: server.String(), Conn: c, Username: pass.Username, Password: pass.Password, Realm: pass.Realm,
 		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
 	})
 	if err != nil {

@@ -2,12 +2,14 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/turn/v5"
 	"golang.org/x/time/rate"
 )
 
@@ -105,16 +107,32 @@ var errNoStreams = errors.New("relay: relays datagrams alone (no RFC 6062)")
 // addresses makes relayed addresses. It implements turn.RelayAddressGenerator.
 type addresses struct {
 	server *Server
-	ip     netip.Addr
+	four   netip.Addr // invalid: no IPv4 address is relayed from
+	six    netip.Addr
+}
+
+// from is the address that packets of a family are relayed from.
+func (a *addresses) from(network string) (netip.Addr, error) {
+	switch {
+	case network == "udp4" && a.four.IsValid():
+		return a.four, nil
+	case network == "udp6" && a.six.IsValid():
+		return a.six, nil
+	}
+	return netip.Addr{}, fmt.Errorf("relay: the media port has no address for %q", network)
 }
 
 // Validate implements turn.RelayAddressGenerator.
 func (a *addresses) Validate() error { return nil }
 
 // AllocatePacketConn implements turn.RelayAddressGenerator. A client's wish for
-// a port is not heard.
-func (a *addresses) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error) {
-	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a.ip, 0)))
+// a port is not heard, that for an address family is (RFC 8656, section 7.2).
+func (a *addresses) AllocatePacketConn(wish turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	ip, err := a.from(wish.Network)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := net.ListenUDP(wish.Network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,7 +151,12 @@ func (a *addresses) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, e
 	return c, u.LocalAddr(), nil
 }
 
-// AllocateConn implements turn.RelayAddressGenerator.
-func (a *addresses) AllocateConn(string, int) (net.Conn, net.Addr, error) {
+// AllocateListener implements turn.RelayAddressGenerator.
+func (a *addresses) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
 	return nil, nil, errNoStreams
+}
+
+// AllocateConn implements turn.RelayAddressGenerator.
+func (a *addresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
+	return nil, errNoStreams
 }

@@ -33,8 +33,12 @@ type metered struct {
 	flooding bool
 }
 
-func newMeter() (*meter, error) {
-	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func newMeter(six bool) (*meter, error) {
+	at := net.IPv4(127, 0, 0, 1)
+	if six {
+		at = net.IPv6loopback
+	}
+	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: at})
 	if err != nil {
 		return nil, fmt.Errorf("relay: meter: %w", err)
 	}

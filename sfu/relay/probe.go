@@ -65,7 +65,11 @@ func newProbe(ip netip.Addr) (*probe, error) {
 	s.SetICEUDPMux(p.mux)
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	family := webrtc.NetworkTypeUDP4
+	if ip.Is6() {
+		family = webrtc.NetworkTypeUDP6
+	}
+	s.SetNetworkTypes([]webrtc.NetworkType{family})
 	s.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
 	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return nil, err

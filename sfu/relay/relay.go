@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pion/logging"
-	"github.com/pion/turn/v4"
+	"github.com/pion/turn/v5"
 )
 
 // Bounds of a relay.
@@ -104,7 +104,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	from, err := relayFrom(cfg.Peers)
+	generator, err := s.relayFrom(cfg.Peers)
 	if err != nil {
 		return nil, err
 	}
@@ -116,19 +116,24 @@ func New(cfg Config) (_ *Server, err error) {
 			_ = s.Close()
 		}
 	}()
-	if s.probe, err = newProbe(from); err != nil {
+	nearest := generator.four // measurements are of the way that is asked for without a word
+	if !nearest.IsValid() {
+		nearest = generator.six
+	}
+	if s.probe, err = newProbe(nearest); err != nil {
 		return nil, err
 	}
 	s.peers.allow(s.probe.address())
-	if s.meter, err = newMeter(); err != nil {
+	if s.meter, err = newMeter(nearest.Is6()); err != nil {
 		return nil, err
 	}
 	s.peers.allow(s.meter.address())
 	config := turn.ServerConfig{
 		Realm: Realm, AuthHandler: s.authenticate, QuotaHandler: s.quota, EventHandler: s.events(),
 		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
+		// Who names no address family gets IPv4 (RFC 8656, section 7.2), where there is one.
+		StrictAddressFamily: generator.four.IsValid(),
 	}
-	generator := &addresses{server: s, ip: from}
 	permit := func(_ net.Addr, ip net.IP) bool { return s.peers.reachable(ip) }
 	stream := func(l net.Listener, each int) {
 		bounded := newListener(l, MaxStreams, each)
@@ -162,15 +167,23 @@ func New(cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// relayFrom is the address that relayed packets come from: IPv4, which is what
-// clients ask for.
-func relayFrom(peers []netip.AddrPort) (netip.Addr, error) {
+// relayFrom finds the addresses that relayed packets come from: one of each
+// family that the media port has.
+func (s *Server) relayFrom(peers []netip.AddrPort) (*addresses, error) {
+	a := &addresses{server: s}
 	for _, p := range peers {
-		if p.Addr().Unmap().Is4() && !p.Addr().IsUnspecified() {
-			return p.Addr().Unmap(), nil
+		switch ip := p.Addr().Unmap(); {
+		case ip.IsUnspecified():
+		case ip.Is4() && !a.four.IsValid():
+			a.four = ip
+		case ip.Is6() && !a.six.IsValid():
+			a.six = ip
 		}
 	}
-	return netip.Addr{}, errors.New("relay: no IPv4 address among the media addresses; TURN needs one")
+	if !a.four.IsValid() && !a.six.IsValid() {
+		return nil, errors.New("relay: no address among the media addresses that could be relayed from")
+	}
+	return a, nil
 }
 
 // Addresses are where the relay takes UDP and TCP.
@@ -231,24 +244,27 @@ func (s *Server) Close() error {
 
 // authenticate gives the key of a user name that holds: minted and not expired,
 // or of the very client whose allocation it opened.
-func (s *Server) authenticate(name, realm string, from net.Addr) ([]byte, bool) {
+//
+// What a name opened is that name's alone: another that holds does not reach it.
+func (s *Server) authenticate(q *turn.RequestAttributes) (user string, password []byte, ok bool) {
+	name := q.Username
 	_, expires, err := readName(name)
 	now := s.now()
-	if err != nil || realm != Realm || expires.After(now.Add(Lifetime+time.Minute)) {
+	if err != nil || q.Realm != Realm || expires.After(now.Add(Lifetime+time.Minute)) {
 		s.count.unknown.Add(1)
-		return nil, false
+		return "", nil, false
 	}
 	if !now.Before(expires) {
 		s.mu.Lock()
-		c := s.open[key(from)]
+		c := s.open[key(q.SrcAddr)]
 		own := c != nil && c.name == name
 		s.mu.Unlock()
 		if !own || now.After(expires.Add(MaxStay)) {
 			s.count.unknown.Add(1)
-			return nil, false
+			return "", nil, false
 		}
 	}
-	return turn.GenerateAuthKey(name, realm, s.secret.password(name, expires)), true
+	return name, turn.GenerateAuthKey(name, q.Realm, s.secret.password(name, expires)), true
 }
 
 func (s *Server) quota(name, _ string, _ net.Addr) bool {

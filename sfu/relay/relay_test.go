@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"github.com/pion/logging"
-	"github.com/pion/turn/v4"
+	"github.com/pion/turn/v5"
 	"go.uber.org/goleak"
 
 	"kuule/sfu/relay"
@@ -33,12 +33,24 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const device = "dev_01890000-0000-7000-8000-000000000001"
 
-var loopback = netip.MustParseAddr("127.0.0.1")
+var loopback, loopback6 = netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")
+
+// needIPv6 skips where the machine has none.
+func needIPv6(t *testing.T) {
+	t.Helper()
+	c, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback6, 0)))
+	if err != nil {
+		t.Skipf("no IPv6 on this machine: %v", err)
+	}
+	_ = c.Close()
+}
 
 // echo stands for the media port: it sends back what comes.
-func echo(t *testing.T) (netip.AddrPort, *atomic.Int64) {
+func echo(t *testing.T) (netip.AddrPort, *atomic.Int64) { return echoAt(t, loopback) }
+
+func echoAt(t *testing.T, at netip.Addr) (netip.AddrPort, *atomic.Int64) {
 	t.Helper()
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,6 +475,178 @@ func TestCoturnsClient(t *testing.T) {
 			}
 			if out, err := exec.Command(tool, wrong...).CombinedOutput(); err == nil {
 				t.Errorf("a wrong password was taken:\n%s", out)
+			}
+		})
+	}
+}
+
+// both starts a relay that has the media port on both families.
+func both(t *testing.T, change func(*relay.Config)) (r *running, media6 netip.AddrPort, got *atomic.Int64) {
+	t.Helper()
+	needIPv6(t)
+	media6, got = echoAt(t, loopback6)
+	r = start(t, func(c *relay.Config) {
+		c.Addresses = append(c.Addresses, netip.AddrPortFrom(loopback6, 0))
+		c.Peers = append(c.Peers, media6)
+		if change != nil {
+			change(c)
+		}
+	})
+	return r, media6, got
+}
+
+// client6 asks for an address of a family (RFC 8656, section 7.1), over IPv6.
+func (r *running) client6(t *testing.T, family turn.RequestedAddressFamily) *turn.Client {
+	t.Helper()
+	conn, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	at, pass := r.Addresses()[1].String(), r.secret.Mint(device, time.Now())
+	c, err := turn.NewClient(&turn.ClientConfig{
+		TURNServerAddr: at, STUNServerAddr: at, Conn: conn, Username: pass.Username, Password: pass.Password, Realm: relay.Realm, RequestedAddressFamily: family,
+		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}, RTO: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestEachFamilyReachesItsMediaPort(t *testing.T) {
+	t.Parallel()
+	r, media6, got := both(t, nil)
+	for family, media := range map[turn.RequestedAddressFamily]netip.AddrPort{turn.RequestedAddressFamilyIPv4: r.media, turn.RequestedAddressFamilyIPv6: media6} {
+		c, err := r.client6(t, family).Allocate()
+		if err != nil {
+			t.Fatalf("%s: %v", family, err)
+		}
+		relayed := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
+		if relayed.Is6() != (family == turn.RequestedAddressFamilyIPv6) {
+			t.Errorf("%s: relayed from %s", family, relayed)
+		}
+		if !exchange(t, c, media, 5*time.Second) {
+			t.Errorf("%s: no answer from the media port", family)
+		}
+		_ = c.Close()
+	}
+	// As with IPv4, nothing else is reached, and nobody else reaches it.
+	other, otherGot := echoAt(t, loopback6)
+	c, err := r.client6(t, turn.RequestedAddressFamilyIPv6).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before, reached := r.Counts().Refused, got.Load()
+	for _, peer := range []netip.AddrPort{other, netip.MustParseAddrPort("[2001:db8::1]:80"), netip.MustParseAddrPort("[ff02::1]:5000"), netip.MustParseAddrPort("[::ffff:127.0.0.1]:9")} {
+		if exchange(t, c, peer, 200*time.Millisecond) {
+			t.Errorf("%s was reached", peer)
+		}
+	}
+	if otherGot.Load() != 0 || r.Counts().Refused == before || got.Load() != reached {
+		t.Errorf("%d bytes came elsewhere; %d were refused", otherGot.Load(), r.Counts().Refused-before)
+	}
+	stranger, err := net.Dial("udp6", c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	before = r.Counts().Refused
+	for deadline := time.Now().Add(10 * time.Second); r.Counts().Refused == before && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		_, _ = stranger.Write([]byte("let me in"))
+	}
+	if r.Counts().Refused == before {
+		t.Error("a stranger's packet was not refused")
+	}
+}
+
+// A device's number and bit rate are of all its allocations, of whatever family.
+func TestFamiliesShareTheBounds(t *testing.T) {
+	t.Parallel()
+	r, media6, got := both(t, func(c *relay.Config) { c.Bitrate = 160_000 })
+	for i := range relay.MaxPerDevice + 1 {
+		family := turn.RequestedAddressFamilyIPv4
+		if i%2 == 0 {
+			family = turn.RequestedAddressFamilyIPv6
+		}
+		c, err := r.client6(t, family).Allocate()
+		if (err == nil) != (i < relay.MaxPerDevice) {
+			t.Fatalf("allocation %d: %v", i, err)
+		}
+		if err != nil {
+			break
+		}
+		defer c.Close()
+		if i > 0 {
+			continue
+		}
+		if !exchange(t, c, media6, 5*time.Second) {
+			t.Fatal("no answer")
+		}
+		began, packet := time.Now(), make([]byte, 1000)
+		for range 200 {
+			_, _ = c.WriteTo(packet, net.UDPAddrFromAddrPort(media6))
+		}
+		for deadline := time.Now().Add(10 * time.Second); r.Counts().Dropped == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		}
+		most := int64(160_000/16) + int64(time.Since(began).Seconds()*160_000/8) + 2000
+		if n := got.Load(); n > most || r.Counts().Dropped == 0 {
+			t.Errorf("%d bytes came through of 200000, at most %d", n, most)
+		}
+	}
+}
+
+// A family that the media port has no address of is refused, not guessed.
+func TestAMissingFamilyIsRefused(t *testing.T) {
+	t.Parallel()
+	needIPv6(t)
+	four := start(t, func(c *relay.Config) { c.Addresses = append(c.Addresses, netip.AddrPortFrom(loopback6, 0)) })
+	if c, err := four.client6(t, turn.RequestedAddressFamilyIPv6).Allocate(); err == nil {
+		t.Errorf("relayed from %s", c.LocalAddr())
+		_ = c.Close()
+	}
+	media6, _ := echoAt(t, loopback6)
+	six := start(t, func(c *relay.Config) {
+		c.Addresses = append(c.Addresses, netip.AddrPortFrom(loopback6, 0))
+		c.Peers = []netip.AddrPort{media6}
+	})
+	// Who names no family gets the one that there is.
+	c, err := six.client6(t, turn.RequestedAddressFamilyIPv6).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if !exchange(t, c, media6, 5*time.Second) {
+		t.Error("a relay with IPv6 alone does not relay")
+	}
+}
+
+// Another maker's client over IPv6: -x asks for an IPv6 address.
+func TestCoturnsClientOverIPv6(t *testing.T) {
+	t.Parallel()
+	tool, err := exec.LookPath("turnutils_uclient")
+	if err != nil {
+		t.Skip("turnutils_uclient is not installed (Debian package coturn)")
+	}
+	r, media6, _ := both(t, nil)
+	port := strconv.Itoa(int(r.Addresses()[1].Port()))
+	for leg, args := range map[string][]string{"udp": nil, "tcp": {"-t"}} {
+		t.Run(leg, func(t *testing.T) {
+			c := r.secret.Mint(device, time.Now())
+			args := append(args, "-x", "-p", port, "-u", c.Username, "-w", c.Password, "-e", loopback6.String(), "-r", strconv.Itoa(int(media6.Port())), "-c", "-n", "10", "-m", "1", "-l", "200", loopback6.String())
+			cmd := exec.Command(tool, args...)
+			cmd.WaitDelay = 30 * time.Second
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if !regexp.MustCompile(`tot_send_msgs=10, tot_recv_msgs=10`).Match(out) {
+				t.Errorf("not all came back:\n%s", out)
 			}
 		})
 	}
