@@ -29,7 +29,7 @@ type curve struct {
 // trace runs with more rooms each time until packets are missing.
 func (c *sfuCommand) trace(ctx context.Context) (curve, error) {
 	var all curve
-	restore, err := c.pin()
+	restore, err := pin(c.Pin)
 	if err != nil {
 		return all, err
 	}

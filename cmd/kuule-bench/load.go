@@ -93,7 +93,7 @@ type crowd struct {
 
 // measure runs once against the media node, and once against the yardstick.
 func (c *sfuCommand) measure(ctx context.Context) (result, error) {
-	restore, err := c.pin()
+	restore, err := pin(c.Pin)
 	if err != nil {
 		return result{}, err
 	}
@@ -113,7 +113,7 @@ func (c *sfuCommand) measure(ctx context.Context) (result, error) {
 
 func (c *sfuCommand) run(ctx context.Context, mode string) (result, error) {
 	r := result{Rooms: c.Rooms, Members: c.Members, LoadBefore: load(), Pinned: c.Pin, Processors: runtime.NumCPU(), Go: runtime.Version()}
-	s, err := startServer(ctx, mode, c.nodeCPU(), c.Pprof)
+	s, err := startServer(ctx, mode, nodeCPU(c.Pin), c.Pprof)
 	if err != nil {
 		return r, err
 	}

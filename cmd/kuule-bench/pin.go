@@ -20,16 +20,19 @@ const (
 	anywhere    = -1
 )
 
-func (c *sfuCommand) nodeCPU() int {
-	if c.Pin {
+func nodeCPU(pinned bool) int {
+	if pinned {
 		return nodeOn
 	}
 	return anywhere
 }
 
-// pin holds this process, the load generator, on its processor.
-func (c *sfuCommand) pin() (restore func(), err error) {
-	if !c.Pin {
+// pin holds this process, the load generator, on its processor. With one
+// processor for each side nothing depends on how the system's scheduler moves
+// threads; a Go process with two, run as real-time FIFO, may stand still with its
+// threads yielding to each other for ever.
+func pin(pinned bool) (restore func(), err error) {
+	if !pinned {
 		return func() {}, nil
 	}
 	if runtime.NumCPU() < 2 {

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu"
 )
@@ -37,6 +38,7 @@ type report struct {
 	ID     int64            `json:"id"`
 	Opened *media.LegOpened `json:"opened,omitempty"`
 	Usage  *usage           `json:"usage,omitempty"`
+	Lost   *interview.LegID `json:"lost,omitempty"` // asked by nobody: the node noticed that this leg's path is away
 	Error  string           `json:"error,omitempty"`
 }
 
@@ -70,12 +72,23 @@ func (c serverCommand) Run(ctx context.Context) error { return c.serve(ctx, os.S
 
 func (c serverCommand) serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	address := netip.MustParseAddrPort("127.0.0.1:0")
+	var mu sync.Mutex
+	encoder := json.NewEncoder(out)
+	tell := func(r report) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = encoder.Encode(r) // who does not read any more has ended
+	}
 	var node forwarder
 	var err error
 	if c.Mode == modeRelay {
 		node, err = newRelay(address)
 	} else {
-		node, err = sfu.New(sfu.Config{Addresses: []netip.AddrPort{address}})
+		node, err = sfu.New(sfu.Config{Addresses: []netip.AddrPort{address}, OnEvent: func(ev media.Event) {
+			if ev.State == media.LegDisconnected {
+				tell(report{Lost: &ev.Leg})
+			}
+		}})
 	}
 	if err != nil {
 		return err
@@ -83,10 +96,8 @@ func (c serverCommand) serve(ctx context.Context, in io.Reader, out io.Writer) e
 	defer node.Close()
 	profile := profiler{folder: c.Pprof, name: c.Mode}
 	defer profile.stop()
-	var mu sync.Mutex
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	encoder := json.NewEncoder(out)
 	orders := bufio.NewScanner(in)
 	orders.Buffer(nil, 2*sfu.MaxOfferBytes)
 	for orders.Scan() {
@@ -104,9 +115,7 @@ func (c serverCommand) serve(ctx context.Context, in io.Reader, out io.Writer) e
 					r.Error = err.Error()
 				}
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			_ = encoder.Encode(r) // who does not read any more has ended
+			tell(r)
 		})
 	}
 	return orders.Err()
@@ -171,6 +180,16 @@ type server struct {
 	mu      sync.Mutex
 	next    int64
 	waiting map[int64]chan report // nil once the process has ended
+	lost    map[interview.LegID]time.Time
+}
+
+// noticed says when the node noticed that a leg's path is away, and forgets it.
+func (s *server) noticed(leg interview.LegID) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, is := s.lost[leg]
+	delete(s.lost, leg)
+	return at, is
 }
 
 // startServer starts this program once more, as the media node or the yardstick.
@@ -179,7 +198,7 @@ func startServer(ctx context.Context, mode string, cpu int, profiles string) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &server{process: exec.CommandContext(ctx, self, "server", "--mode="+mode, "--pprof="+profiles), waiting: map[int64]chan report{}}
+	s := &server{process: exec.CommandContext(ctx, self, "server", "--mode="+mode, "--pprof="+profiles), waiting: map[int64]chan report{}, lost: map[interview.LegID]time.Time{}}
 	s.process.Stderr = os.Stderr
 	if s.in, err = s.process.StdinPipe(); err != nil {
 		return nil, err
@@ -208,6 +227,9 @@ func (s *server) read(out io.Reader) {
 			s.waiting = nil
 			s.mu.Unlock()
 			return
+		}
+		if r.Lost != nil {
+			s.lost[*r.Lost] = time.Now()
 		}
 		if ch := s.waiting[r.ID]; ch != nil {
 			ch <- r

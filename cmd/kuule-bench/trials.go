@@ -19,6 +19,8 @@ import (
 type joinCommand struct {
 	Trials int  `default:"100" help:"How many join, one after the other, 1 to 10000."`
 	JSON   bool `help:"Print one JSON object instead of lines."`
+
+	Pin bool `default:"true" negatable:"" help:"Hold the node on processor 0 and the members on processor 1."`
 }
 
 // reconnectCommand measures how long it takes until media is back.
@@ -27,6 +29,8 @@ type reconnectCommand struct {
 	Rooms  int    `default:"5" help:"Rooms whose members lose their paths at the same time, 1 to 50."`
 	How    string `default:"restart" enum:"restart,roam,same" help:"What comes back: 'restart' is another address, offered to the door anew (ICE restart); 'roam' is another address that nobody was told of; 'same' is the same address."`
 	JSON   bool   `help:"Print one JSON object instead of lines."`
+
+	Pin bool `default:"true" negatable:"" help:"Hold the node on processor 0 and the members on processor 1."`
 }
 
 // trialResult is what trials found.
@@ -34,9 +38,12 @@ type trialResult struct {
 	Trials     int         `json:"trials"`
 	Failed     int         `json:"failed"`
 	How        string      `json:"how,omitempty"`
-	Join       percentiles `json:"join_ms,omitzero"` // keys are agreed
-	Media      percentiles `json:"media_ms"`         // the first packet of another member came
-	Cut        percentiles `json:"cut_ms,omitzero"`  // how long the path was away
+	Join       percentiles `json:"join_ms,omitzero"`     // keys are agreed
+	Media      percentiles `json:"media_ms"`             // the first packet of another member came
+	Cut        percentiles `json:"cut_ms,omitzero"`      // how long the path was away
+	Noticed    percentiles `json:"noticed_ms,omitzero"`  // from the cut until the node said that the path is lost, where it was away for long enough
+	NoticedOf  int         `json:"noticed_of,omitempty"` // such cuts
+	Unnoticed  int         `json:"unnoticed"`            // and those of them that it did not notice
 	LoadBefore float64     `json:"load_before"`
 	LoadAfter  float64     `json:"load_after"`
 	Processors int         `json:"processors"`
@@ -70,8 +77,10 @@ func (r *trialResult) write(w io.Writer, asJSON bool) error {
 	_, err := fmt.Fprintf(w, `trials    %d, %d failed
 join      %.1f / %.1f / %.1f ms (p50 / p95 / p99)
 media     %.1f / %.1f / %.1f ms
+noticed   %.1f / %.1f / %.1f ms after the cut, in %d that were long enough; %d were not
 load      %.2f before, %.2f after, %d processors
-`, r.Trials, r.Failed, r.Join.P50, r.Join.P95, r.Join.P99, r.Media.P50, r.Media.P95, r.Media.P99, r.LoadBefore, r.LoadAfter, r.Processors)
+`, r.Trials, r.Failed, r.Join.P50, r.Join.P95, r.Join.P99, r.Media.P50, r.Media.P95, r.Media.P99, r.Noticed.P50, r.Noticed.P95, r.Noticed.P99, r.NoticedOf, r.Unnoticed,
+		r.LoadBefore, r.LoadAfter, r.Processors)
 	return err
 }
 
@@ -89,7 +98,14 @@ func (c *joinCommand) Run(ctx context.Context) error {
 
 func (c *joinCommand) measure(ctx context.Context) (r trialResult, err error) {
 	r.begin()
-	s, err := startServer(ctx, modeNode, anywhere, "")
+	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(c.Trials)*2*joinPatience)
+	defer cancel()
+	restore, err := pin(c.Pin)
+	if err != nil {
+		return r, err
+	}
+	defer restore()
+	s, err := startServer(ctx, modeNode, nodeCPU(c.Pin), "")
 	if err != nil {
 		return r, err
 	}
@@ -176,7 +192,14 @@ func (c *reconnectCommand) Run(ctx context.Context) error {
 func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err error) {
 	r.begin()
 	r.How = c.How
-	s, err := startServer(ctx, modeNode, anywhere, "")
+	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(c.Trials/c.Rooms+1)*trialPatience)
+	defer cancel()
+	restore, err := pin(c.Pin)
+	if err != nil {
+		return r, err
+	}
+	defer restore()
+	s, err := startServer(ctx, modeNode, nodeCPU(c.Pin), "")
 	if err != nil {
 		return r, err
 	}
@@ -194,7 +217,7 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 		return r, err
 	}
 	var mu sync.Mutex
-	var back, away []time.Duration
+	var back, away, noticed []time.Duration
 	var members sync.WaitGroup
 	left := make(chan struct{}, c.Trials)
 	for range c.Trials {
@@ -206,52 +229,77 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 			next := 0
 			for range left {
 				next++
-				cut, took, err := a.lose(ctx, room[next%len(room)], c.How)
+				found, err := a.lose(ctx, room[next%len(room)], c.How)
 				mu.Lock()
 				r.Trials++
 				if err != nil {
 					r.Failed++
 				} else {
-					back, away = append(back, took), append(away, cut)
+					back, away = append(back, found.back), append(away, found.cut)
+				}
+				if found.noticed > 0 {
+					noticed = append(noticed, found.noticed)
+				}
+				if found.cut > noticeWithin {
+					r.NoticedOf++
+					if found.noticed == 0 {
+						r.Unnoticed++
+					}
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	members.Wait()
-	r.Media, r.Cut = ranks(back), ranks(away)
+	r.Media, r.Cut, r.Noticed = ranks(back), ranks(away), ranks(noticed)
 	return r, ctx.Err()
 }
 
 // How long a path is away: long enough that the node notices, or not.
 const (
-	shortestCut = 200 * time.Millisecond
-	longestCut  = 2500 * time.Millisecond
+	shortestCut   = 200 * time.Millisecond
+	longestCut    = 2500 * time.Millisecond
+	noticeWithin  = 2 * time.Second // a path that is away for longer must have been noticed
+	trialPatience = longestCut + 2*joinPatience
 )
+
+// cutFound is what one cut showed.
+type cutFound struct {
+	cut, back time.Duration
+	noticed   time.Duration // from the cut on; 0: not
+}
 
 // lose takes a member's path away, gives one back and waits for media. What is
 // measured begins with the path's return.
-func (a *crowd) lose(ctx context.Context, m *client, how string) (cut, took time.Duration, err error) {
+func (a *crowd) lose(ctx context.Context, m *client, how string) (found cutFound, err error) {
+	ctx, cancel := context.WithTimeout(ctx, trialPatience)
+	defer cancel()
+	a.server.noticed(m.leg) // of a cut before
+	gone := time.Now()
 	m.cut.Store(true)
-	cut = shortestCut + rand.N(longestCut-shortestCut) //nolint:gosec // when to cut in a measurement
-	if err := wait(ctx, cut); err != nil {
-		return 0, 0, err
+	found.cut = shortestCut + rand.N(longestCut-shortestCut) //nolint:gosec // when to cut in a measurement
+	if err := wait(ctx, found.cut); err != nil {
+		return found, err
 	}
 	came := m.nextMedia()
 	from := time.Now()
 	m.cut.Store(false)
+	if at, is := a.server.noticed(m.leg); is {
+		found.noticed = at.Sub(gone)
+	}
 	if how != "same" {
 		if err := a.move(ctx, m, how == "restart"); err != nil {
-			return 0, 0, err
+			return found, err
 		}
 	}
 	select {
 	case <-came:
-		return cut, time.Since(from), nil
+		found.back = time.Since(from)
+		return found, nil
 	case <-time.After(joinPatience):
-		return 0, 0, fmt.Errorf("media was not back within %s", joinPatience)
+		return found, fmt.Errorf("media was not back within %s", joinPatience)
 	case <-ctx.Done():
-		return 0, 0, ctx.Err()
+		return found, ctx.Err()
 	}
 }
 
