@@ -435,6 +435,7 @@ type script struct {
 	v     tunnel.Visit
 	ask   tunnel.Ask
 	steps []ticket.Step
+	wall  time.Time // zero: now
 }
 
 func (w *world) script(t *testing.T) *script {
@@ -480,7 +481,10 @@ func (s *script) receive(typ string, body any) error {
 // as the evidence.
 func (s *script) begin() {
 	s.t.Helper()
-	s.send(tunnel.TypeHello, tunnel.Hello{V: 1, Program: "test", Offers: []ticket.StepName{ticket.StepDocument, ticket.StepChip}, Wall: time.Now().UnixMilli()})
+	if s.wall.IsZero() {
+		s.wall = time.Now()
+	}
+	s.send(tunnel.TypeHello, tunnel.Hello{V: 1, Program: "test", Offers: []ticket.StepName{ticket.StepDocument, ticket.StepChip}, Wall: s.wall.UnixMilli()})
 	if err := s.receive(tunnel.TypeVisit, &s.v); err != nil {
 		s.t.Fatal(err)
 	}
@@ -819,5 +823,147 @@ func TestRedemptionOverHTTP(t *testing.T) {
 	}
 	if _, answer := interviewtest.Do(mux, terminal, http.MethodPost, path, body); interviewtest.Code(answer) != problem.CodeTicketUsed {
 		t.Errorf("second use: %s", answer)
+	}
+}
+
+// Known attacks on the kiosk's word: a session that is played again, and the
+// bundle of another kiosk that is passed on. Neither leaves a visit (B21).
+func TestReplayedAndRelayedBundlesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.passport(emrtdtest.Genuine)
+	word := func(s *script, signer *device, e tunnel.Evidence) string {
+		signed, err := signer.SignStatement(ticket.Visit{
+			V: 1, Visit: s.v.Visit, Nonce: s.v.Nonce, EvidenceSHA256: ticket.Hash([]byte(e.Evidence)), Hearing: w.booking.Hearing, Participant: w.booking.Participant,
+		}, ticket.TypVisit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	first := w.script(t)
+	e := first.evidence(p)
+	old, oldWord := first.journal(), word(first, w.kiosk, e)
+	first.send(tunnel.TypeVouch, tunnel.Vouch{Visit: oldWord})
+	if err := first.receive(tunnel.TypeOutcome, &tunnel.Outcome{}); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.conn.Close()
+	kept := w.count("kiosk_visit")
+	genuine := w.kiosk
+	for name, play := range map[string]func(s *script){
+		"the old journal": func(s *script) { s.finish(p); s.sendJournal(old) },
+		"the old word":    func(s *script) { s.evidence(p); s.send(tunnel.TypeVouch, tunnel.Vouch{Visit: oldWord}) },
+		"the word of another kiosk over this visit": func(s *script) {
+			s.send(tunnel.TypeVouch, tunnel.Vouch{Visit: word(s, genuine, s.evidence(p))})
+		},
+	} {
+		w.kiosk = w.newDevice()
+		s := w.script(t)
+		play(s)
+		if err := s.receive(tunnel.TypeOutcome, &tunnel.Outcome{}); problem.Of(err).Code != problem.CodeKioskVisit {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := w.count("kiosk_visit"); n != kept {
+		t.Errorf("%d visits were kept, %d before", n, kept)
+	}
+}
+
+// B10, B11: each visit is kept with the steps it took, times on one stopwatch,
+// hashes of what came, the way, the rules, the kiosk and where it stands.
+func TestVisitIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, (&engine{finding: claims, living: isThere}).into)
+	w.site, w.place = interview.NewPremisesID().String(), "Hall 1"
+	h := with(w.passport(emrtdtest.Genuine))
+	if out, err := w.visit(h, tunnel.ServiceInterview); err != nil || out.Result != tunnel.ResultJoin {
+		t.Fatalf("%+v %v", out, err)
+	}
+	r := w.last()
+	s, err := r.Account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[ticket.StepName]ticket.StepResult{
+		ticket.StepCode: ticket.StepVerified, ticket.StepDocument: ticket.StepVerified, ticket.StepChip: ticket.StepVerified, ticket.StepFace: ticket.StepAsserted, ticket.StepChecks: ticket.StepVerified,
+	}
+	for _, step := range s.Steps {
+		if want[step.Step] != step.Result || step.Began > step.Ended || step.Ended > s.Verdict {
+			t.Errorf("%+v, want %s", step, want[step.Step])
+		}
+		delete(want, step.Step)
+	}
+	if len(want) != 0 {
+		t.Errorf("not accounted for: %v", want)
+	}
+	if face := s.Steps[3]; len(face.Artefacts) != 3 || face.Artefacts[0].SHA256 != ticket.Hash(live) {
+		t.Errorf("the face's hashes: %+v", face)
+	}
+	policy, err := kioskbridge.StandardPolicy().Version()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e ticket.Evidence
+	if err := canon.Unmarshal([]byte(r.Evidence), &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Kiosk != w.kiosk.id || e.Site != w.site || r.Site != w.site || r.Kiosk != w.kiosk.id || e.Route != ticket.RouteDocument || e.Policy != policy {
+		t.Errorf("evidence %+v", e)
+	}
+	if e.JournalSHA256 != ticket.Hash([]byte(r.Journal)) || e.StepsSHA256 != ticket.Hash([]byte(r.Steps)) || e.ChecksSHA256 != ticket.Hash([]byte(r.Checks)) {
+		t.Error("evidence does not stand for what is kept")
+	}
+	figures, err := w.desk().Visits(t.Context())
+	if err != nil || figures.Visits != 1 || len(figures.Steps) != 5 || len(figures.Recent) != 1 || figures.Recent[0].Site != w.site || figures.Over != 0 {
+		t.Errorf("%+v %v", figures, err)
+	}
+}
+
+// B10: a visit beyond its 90 seconds names the slow step.
+func TestSlowVisitNamesItsSlowStep(t *testing.T) {
+	t.Parallel()
+	clock := newWatch()
+	w := newWorld(t, (&engine{finding: claims, living: isThere}).into, func(c *kioskbridge.Config) { c.Now, c.Limit = clock.now, time.Hour })
+	h := with(w.passport(emrtdtest.Genuine))
+	h.take[ticket.StepFace] = func(ask tunnel.Ask) (tunnel.Capture, error) {
+		clock.pass(95 * time.Second)
+		return done(tunnel.Piece{Kind: "face", Format: "image/jpeg", Bytes: live}), nil
+	}
+	w.kiosk = w.newDevice()
+	client := w.client()
+	client.Now = clock.now
+	if out, err := client.Hold(t.Context(), tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview}, clock.now(), h); err != nil || out.Result != tunnel.ResultJoin {
+		t.Fatalf("%+v %v", out, err)
+	}
+	figures, err := w.desk().Visits(t.Context())
+	if err != nil || figures.Over != 1 || figures.Recent[0].Slow != ticket.StepFace || figures.Recent[0].SlowMS < 95_000 {
+		t.Errorf("%+v %v", figures, err)
+	}
+}
+
+// B21: a ticket is for one purpose, whichever it is.
+func TestTicketIsForItsPurpose(t *testing.T) {
+	t.Parallel()
+	all := []interview.Purpose{interview.PurposeHearing, interview.PurposeReview, interview.PurposePreparation}
+	for _, purpose := range all {
+		w := newWorld(t)
+		w.booking.Purpose = purpose
+		out, err := w.visit(with(w.passport(emrtdtest.Genuine)), tunnel.ServiceInterview)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range all {
+			if other == purpose {
+				continue
+			}
+			_, err := w.store.Redeem(t.Context(), out.Ticket, kioskbridge.Redemption{Device: w.booking.Terminal, Hearing: w.booking.Hearing, Purpose: other})
+			if problem.Of(err).Code != problem.CodeTicketHearing {
+				t.Errorf("%s redeemed for %s: %v", purpose, other, err)
+			}
+		}
+		if got := w.claims(t, out.Ticket); got.Purpose != purpose {
+			t.Errorf("ticket for %s says %s", purpose, got.Purpose)
+		}
 	}
 }

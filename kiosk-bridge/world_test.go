@@ -53,6 +53,8 @@ type world struct {
 	state    *emrtdtest.State
 	mu       sync.Mutex
 	notKiosk bool
+	site     string
+	place    string
 }
 
 func (w *world) url() string { return "wss" + strings.TrimPrefix(w.server.URL, "https") }
@@ -126,7 +128,7 @@ func (w *world) Kiosk(r *http.Request) (kioskbridge.Kiosk, error) {
 	if err != nil || w.notKiosk {
 		return kioskbridge.Kiosk{}, problem.New(problem.CodeForbidden, "device %s is no kiosk", id)
 	}
-	return kioskbridge.Kiosk{Device: id, Certificate: cert}, nil
+	return kioskbridge.Kiosk{Device: id, Certificate: cert, Site: w.site, Place: w.place}, nil
 }
 
 // Booking implements kioskbridge.Bookings.
@@ -204,4 +206,24 @@ func (w *world) trust() ticket.Trust {
 	roots := x509.NewCertPool()
 	roots.AddCert(w.root)
 	return ticket.Trust{BridgeKey: w.bridgeK.Public(), DeviceRoots: roots, DeviceOf: deviceOf}
+}
+
+// watch is a clock that goes with the real one and further where a test says so.
+type watch struct {
+	mu     sync.Mutex
+	passed time.Duration
+}
+
+func newWatch() *watch { return &watch{} }
+
+func (w *watch) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.passed)
+}
+
+func (w *watch) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.passed += d
 }

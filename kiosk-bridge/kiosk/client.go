@@ -40,6 +40,14 @@ type Client struct {
 	URL      string // wss://HOST/ws/kiosk
 	Identity Identity
 	Dialer   *websocket.Dialer // nil: the default, with the identity's TLS
+	Now      func() time.Time  // the visit's stopwatch; nil: time.Now
+}
+
+func (c *Client) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
 }
 
 // Program names this client to the bridge.
@@ -96,7 +104,7 @@ func (c *Client) Hold(ctx context.Context, begin tunnel.Begin, touched time.Time
 // Visit runs one visit with nothing but a document: the reference on the
 // person's invitation, the optical zone, and the reader on which it lies.
 func (c *Client) Visit(ctx context.Context, reference, zone string, card Reader) (tunnel.Outcome, error) {
-	return c.Hold(ctx, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview}, time.Now(), laid{zone, card})
+	return c.Hold(ctx, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview}, c.now(), laid{zone, card})
 }
 
 // laid is a document that lies on both readers.
@@ -174,7 +182,7 @@ func (v *visit) watch(at time.Time) int64 { return max(0, at.Sub(v.touched).Mill
 
 func (v *visit) run(ctx context.Context, begin tunnel.Begin) (tunnel.Outcome, error) {
 	var out tunnel.Outcome
-	now := time.Now()
+	now := v.client.now()
 	if v.touched.IsZero() || v.touched.After(now) {
 		v.touched = now
 	}
@@ -234,7 +242,7 @@ func (v *visit) take(ctx context.Context, text []byte) error {
 	if v.asks++; ask.N != v.asks || ask.Seconds <= 0 {
 		return fmt.Errorf("%w: ask %d", tunnel.ErrMessage, ask.N)
 	}
-	began := time.Now()
+	began := v.client.now()
 	within, cancel := context.WithTimeout(ctx, time.Duration(ask.Seconds)*time.Second)
 	defer cancel()
 	c, err := v.hands.Take(within, ask)
@@ -263,7 +271,7 @@ func (v *visit) take(ctx context.Context, text []byte) error {
 		step.Result = ticket.StepFailed
 	case tunnel.TakenDone:
 	}
-	step.Ended = max(step.Began, v.watch(time.Now()))
+	step.Ended = max(step.Began, v.watch(v.client.now()))
 	v.steps = append(v.steps, step)
 	if ask.Step == ticket.StepChip && c.Result == tunnel.TakenDone {
 		v.reading = len(v.steps)
@@ -309,7 +317,7 @@ func (v *visit) pipe(ctx context.Context, text []byte) error {
 		response, answer.Silent = nil, true
 	}
 	v.transcript.Add(command, response)
-	v.steps[v.reading-1].Ended = v.watch(time.Now())
+	v.steps[v.reading-1].Ended = v.watch(v.client.now())
 	answer.Response = base64.StdEncoding.EncodeToString(response)
 	return v.send(tunnel.TypeAnswer, answer)
 }
@@ -319,7 +327,7 @@ func (v *visit) account(text []byte) error {
 	if err := tunnel.Decode(text, tunnel.TypeFinish, &tunnel.Finish{}); err != nil {
 		return err
 	}
-	j := ticket.Journal{V: 1, Visit: v.greeting.Visit, Nonce: v.greeting.Nonce, Policy: v.greeting.Policy, Sent: v.watch(time.Now()), Steps: v.steps}
+	j := ticket.Journal{V: 1, Visit: v.greeting.Visit, Nonce: v.greeting.Nonce, Policy: v.greeting.Policy, Sent: v.watch(v.client.now()), Steps: v.steps}
 	journal, err := canon.Marshal(j)
 	if err != nil {
 		return fmt.Errorf("journal of visit %s: %w", j.Visit, err)

@@ -1,11 +1,14 @@
 import { useCallback, useEffect, useState } from 'react'
+import { useTranslation } from 'react-i18next'
 import { Problem } from '../api/problem'
 import type { Document } from '../api/words'
 import { languages, useTexts, type Language } from '../i18n'
 import { grouped, isRight, length, symbol } from '../kiosk/reference'
 import { Button, Field, Notice, Radios, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
-import { desk, methods, waited, type Call, type Identification, type Led, type Method, type Waiting } from './desk'
+import { desk, methods, waited, type Call, type Handed, type Identification, type Led, type Method, type Notice as PartNotice, type Waiting } from './desk'
+import { Figures } from './Figures'
+import { HandedOver, TakeOver } from './HandedOver'
 
 const refreshEvery = 3000
 
@@ -15,6 +18,7 @@ export function Home() {
   const [waiting, setWaiting] = useState<Waiting | null>(null)
   const [problem, setProblem] = useState<Document | null>(null)
   const [led, setLed] = useState<Led | null>(null)
+  const [handed, setHanded] = useState<Handed | null>(null)
   const [now, setNow] = useState(() => Date.now())
   const refresh = useCallback(async () => {
     try {
@@ -32,14 +36,17 @@ export function Home() {
       clearInterval(timer)
     }
   }, [refresh])
-  const act = async (what: () => Promise<unknown>) => {
+  const act = async (what: () => Promise<unknown>): Promise<boolean> => {
     setProblem(null)
+    let done = true
     try {
       await what()
     } catch (thrown) {
       setProblem(Problem.of(thrown).document)
+      done = false
     }
     await refresh()
+    return done
   }
   const stand = (i: Identification) => act(async () => setLed(await desk.stand(i)))
   const calls = waiting?.calls ?? []
@@ -93,14 +100,29 @@ export function Home() {
           </ul>
         </Section>
       )}
+      <TakeOver onCode={(code) => act(async () => setHanded(await desk.takeOver(code)))} />
+      {handed !== null && <HandedOver handed={handed} />}
       <Identify
+        key={handed?.visit ?? ''}
+        {...(handed === null ? {} : { name: handed.name })}
         onBegin={(reference, method, note) =>
           act(async () => {
             setLed(null)
-            await desk.begin(reference, method, note)
+            await desk.begin(handed === null ? { reference } : { from: handed.visit }, method, note)
+            setHanded(null)
           })
         }
       />
+      {(waiting?.notices ?? []).length > 0 && (
+        <Section title={t('staff.desk.notices')}>
+          <ul className="stack tight">
+            {(waiting?.notices ?? []).map((n) => (
+              <NoticeCard key={n.notice} notice={n} onSee={() => void act(() => desk.see(n.notice))} />
+            ))}
+          </ul>
+        </Section>
+      )}
+      <Figures />
     </main>
   )
 }
@@ -133,26 +155,57 @@ function CallCard({ call, now, onAnswer }: { call: Call; now: number; onAnswer: 
   )
 }
 
-function Identify({ onBegin }: { onBegin: (reference: string, method: Method, note: string) => Promise<void> }) {
+function NoticeCard({ notice, onSee }: { notice: PartNotice; onSee: () => void }) {
+  const { t, time } = useTexts()
+  const { t: any, i18n } = useTranslation()
+  const word = (kind: 'part' | 'code', name: string) => (i18n.exists(`staff.desk.${kind}.${name}`) ? any(`staff.desk.${kind}.${name}` as 'staff.desk.part.camera') : name)
+  return (
+    <li className="row spread">
+      <div>
+        <strong>{notice.place}</strong>
+        <p>
+          {word('part', notice.part)}: {word('code', notice.code)}
+        </p>
+        <p className="quiet small">
+          <bdi>{time(Date.parse(notice.raised) / 1000)}</bdi>
+          {notice.times > 1 && ` · ${t('staff.desk.times', { times: notice.times })}`}
+        </p>
+      </div>
+      <Button look="secondary" onPress={onSee}>
+        {t('staff.desk.see')}
+      </Button>
+    </li>
+  )
+}
+
+/** With a name, the person's visit was taken over: there is no code to type. */
+function Identify({ name, onBegin }: { name?: string; onBegin: (reference: string, method: Method, note: string) => Promise<boolean> }) {
   const { t } = useTexts()
   const [code, setCode] = useState('')
   const [method, setMethod] = useState<Method>('document')
   const [note, setNote] = useState('')
   const full = code.length === length
+  const begin = async () => {
+    if (!(await onBegin(grouped(code), method, note.trim()))) return
+    setCode('')
+    setNote('')
+  }
   return (
-    <Section title={t('staff.desk.identify')}>
+    <Section title={name === undefined ? t('staff.desk.identify') : t('staff.desk.goOn', { name })}>
       <p className="quiet">{t('staff.desk.identifyHelp')}</p>
-      <Field
-        label={t('kiosk.code.label')}
-        value={grouped(code)}
-        onChange={(text) => setCode(Array.from(text).map(symbol).join('').slice(0, length))}
-        {...(full && !isRight(code) ? { wrong: t('kiosk.code.wrong') } : {})}
-        required
-      />
+      {name === undefined && (
+        <Field
+          label={t('kiosk.code.label')}
+          value={grouped(code)}
+          onChange={(text) => setCode(Array.from(text).map(symbol).join('').slice(0, length))}
+          {...(full && !isRight(code) ? { wrong: t('kiosk.code.wrong') } : {})}
+          required
+        />
+      )}
       <Radios label={t('staff.desk.how')} value={method} onChange={setMethod} options={methods.map((m) => ({ id: m, text: t(`staff.desk.method.${m}`) }))} />
       <Field label={t('staff.desk.note')} help={t('staff.desk.noteHelp')} value={note} onChange={setNote} lines required />
       <div>
-        <Button isDisabled={!isRight(code) || note.trim().length < 10} onPress={() => void onBegin(grouped(code), method, note.trim()).then(() => setCode(''))}>
+        <Button isDisabled={(name === undefined && !isRight(code)) || note.trim().length < 10} onPress={() => void begin()}>
           {t('staff.desk.begin')}
         </Button>
       </div>

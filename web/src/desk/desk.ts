@@ -26,10 +26,58 @@ export interface Identification {
   evidence: string
 }
 
+/** A part of a kiosk that staff should see to; nothing of who was there. */
+export interface Notice {
+  notice: words.CallID
+  place: string
+  part: string
+  code: string
+  raised: string
+  times: number
+}
+
+export interface Step {
+  step: string
+  began: number
+  ended: number
+  result: 'verified' | 'asserted' | 'notAvailable' | 'failed'
+  reason?: string
+  tries: number
+}
+
+/** What a kiosk found out of the person who now stands at the desk. */
+export interface Handed {
+  visit: words.VisitID
+  name: string
+  place: string
+  route: string
+  ended: string
+  checks: words.Check[]
+  steps: Step[]
+  surname?: string
+  given?: string
+  number?: string
+  birth?: string
+  reference: string
+}
+
+/** How long visits took, from the first document placed to the verdict (milliseconds). */
+export interface Figures {
+  target: number
+  visits: number
+  p50: number
+  p95: number
+  max: number
+  over: number
+  steps: { step: string; times: number; p50: number; p95: number; tries: number; fails: number }[]
+  recent: { visit: words.VisitID; place: string; route: string; result: string; ended: string; took: number; slow?: string; slow_ms?: number }[]
+}
+
 /** What waits for an officer, and how long the last day's calls waited (seconds). */
 export interface Waiting {
   calls: Call[]
   answers: { calls: number; p50: number; p95: number }
+  notices: Notice[]
   identifications: Identification[]
 }
 
@@ -44,7 +92,10 @@ export interface Led {
 export const desk = {
   waiting: () => send<Waiting>('GET', '/api/desk'),
   answer: (call: words.CallID) => send<undefined>('POST', `/api/desk/calls/${encodeURIComponent(call)}/answer`),
-  begin: (reference: string, method: Method, note: string) => send<Identification>('POST', '/api/desk/identifications', { reference, method, note }),
+  begin: (of: { reference: string } | { from: words.VisitID }, method: Method, note: string) => send<Identification>('POST', '/api/desk/identifications', { ...of, method, note }),
+  see: (notice: words.CallID) => send<undefined>('POST', `/api/desk/notices/${encodeURIComponent(notice)}/seen`),
+  takeOver: (code: string) => send<Handed>('POST', '/api/desk/handovers', { code }),
+  visits: () => send<Figures>('GET', '/api/desk/visits'),
   /** The device signs for the officer who is signed in at it; then the server counts the word. */
   async stand(i: Identification): Promise<Led> {
     const { signed } = await send<{ signed: string }>('POST', '/gw/identification', { evidence: i.evidence })
@@ -58,4 +109,9 @@ export const desk = {
 export function waited(seconds: number): string {
   const s = Math.max(0, Math.round(seconds))
   return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`
+}
+
+/** A time as staff read it: 4.2 s. */
+export function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`
 }
