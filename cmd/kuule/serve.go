@@ -69,8 +69,10 @@ func (c initCommand) Run(out io.Writer) error {
 			return err
 		}
 	}
-	if o.Passphrase, err = passphrase(c.Passphrase, true); err != nil {
-		return err
+	if o.Config.Keys.Backend != "vault" { // which unlocks itself
+		if o.Passphrase, err = passphrase(c.Passphrase, true); err != nil {
+			return err
+		}
 	}
 	if err := app.Init(o); err != nil {
 		return err

@@ -142,17 +142,17 @@ type authority struct {
 }
 
 func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphrase keyring.Secret, ready func() error) error {
-	a, devices, err := openAuthority(in)
-	if err != nil {
-		return err
-	}
-	defer devices.Close()
-	defer a.visits.close()
 	ring, closeRing, err := openRing(ctx, in, passphrase)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = closeRing() }()
+	a, devices, err := openAuthority(ctx, in, ring)
+	if err != nil {
+		return err
+	}
+	defer devices.Close()
+	defer a.visits.close()
 	graves, err := openGraveyard(ctx, in.layout.Authority(), ring, a.sealing)
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 	return nil
 }
 
-func openAuthority(in *installation) (a *authority, devices *attestation.Authority, err error) {
+func openAuthority(ctx context.Context, in *installation, ring keyring.Signing) (a *authority, devices *attestation.Authority, err error) {
 	a = &authority{viewings: map[string]*approved{}}
 	office, err := trust.Key(in.trust.OfficeKey)
 	if err != nil {
@@ -243,7 +243,7 @@ func openAuthority(in *installation) (a *authority, devices *attestation.Authori
 		return nil, nil, err
 	}
 	for name, into := range map[string]*crypto.Signer{"statement": &a.statement, "sealing": &a.sealing} {
-		if *into, err = readKey(filepath.Join(in.layout.Authority(), name+".key")); err != nil {
+		if *into, err = in.signer(ctx, ring, name, *signingKeys(in.trust)[name]); err != nil {
 			return nil, nil, err
 		}
 	}

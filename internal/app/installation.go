@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -36,8 +37,11 @@ type InitOptions struct {
 	Intermediates []byte             // PEM: issuing certificates of TPM makers, where devices do not carry them
 	TrustList     []byte             // PEM: document-issuing roots (CSCA)
 	Approvers     []crypto.PublicKey // of later trust lists; two approve each
-	Passphrase    keyring.Secret     // seals the local keyring
+	Passphrase    keyring.Secret     // seals the local keyring; none where Vault keeps the keys
 }
+
+// initTimeout bounds how long a keyring elsewhere may take to make its keys.
+const initTimeout = time.Minute
 
 // Files of an installation beside those of config.Layout, by their owner.
 const (
@@ -90,14 +94,8 @@ func Init(o InitOptions) (err error) {
 	if f.TrustListKeys, err = approverKeys(o.Approvers); err != nil {
 		return err
 	}
-	for name, into := range map[string]*string{"statement": &f.StatementKey, "sealing": &f.SealingKey} {
-		key, err := makeKey(filepath.Join(layout.Authority(), name+".key"))
-		if err != nil {
-			return err
-		}
-		if *into, err = trust.EncodeKey(key.Public()); err != nil {
-			return err
-		}
+	if err := makeSigningKeys(o, f); err != nil {
+		return err
 	}
 	backups, err := makeKey(filepath.Join(layout.Authority(), "backup.key"))
 	if err != nil {
@@ -138,13 +136,6 @@ func Init(o InitOptions) (err error) {
 		return err
 	}
 	f.DeviceRoots = []string{trust.EncodeCertificate(root)}
-	ring, err := keyring.CreateLocal(layout.Keyring(), o.Passphrase, keyring.DefaultCost)
-	if err != nil {
-		return err
-	}
-	if err := ring.Close(); err != nil {
-		return err
-	}
 	pinned, err := f.Marshal()
 	if err != nil {
 		return err
@@ -161,6 +152,46 @@ func Init(o InitOptions) (err error) {
 		os.WriteFile(layout.Trust(), pinned, 0o644),
 		os.WriteFile(filepath.Join(dir, configFile), settings, 0o644),
 	)
+}
+
+// makeSigningKeys makes the keyring, where it is the installation's own, and in
+// it the keys by which authority signs: no file holds one in clear.
+func makeSigningKeys(o InitOptions, f *trust.File) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), initTimeout)
+	defer cancel()
+	layout := o.Config.Layout()
+	var ring keyring.Signing
+	if o.Config.Keys.Backend == "vault" {
+		base, closeRing, err := openVault(ctx, &installation{Config: o.Config, layout: layout})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeRing()) }()
+		ring = base
+	} else {
+		local, err := keyring.CreateLocal(layout.Keyring(), o.Passphrase, keyring.DefaultCost)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, local.Close()) }()
+		ring = local
+	}
+	for name, into := range signingKeys(f) {
+		key, err := ring.Signer(ctx, name)
+		if err != nil {
+			return err
+		}
+		if *into, err = trust.EncodeKey(key.Public()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signingKeys are authority's keys in the keyring by their names, and where the
+// trust file tells their public halves.
+func signingKeys(f *trust.File) map[string]*string {
+	return map[string]*string{"statement": &f.StatementKey, "sealing": &f.SealingKey}
 }
 
 // installation is an opened data folder.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"path/filepath"
 
@@ -9,6 +10,7 @@ import (
 	"kuule/internal/keyring/renewal"
 	"kuule/internal/keyring/tpmseal"
 	"kuule/internal/keyring/vault"
+	"kuule/internal/trust"
 )
 
 // Places of keys in authority's folder, beside the keyring itself.
@@ -67,6 +69,23 @@ func (in *installation) lock(secret keyring.Secret) (keyring.Lock, error) {
 	}
 }
 
+// signer gives authority's signing key of a name out of the ring. It has to be
+// the one that every device pinned: another ring's signs nothing here.
+func (in *installation) signer(ctx context.Context, ring keyring.Signing, name, pinned string) (crypto.Signer, error) {
+	key, err := ring.Signer(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := trust.EncodeKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	if text != pinned {
+		return nil, fmt.Errorf("the keyring's %s key is not the one in %s: this is another installation's keyring", name, in.layout.Trust())
+	}
+	return key, nil
+}
+
 // KeyringMethod tells what a start has to ask for; empty: nothing, the keys are
 // in Vault.
 func KeyringMethod(data string) (keyring.Method, error) {
@@ -100,7 +119,7 @@ func SealKeyring(data string, old keyring.Secret, to keyring.Method, fresh keyri
 	return keyring.Relock(in.layout.Keyring(), from, lock)
 }
 
-func openVault(ctx context.Context, in *installation) (keyring.Keyring, func() error, error) {
+func openVault(ctx context.Context, in *installation) (*vault.Ring, func() error, error) {
 	v := in.Keys.Vault
 	roots, err := rootsOf(v.CA)
 	if err != nil {

@@ -73,7 +73,9 @@ func (w *watchedViewing) give(offset int64) (viewPiece, error) {
 	return viewPiece{}, problem.New(problem.CodeConflict, "no piece at %d", offset)
 }
 
-func (w *watchedViewing) path(what string) string { return "/api/viewings/" + w.view.Viewing + "/" + what }
+func (w *watchedViewing) path(what string) string {
+	return "/api/viewings/" + w.view.Viewing + "/" + what
+}
 
 // take asks for an export as the page does.
 func (w *watchedViewing) take(body string) (*http.Response, []byte, error) {

@@ -1,10 +1,6 @@
 package vault
 
-import (
-	"fmt"
-
-	"kuule/internal/keyring"
-)
+import "fmt"
 
 // Policy gives the policy that Vault itself has to enforce for a process, as an
 // HCL file (https://developer.hashicorp.com/vault/docs/concepts/policies).
@@ -23,12 +19,16 @@ func Policy(role, mount string) (string, error) {
 		return fmt.Sprintf(`# Kuule: authority keeps the keys of cases and signs.
 path "%[1]s/keys/records-*"      { capabilities = ["create", "read", "update", "delete"] }
 path "%[1]s/keys/recording-*"    { capabilities = ["create", "read", "update", "delete"] }
+path "%[1]s/keys/special-*"      { capabilities = ["create", "read", "update", "delete"] }
 path "%[1]s/encrypt/records-*"   { capabilities = ["update"] }
 path "%[1]s/encrypt/recording-*" { capabilities = ["update"] }
+path "%[1]s/encrypt/special-*"   { capabilities = ["update"] }
 path "%[1]s/decrypt/records-*"   { capabilities = ["update"] }
 path "%[1]s/decrypt/recording-*" { capabilities = ["update"] }
+path "%[1]s/decrypt/special-*"   { capabilities = ["update"] }
 path "%[1]s/rewrap/records-*"    { capabilities = ["update"] }
 path "%[1]s/rewrap/recording-*"  { capabilities = ["update"] }
+path "%[1]s/rewrap/special-*"    { capabilities = ["update"] }
 path "%[1]s/keys/sign-*"         { capabilities = ["create", "read", "update"] }
 path "%[1]s/sign/sign-*"         { capabilities = ["update"] }
 path "%[1]s/keys/+/import"       { capabilities = ["deny"] }
@@ -42,21 +42,4 @@ path "%[1]s/encrypt/recording-*" { capabilities = ["update"] }
 	default:
 		return "", fmt.Errorf("there is no policy for %q: authority or recorder", role)
 	}
-}
-
-// ViewingPolicy gives the policy of one viewing that logs in by itself: it
-// unwraps under one recording key and one context, and nothing else.
-func ViewingPolicy(key keyring.Key, bound, mount string) (string, error) {
-	if err := key.Check(); err != nil {
-		return "", err
-	}
-	if mount == "" {
-		mount = defaultMount
-	}
-	return fmt.Sprintf(`# Kuule: one viewing opens one recording.
-path "%s/decrypt/%s" {
-  capabilities       = ["update"]
-  allowed_parameters = { "ciphertext" = [], "context" = [%q] }
-}
-`, mount, name(key), encoded(bound)), nil
 }
