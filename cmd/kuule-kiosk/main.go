@@ -28,8 +28,10 @@ import (
 )
 
 type program struct {
-	Serve serveCommand `cmd:"" help:"Run the kiosk: keep the machine attested and serve its touch page."`
-	Visit visitCommand `cmd:"" help:"Hold one visit: read one document and say where its holder goes next."`
+	Serve       serveCommand       `cmd:"" help:"Run the kiosk: keep the machine attested and serve its touch page."`
+	Visit       visitCommand       `cmd:"" help:"Hold one visit: read one document and say where its holder goes next."`
+	Conformance conformanceCommand `cmd:"" help:"Try a maker's part against the contract of docs/integration.md."`
+	Thresholds  thresholdsCommand  `cmd:"" help:"Print what thresholds of a search for duplicates mean for a register of a size."`
 }
 
 // serveCommand is an agent with a kiosk's page: it enrols as every device does
