@@ -20,11 +20,7 @@ import (
 // writes the ticket where the verdicts allow one.
 func (v *visit) conclude(ctx context.Context) error {
 	v.step = stepVouching
-	defer func() {
-		for _, i := range v.live {
-			clear(i.Bytes)
-		}
-	}()
+	defer forget(v.live)
 	if v.zone.Format != "" {
 		booked := v.booking.Person.compare(v.zone)
 		v.set(booked.Name, booked.Verdict, booked.Reason)

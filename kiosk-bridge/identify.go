@@ -127,7 +127,34 @@ func (v *visit) byDocument(ctx context.Context) error {
 		return err
 	}
 	clear(doc.Face.Image)
-	return nil
+	return v.compareRegistered(ctx)
+}
+
+// compareRegistered holds the fingers of who has a document against the register,
+// where both are there (row B4). The document says who the person is: a register
+// that does not answer, or knows nobody, stops no one.
+func (v *visit) compareRegistered(ctx context.Context) error {
+	if v.bridge.Register == nil || v.bridge.Fingers == nil || !v.wants(ticket.StepFingers) {
+		return nil
+	}
+	pictures, err := v.bridge.Register.Pictures(ctx, RegisterQuestion{Case: v.booking.Case, Participant: v.booking.Participant})
+	switch {
+	case ctx.Err() != nil:
+		return problem.New(problem.CodeStalled, "visit took too long: %w", ctx.Err())
+	case err != nil:
+		v.set(CheckFingers, interview.Undetermined, reasonRegisterAbsent)
+		v.notice(ctx, PartEngine, reasonEngineAbsent)
+		return nil
+	}
+	defer forget(pictures)
+	return v.compareFingers(ctx, pictures)
+}
+
+// forget overwrites pictures that were compared.
+func forget(pictures []Image) {
+	for _, p := range pictures {
+		clear(p.Bytes)
+	}
 }
 
 // silent is a reader on which nothing lies.
@@ -174,11 +201,7 @@ func (v *visit) byRegister(ctx context.Context) error {
 		v.set(CheckRegister, interview.Undetermined, reasonNotInRegister)
 		return nil
 	}
-	defer func() {
-		for _, p := range pictures {
-			clear(p.Bytes)
-		}
-	}()
+	defer forget(pictures)
 	v.set(CheckRegister, interview.Asserted, emrtd.ReasonOK) // the register says so
 	var portrait Image
 	for _, p := range pictures {
