@@ -75,9 +75,9 @@ type recorderResult struct {
 	CPUPerHour float64 `json:"cpu_seconds_per_track_hour"`
 	Memory     float64 `json:"memory_kb_per_track"` // resident, beyond the empty process with its frames
 	Written    int64   `json:"written_bytes"`
-	Media      int64   `json:"media_bytes"` // sealed frames
-	Origins    int64   `json:"origin_bytes"` // senders' lists as they were signed
-	Lists      int64   `json:"origin_lists"` // in the journals
+	Media      int64   `json:"media_bytes"`    // sealed frames
+	Origins    int64   `json:"origin_bytes"`   // senders' lists as they were signed
+	Lists      int64   `json:"origin_lists"`   // in the journals
 	Overhead   float64 `json:"write_overhead"` // of written over media
 	Durable    struct {
 		P50 float64 `json:"p50_ms"`

@@ -65,6 +65,7 @@ func (b built) find() (bin, web string, err error) {
 type rehearseCommand struct {
 	built
 	Browser bool   `help:"With three Chromium pages instead of Go members."`
+	Crash   bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
 	JSON    bool   `help:"Print the report as JSON, and nothing else."`
 	Out     string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
 	Keep    bool   `help:"Leave the installation's folder, with its logs."`
@@ -87,7 +88,7 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := rehearsal.Options{Out: c.Out, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1}, Tell: func(r rehearsal.Result) {
+	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1}, Tell: func(r rehearsal.Result) {
 		fmt.Fprintln(progress, lineOf(r))
 	}}
 	if c.Browser {

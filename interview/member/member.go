@@ -563,6 +563,9 @@ func (m *Member) takeWraps(b wire.Wraps) error {
 func (m *Member) takePhase(now wire.PhaseNow) error {
 	m.mu.Lock()
 	m.phase = now
+	// What the door tells of is past: a clock that is behind it by the way of its
+	// message would have a recorder end before the phase that ended it.
+	m.offset = max(m.offset, time.Duration(now.Since)*time.Microsecond-time.Since(start))
 	m.mu.Unlock()
 	tell(m.cfg.On.Phase, now)
 	return nil

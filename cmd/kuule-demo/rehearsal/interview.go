@@ -27,6 +27,7 @@ type Options struct {
 	Out     string // folder of evidence.zip, trust.keys and playback.webm
 	Stage   stage.Options
 	Browser string // path of the browsers' script; "": Go members
+	Crash   bool   // the whole server is killed on record, instead of what follows
 	Tell    func(Result)
 }
 
@@ -44,6 +45,7 @@ type rehearsal struct {
 	knocks                         []wire.Knock
 	recorders                      []interview.MemberID // that were in the room, those that are there last
 	killed                         time.Time            // all recorders
+	crashed                        interview.Micros     // the whole server
 	spans                          []said
 	paused                         people.Span
 	watched                        watched
@@ -82,6 +84,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	steps := slices.Concat(r.before(), r.room(), r.after(), r.evidence())
 	if o.Browser != "" {
 		steps = slices.Concat(r.before(), r.browsers(), r.evidence())
+	}
+	if o.Crash {
+		room := r.room()
+		until := slices.IndexFunc(room, func(s step) bool { return s.name == stepOnRecord })
+		steps = slices.Concat(r.before(), room[:until+1], r.crash())
 	}
 	report := run(ctx, steps, o.Tell)
 	if i := slices.IndexFunc(report.Steps, func(s Result) bool { return s.Name == stepBrowsers }); i >= 0 {
@@ -266,6 +273,8 @@ func (r *rehearsal) kiosk(ctx context.Context) (string, error) {
 	return "passport read through the tunnel by PACE, with the chip's own proof, checked against the trust list; ticket for the room terminal until " + time.Unix(r.visit.Expires, 0).Format(time.TimeOnly), nil
 }
 
+const stepOnRecord = "on record"
+
 // room is what happens in the room, with Go members.
 func (r *rehearsal) room() []step {
 	return []step{
@@ -274,7 +283,7 @@ func (r *rehearsal) room() []step {
 		{name: "admitted by name", do: r.admit},
 		{name: "keys agree", do: r.keys},
 		{name: "each hears the others", do: r.hear},
-		{name: "on record", do: r.record},
+		{name: stepOnRecord, do: r.record},
 		{name: "recorder killed", do: r.killRecorder},
 		{name: "recorder back, resumed", do: r.resumeAfterKill},
 		{name: "transcript typed", do: r.typeLines},

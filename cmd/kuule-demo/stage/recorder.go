@@ -28,20 +28,32 @@ func (s *Stage) killOne(role string) (int, error) {
 	return all[0], syscall.Kill(all[0], syscall.SIGKILL)
 }
 
-// pids finds those of a role among the children of the server.
-func (s *Stage) pids(role string) ([]int, error) {
+// children are the processes that the server started.
+func (s *Stage) children() ([]int, error) {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return nil, err
 	}
 	var out []int
 	for _, path := range lines {
-		text, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(text, []byte("process\x00"+role+"\x00")) {
-			continue
-		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		if err == nil && parent(pid) == s.serving.cmd.Process.Pid {
+			out = append(out, pid)
+		}
+	}
+	return out, nil
+}
+
+// pids finds those of a role among the children of the server.
+func (s *Stage) pids(role string) ([]int, error) {
+	all, err := s.children()
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, pid := range all {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && bytes.Contains(text, []byte("process\x00"+role+"\x00")) {
 			out = append(out, pid)
 		}
 	}
@@ -89,6 +101,21 @@ func (s *Stage) KillRecorders() (pids []int, err error) {
 		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
 	}
 	return pids, err
+}
+
+// KillServer ends every process of `kuule serve` as a power cut would, and gives
+// how many they were.
+func (s *Stage) KillServer() (int, error) {
+	all, err := s.children()
+	if err != nil {
+		return 0, err
+	}
+	// The supervisor first: it would start the others again.
+	for _, pid := range append([]int{s.serving.cmd.Process.Pid}, all...) {
+		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	<-s.serving.done
+	return len(all) + 1, err
 }
 
 // Program is the path of one of the installation's own programs.

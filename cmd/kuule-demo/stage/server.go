@@ -96,6 +96,12 @@ func (s *Stage) Serve(ctx context.Context) error {
 	if s.Provider, err = idptest.Start(context.WithoutCancel(ctx), s.signInAddress(), s.personas()); err != nil {
 		return err
 	}
+	return s.ServeAgain(ctx)
+}
+
+// ServeAgain starts `kuule serve`, also after it was killed.
+func (s *Stage) ServeAgain(ctx context.Context) error {
+	var err error
 	if s.serving, err = s.start("kuule", s.program("kuule"), "serve", "--data", s.data()); err != nil {
 		return err
 	}
