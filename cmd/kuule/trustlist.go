@@ -5,16 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"kuule/attestation/agent/bundle"
 	"kuule/internal/app"
 	"kuule/internal/canon"
-	"kuule/kiosk-bridge/emrtd"
 	"kuule/kiosk-bridge/trustlist"
 )
 
@@ -36,25 +33,7 @@ func (c inspectCommand) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	signer := "no signer: a plain list of certificates"
-	var certs []*emrtd.Certificate
-	list, err := emrtd.ParseMasterList(text)
-	if err == nil {
-		certs, signer = list.Certificates, "signer verified"
-	} else if certs, err = emrtd.ParseCertificates(text); err != nil {
-		return fmt.Errorf("%s is neither a master list nor certificates: %w", c.File, err)
-	}
-	countries := map[string]int{}
-	for _, cert := range certs {
-		countries[cert.Country]++
-	}
-	for _, country := range slices.Sorted(maps.Keys(countries)) {
-		if _, err := fmt.Fprintf(out, "%-4s %d\n", country, countries[country]); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(out, "%d certificates, %d countries, %s\n", len(certs), len(countries), signer)
-	return err
+	return trustlist.Inspect(out, text)
 }
 
 type prepareListCommand struct {

@@ -195,6 +195,18 @@ func ParseMasterList(b []byte) (*MasterList, error) {
 	return m, nil
 }
 
+// Authority is the country signing certificate beside the list's signer that
+// issued it; nil where there is none. Anybody can make both: only [MasterList.Pinned]
+// makes trust of them.
+func (m *MasterList) Authority() *Certificate {
+	for _, c := range slices.Concat(m.Certificates, m.cms.certificates) {
+		if c.IsCA && m.Signer.signedBy(c) == nil {
+			return c
+		}
+	}
+	return nil
+}
+
 // Pinned turns the list into trust, provided that its signer was issued by the
 // country signing certificate whose SHA-256 fingerprint (64 hexadecimal digits)
 // somebody was given out of band.

@@ -117,6 +117,59 @@ func TestTwoPersonsBringTheGermanListIntoForce(t *testing.T) {
 	}
 }
 
+// B1: what somebody sees of a list before they approve it; the last line says who
+// signed, or why that cannot be said.
+func TestInspectSaysWhatAListHolds(t *testing.T) {
+	t.Parallel()
+	file, _ := germanList(t)
+	altered := slices.Clone(file)
+	altered[len(altered)/2] ^= 1
+	state, err := emrtdtest.NewState("UT", "UTO", emrtdtest.ECDSA, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := emrtdtest.NewState("XA", "XAA", emrtdtest.ECDSA, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := state.MasterList(state.CSCA(), other.CSCA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := state.MasterList(other.CSCA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		file []byte
+		last string // "": refused
+	}{
+		"the German list":      {file, "588 certificates, 112 countries, signer verified"},
+		"altered":              {altered, ""},
+		"a state's":            {own, "2 certificates, 2 countries, signer verified"},
+		"without its signer's": {foreign, "1 certificates, 1 countries, signer not verified: the authority that issued it is not in the list"},
+		"certificates":         {state.CSCAPEM(), "1 certificates, 1 countries, no signer: a plain list of certificates"},
+		"nothing":              {nil, ""},
+		"something else":       {[]byte("kuule"), ""},
+	} {
+		var out strings.Builder
+		err := Inspect(&out, c.file)
+		lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+		if c.last == "" {
+			if !errors.Is(err, ErrRefused) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil || lines[len(lines)-1] != c.last {
+			t.Errorf("%s: %q %v", name, lines[len(lines)-1], err)
+		}
+		if name == "the German list" && !slices.Contains(lines, "FI   5") {
+			t.Errorf("counts by country: %q", lines)
+		}
+	}
+}
+
 // Each single missing condition refuses, and leaves what was in force.
 func TestEachMissingConditionRefusesAList(t *testing.T) {
 	t.Parallel()
