@@ -18,6 +18,7 @@ const (
 	measureEvery  = 500e6
 	goneAfter     = 1500e6 // a layer that brings nothing for so long is switched off
 	adviceHeld    = 5e9    // before advice is taken back
+	frugalAfter   = 250e6  // a link is narrow for so long before anybody's voice is changed for it
 	budgetShare   = 0.95   // of the estimate; the rest is for reports and repairs
 	easy          = 1.25   // times what is wanted: a link that carries that needs no pacing
 
@@ -151,6 +152,7 @@ type allocation struct {
 	layers  [MaxSlots][layer.MaxLayers * maxTemporal]allocate.Layer
 	choices [MaxSlots][]choice
 	targets [MaxSlots]int
+	asked   [MaxSlots]bool
 }
 
 // allocate gives each slot of the leg what the link carries of what is wanted.
@@ -192,6 +194,18 @@ func (a *allocation) allocate(l *leg, at int64) {
 		s.aim(target, shed)
 	}
 	l.frugal.Store(o.Frugal)
+	for i, s := range a.slots[:n] {
+		a.asked[i] = s.narrowSince != 0
+	}
+	allocate.Thrift(int(budgetShare*float64(estimate)), a.streams[:n], a.asked[:n])
+	for i, s := range a.slots[:n] {
+		switch {
+		case !o.Frugal || !a.asked[i]:
+			s.narrowSince = 0
+		case s.narrowSince == 0:
+			s.narrowSince = at
+		}
+	}
 	l.way.want(o, estimate, at)
 }
 
@@ -286,7 +300,7 @@ func (t *track) consider(at int64) {
 	}
 	if t.kind == offer.Audio {
 		for _, s := range *subscribers {
-			if _, route, _ := s.wish(); s.leg.frugal.Load() && !route.Off {
+			if _, route, _ := s.wish(); s.narrowSince != 0 && at-s.narrowSince >= frugalAfter && !route.Off {
 				t.advice.frugal = at
 				break
 			}

@@ -160,8 +160,9 @@ func (r *reception) packet(at int64, sequence uint16, timestamp, clock uint32) {
 	r.jitter += uint32(max(d, -d)) - (r.jitter+8)>>4
 }
 
-// append writes a report block and begins the next interval.
-func (r *reception) append(b []byte, source uint32, at int64) []byte {
+// append writes a report block and begins the next interval. least is the share
+// of packets, in parts per million, that is lost on the whole way to a listener.
+func (r *reception) append(b []byte, source uint32, at, least int64) []byte {
 	expected := r.highest - r.first + 1
 	lost := min(max(int64(expected)-int64(r.received), 0), 0x7fffff)
 	interval, came := expected-r.expectedThen, r.received-r.receivedThen
@@ -170,6 +171,7 @@ func (r *reception) append(b []byte, source uint32, at int64) []byte {
 	if interval > 0 && interval > came {
 		share = (interval - came) * 256 / interval
 	}
+	share = max(share, uint32(least*256/1e6))
 	delay := uint32(0)
 	if r.reportNTP != 0 {
 		delay = uint32((at - r.reportAt) / 1000 * 65536 / 1e6)
@@ -191,7 +193,7 @@ func (l *leg) sendReports(at int64, out *port.Batch) {
 	n := 0
 	for _, s := range l.order {
 		if s.counts.started && n < maxBlocks {
-			b = s.counts.append(b, s.ssrc, at)
+			b = s.counts.append(b, s.ssrc, at, s.lossToListeners())
 			n++
 		}
 	}

@@ -74,7 +74,7 @@ func testLine(kind offer.Kind, mid string, sends bool) *offer.Line {
 // wired makes a leg that sends a track of a kind, and n legs with a slot for it
 // whose network are sinks.
 func wired(kind offer.Kind, n int) (*leg, []*slot, []*sink) {
-	from := &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Descriptor: 5, Mixed: true}}
+	from := &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Descriptor: 5, Mixed: true}}
 	from.connected.Store(true)
 	t := newTrack(from, media.Publish{Track: interview.NewTrackID(), Mid: "v"}, testLine(kind, "v", true))
 	t.allowance = allowing(1e9, 1e12)
@@ -84,7 +84,7 @@ func wired(kind offer.Kind, n int) (*leg, []*slot, []*sink) {
 	var sinks []*sink
 	for range n {
 		out := &sink{}
-		to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12)}
+		to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12)}
 		s := newSlot(to, testLine(kind, "s", false))
 		to.slots = []*slot{s}
 		s.assign(t, media.Route{})
@@ -412,5 +412,23 @@ func TestNothingOfAFormerSourceIsSentAgain(t *testing.T) {
 		if sinks[0].packets != 4 {
 			t.Errorf("%s: %d packets of the former source were sent again", name, sinks[0].packets-4)
 		}
+	}
+}
+
+// D6: what is asked for once more is sent twice at once: whoever asks again has
+// lost the packet and its repair, and stands still.
+func TestWhatIsAskedForAgainIsSentTwice(t *testing.T) {
+	t.Parallel()
+	from, slots, sinks := wired(offer.Video, 1)
+	from.Packet(nil, arriving(t, testSource, testPayload, 1, frameDescriptor(1), []byte{1}))
+	for i, want := range []int{2, 4, 6} {
+		slots[0].resend(1, int64(1+i)*1e9, nil)
+		if sinks[0].packets != want {
+			t.Errorf("after question %d %d packets were sent, want %d", i+1, sinks[0].packets, want)
+		}
+	}
+	slots[0].resend(1, 3e9+resendAfter/2, nil)
+	if sinks[0].packets != 6 {
+		t.Error("a question that came twice was answered twice")
 	}
 }

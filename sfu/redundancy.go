@@ -42,10 +42,32 @@ func (l *leg) weighSound() {
 			continue
 		}
 		s.mu.Lock()
-		worst = max(worst, s.sound.look(uint64(s.packets), uint64(s.asked), int64(s.loss.Load())*1e6/256))
+		share := s.sound.look(uint64(s.packets), uint64(s.asked), int64(s.loss.Load())*1e6/256)
 		s.mu.Unlock()
+		s.lost.Store(share)
+		worst = max(worst, share)
 	}
 	l.soundLoss.Store(worst)
+}
+
+// mostReported bounds the loss that a sender is told of for its listeners' sake.
+const mostReported = 200_000
+
+// lossToListeners is the share of a sound's packets that is lost on the way to
+// the listener who loses most, in parts per million: by it a browser decides
+// whether Opus carries its own correction, which has to last for the whole way.
+// Listeners' shares are those of their last look.
+func (s *stream) lossToListeners() int64 {
+	subscribers := s.track.subscribers.Load()
+	if s.of != nil || s.track.kind != offer.Audio || subscribers == nil {
+		return 0
+	}
+	down := int64(0)
+	for _, to := range *subscribers {
+		down = max(down, to.lost.Load())
+	}
+	up := s.sound.share
+	return min(up+down-up*down/1e6, mostReported)
 }
 
 // takesRedundancy reports whether the track's sender and all its receivers know

@@ -42,6 +42,7 @@ type slot struct {
 	bytes     uint32
 	asked     uint32 // packets that the receiver missed and asked for
 	sound     soundLoss
+	lost      atomic.Int64 // of a sound: share lost on the way to the receiver, in parts per million
 	kept      []kept
 	header    [maxHeader]byte
 	original  [2]byte
@@ -52,6 +53,7 @@ type slot struct {
 	resentBytes uint32
 	keyAsks     uint32 // key frames that the receiver asked for
 	leftAt      int64  // when the newest packet left; 0: nothing is to come
+	narrowSince int64  // the link is too narrow for this voice as it comes; 0: it is not. Belongs to the node's tick
 	freezes     int64
 	frozen      int64         // ns
 	cumulative  atomic.Int32  // packets lost at the receiver
@@ -250,13 +252,23 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 	if k.buffer == nil || k.sequence != sequence || k.times >= resendTimes || k.times > 0 && at-k.resentAt < resendAfter {
 		return
 	}
+	copies := 1
 	if k.times == 0 {
 		s.asked++
+	} else {
+		copies = 2 // a picture stands still by now: another round costs more than a packet
 	}
 	k.times++
+	k.resentAt = at
+	for range copies {
+		s.repeat(k, at, out)
+	}
+}
+
+// repeat sends a kept packet once more; the lock is held.
+func (s *slot) repeat(k *kept, at int64, out *port.Batch) {
 	s.resent++
 	s.resentBytes += uint32(len(k.bytes))
-	k.resentAt = at
 	if s.repairs == 0 {
 		s.leg.conn.Send(out, s.headerOf(&k.rewritten, s.ssrc, k.sequence, k.payload), nil, k.bytes)
 		return
@@ -264,7 +276,7 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 	w := k.rewritten
 	s.number(&w, len(k.bytes), at)
 	s.repair++
-	binary.BigEndian.PutUint16(s.original[:], sequence)
+	binary.BigEndian.PutUint16(s.original[:], k.sequence)
 	s.leg.conn.Send(out, s.headerOf(&w, s.repairs, s.repair, s.types[offer.RTX]), s.original[:], k.bytes)
 }
 

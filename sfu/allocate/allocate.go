@@ -21,6 +21,14 @@ const (
 	// Plain is about what a voice costs on the wire in packets of 20 ms, in
 	// bit/s: 24 kbit/s of Opus, seal, RTP, SRTP, UDP and IP.
 	Plain = 66_000
+	// Long is the same in packets of 60 ms at 16 kbit/s.
+	Long = 28_500
+	// Of the budget: what voices are to fit into once some of them come in long
+	// packets, or fewer than before; and what those may take that do where not all
+	// have room.
+	thriftShare = 0.9
+	thriftEase  = 0.6
+	longShare   = 0.75
 )
 
 // Off is the layer of a stream that is not sent.
@@ -109,6 +117,51 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	o.Frugal = float64(voiceCost) > voiceShare*float64(budget) ||
 		frugal && float64(voices*Plain) > voiceEase*float64(budget)
 	return o
+}
+
+// Thrift says whose senders are to be asked for long packets, where an Outcome
+// was frugal: as few as will do, so that one narrow link costs the others as
+// little as can be. Those go first that matter least to this listener; where not
+// even all of them in long packets have room, those that matter most, as many as
+// have it, and one at least. asked holds the answer of the last time: with less
+// it is tried only when there is room to spare.
+func Thrift(budget int, streams []Stream, asked []bool) {
+	voices, was := 0, 0
+	for i := range streams {
+		if streams[i].Voice && streams[i].Top() >= 0 {
+			voices++
+			if asked[i] {
+				was++
+			}
+		}
+		asked[i] = false
+	}
+	most := fewest(voices, int(thriftShare*float64(budget)))
+	if most < was {
+		most = max(most, min(was, fewest(voices, int(thriftEase*float64(budget)))))
+	}
+	from := voices - most
+	if voices*Long > int(thriftShare*float64(budget)) {
+		most, from = max(1, int(longShare*float64(budget))/Long), 0
+	}
+	place := 0
+	a := round{streams: streams}
+	a.inOrder(true, func(i int) {
+		if streams[i].Top() >= 0 {
+			asked[i] = place >= from && place < from+most
+			place++
+		}
+	})
+}
+
+// fewest is how many of the voices have to come in long packets to have room.
+func fewest(voices, room int) int {
+	for n := range voices {
+		if voices*Plain-n*(Plain-Long) <= room {
+			return n
+		}
+	}
+	return voices
 }
 
 // round is one allocation under way.

@@ -197,3 +197,47 @@ func BenchmarkAssign(b *testing.B) {
 		allocate.Assign(475_000, streams, false, targets)
 	}
 }
+
+// N5: one narrow link changes as few voices as will do, and those that matter
+// least to its listener before the one that everybody follows.
+func TestANarrowLinkAsksForAsLittleAsWillDo(t *testing.T) {
+	t.Parallel()
+	streams := room(allocate.Plain, 0) // voices of rank 0, 1 and 2 among pictures
+	for budget, want := range map[int][]int{
+		225_000: nil,
+		200_000: {2},
+		142_000: {1, 2},
+		100_000: {0, 1, 2},
+		57_000:  {0},
+		10_000:  {0},
+	} {
+		asked := make([]bool, len(streams))
+		allocate.Thrift(budget, streams, asked)
+		var got []int
+		for i, is := range asked {
+			if is && !streams[i].Voice {
+				t.Fatalf("%d bit/s: a picture is asked for long packets", budget)
+			}
+			if is {
+				got = append(got, streams[i].Rank)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d bit/s: voices of rank %v are asked, want %v", budget, got, want)
+		}
+	}
+	asked := make([]bool, len(streams))
+	for _, x := range []struct{ budget, want int }{{150_000, 2}, {200_000, 2}, {280_000, 1}, {400_000, 0}} {
+		allocate.Thrift(x.budget, streams, asked)
+		n := 0
+		for _, is := range asked {
+			if is {
+				n++
+			}
+		}
+		if n != x.want {
+			t.Errorf("then %d bit/s: %d voices are asked, want %d", x.budget, n, x.want)
+		}
+	}
+}
