@@ -20,6 +20,10 @@ var (
 	soundAllowance   = allowing(250, 64<<10)
 	pictureAllowance = allowing(1500, 1<<20)
 	legAllowance     = allowing(4000, 3<<20)
+	// Reports cost more than their bytes: one may ask for hundreds of packets, or
+	// tell of thousands. A browser that misses packets on all its slots sends a few
+	// hundred a second.
+	reportAllowance = allowing(1000, 128<<10)
 )
 
 // allow takes one packet out of the bucket, if it is in it.

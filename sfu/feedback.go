@@ -20,7 +20,8 @@ const (
 	blockBytes      = 24
 	maxBlocks       = 31
 	reportEvery     = 1e9
-	maxNacked       = 256 // packets that one feedback packet may ask for
+	reportPause     = 200e6 // between two sender reports of one source: each goes to all who receive it
+	maxNacked       = 256   // packets that one feedback packet may ask for
 	controlVersion  = 2 << 6
 	reportBytes     = 28
 	feedbackMinimum = 12
@@ -41,7 +42,7 @@ type block struct {
 func (l *leg) Control(out *port.Batch, at int64, compound []byte) {
 	l.receiving.Lock()
 	defer l.receiving.Unlock()
-	if !l.allowance.allow(at, len(compound)) {
+	if !l.reports.allow(at, len(compound)) {
 		return
 	}
 	for len(compound) >= 4 {
@@ -79,7 +80,7 @@ func (l *leg) control(out *port.Batch, at int64, b []byte) {
 // takeSenderReport hands a sender's clock on to those who receive the stream.
 func (l *leg) takeSenderReport(out *port.Batch, at int64, b []byte) {
 	s := l.streams[binary.BigEndian.Uint32(b[4:])]
-	if s == nil || s.of != nil {
+	if s == nil || s.of != nil || s.counts.reportAt != 0 && at-s.counts.reportAt < reportPause {
 		return
 	}
 	ntp, timestamp := binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:])

@@ -52,6 +52,7 @@ type leg struct {
 
 	receiving  sync.Mutex // what follows belongs to who receives, and to the tick
 	allowance  bucket
+	reports    bucket
 	streams    map[uint32]*stream
 	order      []*stream // in the order in which they came
 	in         incoming
@@ -77,7 +78,7 @@ type incoming struct {
 // become slots, in their order, so that nothing is renegotiated when people come
 // and go.
 func (n *Node) newLeg(req media.OpenLeg, o offer.Offer) (*leg, media.LegOpened, error) {
-	l := &leg{node: n, room: req.Room, id: req.Leg, offered: o, uses: o.Extensions, streams: map[uint32]*stream{}, allowance: legAllowance}
+	l := &leg{node: n, room: req.Room, id: req.Leg, offered: o, uses: o.Extensions, streams: map[uint32]*stream{}, allowance: legAllowance, reports: reportAllowance}
 	l.local = l.unused()
 	for i := range o.Lines {
 		line := &o.Lines[i]

@@ -335,3 +335,64 @@ func TestChecksAreBounded(t *testing.T) {
 		t.Errorf("a second later it moved %d times", moved)
 	}
 }
+
+// E12: who has credentials of one connection and writes another's address on its
+// envelopes does not get that address while the other speaks from it.
+func TestAnAddressInUseIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	ear := newEar()
+	c, thief := open(t, p, ear), open(t, p, newEar())
+	_, mine := keyed(t, c, 1)
+	name, password := c.Credentials()
+	thiefName, thiefPassword := thief.Credentials()
+	r := dial(t, p) // both come from here, as with a forged source
+	if r.check(name, password, nominate) == nil {
+		t.Fatal("the first was not answered")
+	}
+	for sequence := uint16(1); sequence <= 3; sequence++ {
+		c.selected.Load().heard.Store(Now() + int64(time.Hour)) // however slow this machine is
+		if r.check(thiefName, thiefPassword, nominate) != nil {
+			t.Error("the address was given to another")
+		}
+		b, err := mine.EncryptRTP(nil, plainPacket(t, 7, sequence), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(30 * time.Second); ear.heard() < int(sequence) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		}
+	}
+	if ear.heard() != 3 {
+		t.Errorf("%d of 3 packets came", ear.heard())
+	}
+	// Once the first is silent the address is free: behind a translator of addresses
+	// it may be somebody else's.
+	c.selected.Load().heard.Store(Now() - int64(silentFor))
+	if r.check(thiefName, thiefPassword, nominate) == nil {
+		t.Error("the address is not to be had any more")
+	}
+}
+
+// FuzzSealedRecords: whatever a datagram holds, what is left of it are whole
+// records of a later epoch, in their order.
+func FuzzSealedRecords(f *testing.F) {
+	f.Add(record(22, 0, 1, 2, 3))
+	f.Add(append(record(22, 1, 1, 2, 3), record(21, 0, 1, 0)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := bytes.Clone(b)
+		rest := sealedRecords(b)
+		if len(rest) > len(before) {
+			t.Fatal("it grew")
+		}
+		for len(rest) > 0 {
+			size := recordHeader + int(rest[recordHeader-2])<<8 + int(rest[recordHeader-1])
+			if len(rest) < size || rest[3] == 0 && rest[4] == 0 || !bytes.Contains(before, rest[:size]) {
+				t.Fatalf("left %x of %x", rest, before)
+			}
+			rest = rest[size:]
+		}
+	})
+}

@@ -113,7 +113,7 @@ func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path
 	fresh := known == nil || known.conn != c || !n.checked
 	p.mu.RUnlock()
 	if fresh {
-		if known = p.adopt(n, via); known == nil {
+		if known = p.adopt(at, n, via); known == nil {
 			return nil
 		}
 	}
@@ -129,7 +129,7 @@ func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path
 	return known
 }
 
-func (p *Port) adopt(n *credentials, via *path) *path {
+func (p *Port) adopt(at int64, n *credentials, via *path) *path {
 	c := n.conn
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,8 +140,12 @@ func (p *Port) adopt(n *credentials, via *path) *path {
 			c.names = c.names[1:]
 		}
 	}
-	if known := p.byAddr[via.key]; known != nil && known.conn == c {
+	known := p.byAddr[via.key]
+	if known != nil && known.conn == c {
 		return known
+	}
+	if known != nil && at-known.heard.Load() < int64(silentFor) {
+		return nil // the address is another's, who speaks from it: not to be had by writing it on an envelope
 	}
 	if _, open := p.conns[c]; !open || via.conn != nil { // one stream serves one connection
 		return nil
