@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu"
@@ -43,7 +45,27 @@ type openMember struct {
 	leg    interview.LegID
 	tracks []media.Publish
 	slots  []media.Slot
+	wishes map[string]openWish // by mid
 }
+
+// openWish is what a member wants on one of its slots.
+type openWish struct {
+	Mid    string `json:"mid"`
+	Rank   int    `json:"rank,omitempty"`
+	Height int    `json:"height,omitempty"`
+	Off    bool   `json:"off,omitempty"`
+}
+
+// openSlot says whose track comes on a slot.
+type openSlot struct {
+	Mid  string           `json:"mid"`
+	Kind string           `json:"kind"`
+	From *interview.LegID `json:"from,omitempty"` // nobody's, if it is not there
+	Line string           `json:"line,omitempty"` // mid of that leg's line
+}
+
+// wishBytes bounds a wish.
+const wishBytes = 8 << 10
 
 // Run serves until interrupted.
 func (c *nodeCommand) Run(ctx context.Context) error {
@@ -86,6 +108,8 @@ func (n *openNode) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rooms/{room}/legs", n.open)
 	mux.HandleFunc("POST /rooms/{room}/legs/{leg}", n.open)
+	mux.HandleFunc("GET /rooms/{room}/legs/{leg}", n.look)
+	mux.HandleFunc("PUT /rooms/{room}/legs/{leg}/wish", n.wish)
 	mux.HandleFunc("DELETE /rooms/{room}/legs/{leg}", n.close)
 	return mux
 }
@@ -119,7 +143,11 @@ func (n *openNode) open(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = n.seat(req, opened)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, problem.New(problem.CodeUnavailable, "")):
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	case err != nil:
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
@@ -183,6 +211,9 @@ func (n *openNode) member(room interview.GroupID, leg interview.LegID) *openMemb
 func (n *openNode) seat(req media.OpenLeg, opened media.LegOpened) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if opened.Leg != req.Before { // the leg whose place it took is gone
+		n.rooms[req.Room] = slices.DeleteFunc(n.rooms[req.Room], func(m *openMember) bool { return m.leg == req.Before })
+	}
 	if n.member(req.Room, opened.Leg) == nil {
 		n.rooms[req.Room] = append(n.rooms[req.Room], &openMember{leg: opened.Leg, tracks: req.Tracks, slots: opened.Slots})
 	}
@@ -195,27 +226,116 @@ func (n *openNode) forward(room interview.GroupID) error {
 	n.generation++
 	t := media.Table{Room: room, Generation: n.generation}
 	for _, to := range n.rooms[room] {
-		free := slices.Clone(to.slots)
-		for _, from := range n.rooms[room] {
-			if from == to {
-				continue
-			}
-			for _, track := range from.tracks {
-				kind := "video"
-				if track.Source == interview.SourceAudio {
-					kind = "audio"
-				}
-				i := slices.IndexFunc(free, func(s media.Slot) bool { return s.Kind == kind })
-				if i < 0 {
-					continue
-				}
-				t.Routes = append(t.Routes, media.Route{From: from.leg, Track: track.Track, To: to.leg, Mid: free[i].Mid})
-				free = slices.Delete(free, i, i+1)
-			}
+		for _, r := range n.routes(room, to) {
+			w := to.wishes[r.Mid]
+			r.Rank, r.Height, r.Off = w.Rank, w.Height, w.Off
+			t.Routes = append(t.Routes, r)
 		}
 	}
 	return n.node.Forward(t)
 }
+
+// routes says what comes on a member's slots; the lock is held.
+func (n *openNode) routes(room interview.GroupID, to *openMember) (routes []media.Route) {
+	free := slices.Clone(to.slots)
+	for _, from := range n.rooms[room] {
+		if from == to {
+			continue
+		}
+		for _, track := range from.tracks {
+			kind := "video"
+			if track.Source == interview.SourceAudio {
+				kind = "audio"
+			}
+			i := slices.IndexFunc(free, func(s media.Slot) bool { return s.Kind == kind })
+			if i < 0 {
+				continue
+			}
+			routes = append(routes, media.Route{From: from.leg, Track: track.Track, To: to.leg, Mid: free[i].Mid})
+			free = slices.Delete(free, i, i+1)
+		}
+	}
+	return routes
+}
+
+// place reads room and leg of a request; the member is nil if it is not there. The
+// lock is held.
+func (n *openNode) place(r *http.Request) (interview.GroupID, *openMember, error) {
+	room, err := groupOf(r.PathValue("room"))
+	var leg interview.LegID
+	err = errors.Join(err, leg.UnmarshalText([]byte(r.PathValue("leg"))))
+	return room, n.member(room, leg), err
+}
+
+// look says whose track comes on which slot.
+func (n *openNode) look(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	room, m, err := n.place(r)
+	if err != nil || m == nil {
+		http.Error(w, "no such leg", http.StatusNotFound)
+		return
+	}
+	routes := n.routes(room, m)
+	answer := struct {
+		Slots []openSlot `json:"slots"`
+	}{[]openSlot{}}
+	for _, s := range m.slots {
+		slot := openSlot{Mid: s.Mid, Kind: s.Kind}
+		if i := slices.IndexFunc(routes, func(r media.Route) bool { return r.Mid == s.Mid }); i >= 0 {
+			slot.From = &routes[i].From
+			for _, t := range n.member(room, routes[i].From).tracks {
+				if t.Track == routes[i].Track {
+					slot.Line = t.Mid
+				}
+			}
+		}
+		answer.Slots = append(answer.Slots, slot)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // who does not read it has gone
+}
+
+// wish takes what a member wants on its slots; those that it does not name are
+// wanted as large as they come.
+func (n *openNode) wish(w http.ResponseWriter, r *http.Request) {
+	var wish struct {
+		Slots []openWish `json:"slots"`
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, wishBytes))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&wish); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	wishes := map[string]openWish{}
+	for _, s := range wish.Slots {
+		if len(wish.Slots) > sfu.MaxSlots || s.Rank < 0 || s.Rank >= maxRank || s.Height < 0 || s.Height > maxHeight {
+			http.Error(w, fmt.Sprintf("at most %d slots, ranks below %d, heights to %d", sfu.MaxSlots, maxRank, maxHeight), http.StatusUnprocessableEntity)
+			return
+		}
+		wishes[s.Mid] = s
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	room, m, err := n.place(r)
+	if err != nil || m == nil {
+		http.Error(w, "no such leg", http.StatusNotFound)
+		return
+	}
+	m.wishes = wishes
+	if err := n.forward(room); err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Bounds of a wish.
+const (
+	maxRank   = 64
+	maxHeight = 4320
+)
 
 func (n *openNode) close(w http.ResponseWriter, r *http.Request) {
 	room, err := groupOf(r.PathValue("room"))
