@@ -40,6 +40,8 @@ import (
 	"kuule/interview/media"
 	"kuule/interview/quality"
 	kioskbridge "kuule/kiosk-bridge"
+	"kuule/kiosk-bridge/duplicate"
+	"kuule/kiosk-bridge/engines"
 	"kuule/recorder"
 	"kuule/signaling"
 	"kuule/transcript"
@@ -83,10 +85,13 @@ type door struct {
 	paths    *paths
 	quality  *quality.Keeper
 
-	mu       sync.Mutex
-	verdicts map[interview.DeviceID]attestation.Verdict
-	devices  map[[32]byte]cachedDevice
-	persons  map[[32]byte]cachedPerson
+	visitTimes visitTimes
+
+	mu         sync.Mutex
+	verdicts   map[interview.DeviceID]attestation.Verdict
+	devices    map[[32]byte]cachedDevice
+	persons    map[[32]byte]cachedPerson
+	biometrics *biometrics // what compares people
 }
 
 type cachedDevice struct {
@@ -139,10 +144,11 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	}
 	defer rooms.work.Wait()
 	defer cancel()
-	bridge, err := d.openBridge()
+	bridge, err := d.openBridge(ctx)
 	if err != nil {
 		return err
 	}
+	defer d.biometrics.close()
 	defer bridge.Close()
 	mux := d.handler(bridge)
 	var tasks sync.WaitGroup
@@ -152,6 +158,7 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	tasks.Go(func() { d.handOverAgreements(background) })
 	tasks.Go(func() { d.keeping.runJobs(background) })
 	tasks.Go(func() { d.viewings.run(background) })
+	tasks.Go(func() { d.biometrics.run(background) })
 	return d.serve(ctx, mux, ready)
 }
 
@@ -201,7 +208,7 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	return d, nil
 }
 
-func (d *door) openBridge() (*kioskbridge.Bridge, error) {
+func (d *door) openBridge(ctx context.Context) (*kioskbridge.Bridge, error) {
 	key, err := readKey(d.in.path(bridgeKeyFile))
 	if err != nil {
 		return nil, err
@@ -209,9 +216,20 @@ func (d *door) openBridge() (*kioskbridge.Bridge, error) {
 	if err := d.issuers.load(); err != nil {
 		return nil, err
 	}
-	return kioskbridge.New(kioskbridge.Config{
-		Kiosks: d, Bookings: d, Judge: d.issuers.judge, Store: d.tickets, Sealer: d.sealer, Key: key, Log: slog.Default(),
-	})
+	c := kioskbridge.Config{
+		Kiosks: d, Bookings: d, Judge: d.issuers.judge, Store: d.tickets, Sealer: d.sealer, Key: key, Log: slog.Default(), Ended: d.visitTimes.add,
+	}
+	b, err := d.openBiometrics(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	d.biometrics = b
+	c.Decode, c.Faces, c.Fingers, c.Liveness, c.Duplicates = engines.Decode, b.faces, b.fingers, b.liveness, b.submit
+	bridge, err := kioskbridge.New(c)
+	if err != nil {
+		d.biometrics.close()
+	}
+	return bridge, err
 }
 
 // handler is everything that the door answers under mutual TLS. Each path is in
@@ -225,6 +243,14 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	desk := kioskbridge.NewDesk(bridge, d.db, ledger.Outbox{}, d)
 	kioskbridge.RegisterDesk(h, desk, d.officer)
 	d.registerWord(api, desk)
+	kioskbridge.RegisterPortraits(h, bridge, d.tickets, func(ctx context.Context, c interview.Caller, id interview.HearingID) error {
+		_, err := d.hearings.Own(ctx, c, id)
+		return err
+	})
+	duplicate.Register(h, d.biometrics.duplicates, func(c interview.Caller) (string, error) {
+		o, err := d.officer(c)
+		return o.Person, err
+	})
 	transcript.Register(h, d.records)
 	d.paths.register(h)
 	d.registerQuality(h)

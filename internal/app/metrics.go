@@ -167,6 +167,7 @@ func showRelay(server *relay.Server) func(metrics.Put) {
 
 // show gives what the door knows of hearings' quality (M4).
 func (d *door) show(put metrics.Put) {
+	d.visitTimes.show(put)
 	for cause, lost := range d.quality.Lost() {
 		put(metrics.Counter, "lost_seconds_total", "Time in which somebody in a hearing could not be heard or hear.", lost.Seconds(), "cause", string(cause))
 	}

@@ -38,7 +38,10 @@ type Config struct {
 	Blobs          Blobs    `json:"blobs"`
 	Metrics        Metrics  `json:"metrics"`
 	Export         Export   `json:"export"`
-	Traces         string   `json:"traces"` // absolute path of a file, or address of an OTLP collector; empty: none
+
+	Biometrics Biometrics `json:"biometrics"`
+
+	Traces string `json:"traces"` // absolute path of a file, or address of an OTLP collector; empty: none
 }
 
 // Metrics are the loopback ports at which processes show what they do, to a
@@ -111,6 +114,45 @@ type Export struct {
 	// namespaces of its own: it then sees the machine's network. Off: no mixed
 	// file is made there.
 	MixUnconfined bool `json:"mix_unconfined"`
+}
+
+// Biometrics says what compares people, and where. All of it may be missing:
+// people then compare.
+type Biometrics struct {
+	FaceEngine string `json:"face_engine"` // folder of the reference engine; empty: the folder "face" beside the program, if it is there; "none": none
+	Gallery    string `json:"gallery"`     // file that is searched for duplicates; empty: none
+	GalleryKey string `json:"gallery_key"` // file of its key: 64 hexadecimal digits
+	Parts      []Part `json:"parts"`       // of makers (docs/integration.md)
+}
+
+// Part is a maker's part.
+type Part struct {
+	Port        string `json:"port"`        // "pad", "fingerprint", "face" or "duplicates"
+	URL         string `json:"url"`         // https://HOST:PORT or unix:PATH
+	CA          string `json:"ca"`          // for https: PEM file of the part's authority
+	Certificate string `json:"certificate"` // for https: PEM file of ours
+	Key         string `json:"key"`         // for https: PEM file of its key
+	Signer      string `json:"signer"`      // for duplicates: PEM file of the public key that signs results
+}
+
+func (b Biometrics) check() []error {
+	var errs []error
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("biometrics: "+format, args...))
+		}
+	}
+	refuse(b.FaceEngine != "" && b.FaceEngine != "none" && !filepath.IsAbs(b.FaceEngine), "face_engine %q: give an absolute path", b.FaceEngine)
+	refuse((b.Gallery == "") != (b.GalleryKey == ""), "gallery and gallery_key belong together")
+	refuse(b.Gallery != "" && !filepath.IsAbs(b.Gallery), "gallery %q: give an absolute path", b.Gallery)
+	for i, p := range b.Parts {
+		refuse(!slices.Contains([]string{"pad", "fingerprint", "face", "duplicates"}, p.Port), "%q is no part that the server asks", p.Port)
+		refuse(slices.ContainsFunc(b.Parts[:i], func(o Part) bool { return o.Port == p.Port }), "two parts for %q", p.Port)
+		refuse(!strings.HasPrefix(p.URL, "https://") && !strings.HasPrefix(p.URL, "unix:/"), "part for %q: begin its url with https:// or unix:/", p.Port)
+		refuse(strings.HasPrefix(p.URL, "https://") && (p.CA == "" || p.Certificate == "" || p.Key == ""), "part for %q: https needs ca, certificate and key", p.Port)
+		refuse((p.Port == "duplicates") != (p.Signer != ""), "part for %q: signer belongs to duplicates, and duplicates need it", p.Port)
+	}
+	return errs
 }
 
 // Default is the configuration of an empty file.
@@ -195,6 +237,7 @@ func (c Config) Check() error {
 	errs = append(errs, c.Ports.check(c.Metrics)...)
 	errs = append(errs, c.Keys.check()...)
 	errs = append(errs, c.Blobs.check()...)
+	errs = append(errs, c.Biometrics.check()...)
 	return errors.Join(errs...)
 }
 
