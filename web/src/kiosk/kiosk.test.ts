@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { grouped, isRight, length, symbol } from './reference'
+import { hashOf, strokesOf } from './Signature'
 import { readMessage } from './visit'
 
 // B21: the code of an invitation is noticed to be mistyped before it is sent.
@@ -30,13 +31,32 @@ describe('the code on an invitation', () => {
   })
 })
 
+const stage = { done: 0, n: 0, tries: 0, seconds: 0, order: [], text: '', hash: '' }
+
 describe('messages of the kiosk', () => {
   it('are read as what they say', () => {
-    expect(readMessage('{"type":"step","step":{"step":"reading","done":8}}')).toEqual({ at: 'step', step: 'reading', done: 8 })
-    expect(readMessage('{"type":"outcome","outcome":{"result":"join","way":"interviewer","place":"Huone 2","expires":7}}')).toEqual({ at: 'outcome', outcome: { result: 'join', place: 'Huone 2', expires: 7 } })
+    expect(readMessage('{"type":"step","step":{"step":"reading","done":8}}')).toEqual({ at: 'step', stage: { ...stage, step: 'reading', done: 8 } })
+    expect(readMessage('{"type":"step","step":{"step":"face","done":0,"n":3,"tries":3,"seconds":30,"order":["look-ahead","look-up"]}}')).toEqual({ at: 'step', stage: { ...stage, step: 'face', n: 3, tries: 3, seconds: 30, order: ['look-ahead', 'look-up'] } })
+    expect(readMessage('{"type":"outcome","outcome":{"result":"join","way":"interviewer","place":"Huone 2","expires":7,"notes":["print.paper","dance"]}}')).toEqual({
+      at: 'outcome', outcome: { result: 'join', place: 'Huone 2', expires: 7, handover: '', square: [], notes: ['print.paper'] },
+    })
     expect(readMessage('{"type":"problem","problem":{"code":"not-booked","way":"interviewer"}}')).toMatchObject({ at: 'problem', problem: { code: 'not-booked' } })
   })
   it('that nobody would send say nothing', () => {
     for (const text of ['null', '7', '{}', '{"type":"step","step":{"step":"dance"}}', '{"type":"outcome","outcome":{"result":"no"}}']) expect(readMessage(text)).toBeNull()
+  })
+})
+
+// B6: a signature is tied to the text that was shown.
+describe('a signature', () => {
+  it('carries the hash of the text as the bridge names texts', async () => {
+    // As interview/ticket.Hash has it.
+    expect(await hashOf('')).toBe('47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU')
+    expect(await hashOf('Haen oleskelulupakorttia.')).not.toBe(await hashOf('Haen oleskelulupakorttia'))
+  })
+  it('is strokes of whole numbers, from the first touch on', () => {
+    const groups = [{ points: [{ x: 1.26, y: 2, time: 1000, pressure: 0.5 }, { x: 3, y: 4.04, time: 1016.4, pressure: 0 }] }, { points: [{ x: 5, y: 6, time: 1100, pressure: Number.NaN }] }]
+    expect(strokesOf(groups, 'h')).toEqual({ v: 1, text_sha256: 'h', strokes: [[{ x: 13, y: 20, t: 0, p: 500 }, { x: 30, y: 40, t: 16, p: 0 }], [{ x: 50, y: 60, t: 100, p: 0 }]] })
+    expect(strokesOf([], 'h').strokes).toEqual([])
   })
 })

@@ -1,34 +1,79 @@
 import { problemOf, readDocument } from '../api/problem'
 import { socket } from '../api/session'
 import type { Document } from '../api/words'
+import type { Value } from './hints'
 
-/** What the kiosk's program waits for, in the order of a visit. */
-export type Step = 'document' | 'zone' | 'chip' | 'reading'
+export const services = ['interview', 'identity', 'card'] as const
+export type Service = (typeof services)[number]
+
+/** What the kiosk's program waits for; kiosk-bridge/kiosk/screen.go has the same. */
+export const steps = [
+  'document', 'zone', 'chip', 'reading', 'face', 'photo', 'signature', 'scan', 'scan-busy', 'scan-check', 'scan-failed', 'payment', 'payment-busy', 'print', 'print-busy',
+] as const
+export type Step = (typeof steps)[number]
+
+/** How what comes after an identification ended; none of it changes where the person goes. */
+export const notes = ['payment.paid', 'payment.failed', 'print.done', 'print.failed', 'print.paper'] as const
+export type Note = (typeof notes)[number]
+
+export interface Stage {
+  step: Step
+  done: number // of the chip's answers
+  n: number // of the ask that a capture answers; 0 where nothing is captured
+  tries: number
+  seconds: number // that there are for it
+  order: string[] // in which way to look, one after the other
+  text: string // that is signed
+  hash: string // of that text: SHA-256 in base64url
+}
 
 export interface Outcome {
   result: 'join' | 'again' | 'desk'
   place: string
   expires: number // seconds since 1970; 0 where there is no ticket
+  handover: string // for the desk; '' where there is none
+  square: string[] // the same as a QR code, rows of 0 and 1
+  notes: Note[]
+}
+
+/** What a capture came to: the pictures go with it. */
+export interface Taken {
+  result: 'taken' | 'declined' | 'failed'
+  reason: string
+  tries: number
+  values: Value[]
+  pieces: { kind: string; format: string; bytes: Blob }[]
 }
 
 /** Where a visit stands on this page. */
-export type Visit = { at: 'step'; step: Step; done: number } | { at: 'outcome'; outcome: Outcome } | { at: 'problem'; problem: Document }
+export type Visit = { at: 'step'; stage: Stage } | { at: 'picture'; picture: Blob } | { at: 'outcome'; outcome: Outcome } | { at: 'problem'; problem: Document }
 
 const protocol = 'kuule-screen.v1'
-const steps: readonly string[] = ['document', 'zone', 'chip', 'reading'] satisfies Step[]
 const results: readonly string[] = ['join', 'again', 'desk'] satisfies Outcome['result'][]
 
+const text = (v: unknown) => (typeof v === 'string' ? v : '')
+const number = (v: unknown) => (typeof v === 'number' ? v : 0)
+const texts = (v: unknown) => (Array.isArray(v) ? v.filter((each): each is string => typeof each === 'string') : [])
+
+type Members = Record<string, unknown>
+
 /** Reads a message of the kiosk's program; null for what it would not say. */
-export function readMessage(text: string): Visit | null {
-  const m: unknown = JSON.parse(text)
+export function readMessage(message: string): Visit | null {
+  const m: unknown = JSON.parse(message)
   if (typeof m !== 'object' || m === null) return null
-  const { type, step, outcome, problem } = m as { type?: unknown; step?: { step?: unknown; done?: unknown }; outcome?: { result?: unknown; place?: unknown; expires?: unknown }; problem?: unknown }
-  if (type === 'step' && typeof step?.step === 'string' && steps.includes(step.step)) {
-    return { at: 'step', step: step.step as Step, done: typeof step.done === 'number' ? step.done : 0 }
+  const { type, step, outcome, problem } = m as { type?: unknown; step?: Members; outcome?: Members; problem?: unknown }
+  if (type === 'step' && step !== undefined) {
+    const known = steps.find((s) => s === step['step'])
+    if (known === undefined) return null
+    const stage = { step: known, done: number(step['done']), n: number(step['n']), tries: number(step['tries']), seconds: number(step['seconds']), order: texts(step['order']), text: text(step['text']), hash: text(step['text_sha256']) }
+    return { at: 'step', stage }
   }
-  if (type === 'outcome' && typeof outcome?.result === 'string' && results.includes(outcome.result)) {
-    const { result, place, expires } = outcome
-    return { at: 'outcome', outcome: { result: result as Outcome['result'], place: typeof place === 'string' ? place : '', expires: typeof expires === 'number' ? expires : 0 } }
+  if (type === 'outcome' && outcome !== undefined && results.includes(text(outcome['result']))) {
+    const { result, place, expires, handover, square } = outcome
+    return {
+      at: 'outcome',
+      outcome: { result: result as Outcome['result'], place: text(place), expires: number(expires), handover: text(handover), square: texts(square), notes: notes.filter((n) => texts(outcome['notes']).includes(n)) },
+    }
   }
   if (type === 'problem') return { at: 'problem', problem: readDocument(problem) }
   return null
@@ -42,14 +87,16 @@ export class VisitSocket {
   private readonly ws: WebSocket
   private over = false
 
-  constructor(reference: string, on: (visit: Visit) => void) {
+  constructor(begin: { reference: string; service: Service; language: string; camera: boolean }, on: (visit: Visit) => void) {
     this.ws = socket('/kiosk/visit', protocol)
-    this.ws.onopen = () => this.ws.send(JSON.stringify({ type: 'begin', begin: { reference } }))
-    this.ws.onmessage = (event) => {
-      if (this.over || typeof event.data !== 'string') return
+    this.ws.onopen = () => this.send({ type: 'begin', begin })
+    this.ws.onmessage = (event: MessageEvent<unknown>) => {
+      if (this.over) return
+      if (event.data instanceof Blob) return on({ at: 'picture', picture: event.data })
+      if (typeof event.data !== 'string') return
       const visit = readMessage(event.data)
       if (visit === null) return
-      this.over = visit.at !== 'step'
+      this.over = visit.at === 'outcome' || visit.at === 'problem'
       on(visit)
     }
     this.ws.onclose = () => {
@@ -59,11 +106,26 @@ export class VisitSocket {
   }
 
   zone(zone: string) {
-    this.ws.send(JSON.stringify({ type: 'zone', zone: { zone } }))
+    this.send({ type: 'zone', zone: { zone } })
+  }
+
+  /** What the person touched where the program offers a choice. */
+  choose(choice: 'none' | 'start' | 'use' | 'again' | 'skip') {
+    this.send({ type: 'choice', choice: { choice } })
+  }
+
+  /** A capture, and then its pieces, byte for byte. */
+  taken(n: number, { pieces, ...taken }: Taken) {
+    this.send({ type: 'taken', taken: { n, ...taken, artefacts: pieces.map(({ kind, format, bytes }) => ({ kind, format, bytes: bytes.size })) } })
+    for (const { bytes } of pieces) this.ws.send(bytes)
   }
 
   close() {
     this.over = true
     this.ws.close()
+  }
+
+  private send(message: unknown) {
+    if (this.ws.readyState === WebSocket.OPEN) this.ws.send(JSON.stringify(message))
   }
 }

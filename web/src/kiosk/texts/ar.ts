@@ -15,9 +15,6 @@ export const ar: Texts = {
   'service.interview': 'لدي مقابلة',
   'service.identity': 'ينقصني إثبات الهوية فقط',
   'service.card': 'صورة لبطاقة الإقامة',
-  'service.paper': 'أحضرت ورقة',
-  'service.certificate': 'شهادة بأن طلبي قيد النظر',
-  'service.payment': 'أريد أن أدفع',
   'service.other': 'أمر آخر',
 
   'code.ask': 'اكتب الرمز الموجود في الدعوة أو ضعه أمام القارئ.',
@@ -28,8 +25,6 @@ export const ar: Texts = {
   'zone.label': 'الأسطر في أسفل جواز السفر',
   'zone.help': 'اكتب كل الأسطر. الموظفون يساعدونك.',
 
-  'document.ask': 'هل معك جواز سفر؟',
-  'document.passport': 'معي جواز سفر',
   'document.none': 'ليس معي جواز سفر',
 
   'step.document': 'افتح جواز السفر على صفحة الصورة وضعه على الزجاج.',
@@ -41,6 +36,7 @@ export const ar: Texts = {
   'face.ask': 'انظر مباشرة إلى الكاميرا.',
   'face.left': 'أدر رأسك قليلًا إلى اليسار.',
   'face.right': 'أدر رأسك قليلًا إلى اليمين.',
+  'face.up': 'ارفع ذقنك قليلًا.',
   'hint.nobody': 'لا يظهر وجه. انظر إلى الكاميرا.',
   'hint.alone': 'يجب أن يقف شخص واحد فقط أمام الكاميرا.',
   'hint.closer': 'اقترب.',
@@ -62,7 +58,6 @@ export const ar: Texts = {
 
   'signature.ask': 'اكتب اسمك داخل المربع بإصبعك.',
   'signature.what': 'أنت توقع على هذا',
-  'signature.declare': 'جئت بنفسي إلى هذا الجهاز، والمعلومات التي قدمتها صحيحة.',
   'signature.hash': 'رمز التحقق',
   'signature.box': 'مربع التوقيع',
   'signature.undo': 'تراجع عن آخر خط',
@@ -72,12 +67,12 @@ export const ar: Texts = {
 
   'scan.ask': 'ضع الورقة على الماسح، والكتابة إلى الأسفل.',
   'scan.start': 'اقرأ الورقة',
+  'scan.none': 'ليس معي ورقة',
   'scan.busy': 'تجري قراءة الورقة. انتظر لحظة.',
   'scan.check': 'هل تظهر الورقة كاملة؟',
   'scan.use': 'أرسل الورقة',
   'scan.again': 'اقرأها مرة أخرى',
   'scan.failed': 'تعذرت قراءة الورقة. سيأخذها الموظفون منك.',
-  'scan.kept': 'تم استلام ورقتك.',
 
   'payment.ask': 'يمكنك أن تدفع الآن. لست مضطرًا.',
   'payment.pay': 'ادفع بالبطاقة',
@@ -97,12 +92,9 @@ export const ar: Texts = {
   'outcome.join': 'تم. اذهب الآن إلى الغرفة.',
   'outcome.again': 'تعذرت قراءة جواز السفر. لنحاول مرة أخرى.',
   'outcome.desk': 'سيساعدك الموظفون. اذهب إلى المكتب. موعدك محفوظ.',
-  'outcome.done': 'تم. يمكنك المغادرة.',
   where: 'الغرفة',
   until: 'التذكرة صالحة حتى',
   'handover.show': 'أظهر هذا في المكتب.',
-  'visitor.number': 'رقمك',
-  'visitor.wait': 'انتظر. سيُنادى رقمك.',
 
   problem: 'لم ينجح هذا.',
   'problem.code': 'لا يوجد موعد بهذا الرمز اليوم. تحقق من الرمز أو اسأل الموظفين.',

@@ -15,9 +15,6 @@ export const en: Texts = {
   'service.interview': 'I have an interview',
   'service.identity': 'Only my identification is missing',
   'service.card': 'Photo for my residence card',
-  'service.paper': 'I bring a paper',
-  'service.certificate': 'Certificate: my matter is pending',
-  'service.payment': 'I want to pay',
   'service.other': 'Something else',
 
   'code.ask': 'Type the code on your invitation, or show it to the scanner.',
@@ -28,8 +25,6 @@ export const en: Texts = {
   'zone.label': 'Lines at the bottom of the passport',
   'zone.help': 'Type all the lines. Staff will help.',
 
-  'document.ask': 'Do you have a passport with you?',
-  'document.passport': 'I have a passport',
   'document.none': 'I have no passport',
 
   'step.document': 'Open the passport at the photo page and lay it on the glass.',
@@ -41,6 +36,7 @@ export const en: Texts = {
   'face.ask': 'Look straight at the camera.',
   'face.left': 'Turn your head a little to the left.',
   'face.right': 'Turn your head a little to the right.',
+  'face.up': 'Lift your chin a little.',
   'hint.nobody': 'No face is seen. Look at the camera.',
   'hint.alone': 'Only one person may stand before the camera.',
   'hint.closer': 'Come closer.',
@@ -62,7 +58,6 @@ export const en: Texts = {
 
   'signature.ask': 'Write your name in the box with your finger.',
   'signature.what': 'You are signing this',
-  'signature.declare': 'I came to this machine myself, and what I have told is true.',
   'signature.hash': 'Checksum',
   'signature.box': 'Box for the signature',
   'signature.undo': 'Undo the last stroke',
@@ -72,12 +67,12 @@ export const en: Texts = {
 
   'scan.ask': 'Lay the paper on the scanner, text side down.',
   'scan.start': 'Read the paper',
+  'scan.none': 'I have no paper',
   'scan.busy': 'The paper is being read. Please wait a moment.',
   'scan.check': 'Can you see the whole paper?',
   'scan.use': 'Send the paper',
   'scan.again': 'Read it again',
   'scan.failed': 'The paper could not be read. Staff will take it.',
-  'scan.kept': 'Your paper has been received.',
 
   'payment.ask': 'You can pay now. You do not have to.',
   'payment.pay': 'Pay by card',
@@ -97,12 +92,9 @@ export const en: Texts = {
   'outcome.join': 'Done. Please go to the room now.',
   'outcome.again': 'The passport could not be read. Let us try once more.',
   'outcome.desk': 'Staff will help you. Please go to the desk. Your appointment is kept.',
-  'outcome.done': 'Done. You may leave.',
   where: 'Room',
   until: 'The ticket waits until',
   'handover.show': 'Show this at the desk.',
-  'visitor.number': 'Your number',
-  'visitor.wait': 'Please wait. Your number will be called.',
 
   problem: 'This did not work.',
   'problem.code': 'There is no appointment with this code today. Check the code or ask the staff.',

@@ -14,9 +14,6 @@ export const fi = {
   'service.interview': 'Minulla on puhuttelu',
   'service.identity': 'Vain tunnistautuminen puuttuu',
   'service.card': 'Kuva oleskelulupakorttiin',
-  'service.paper': 'Tuon paperin',
-  'service.certificate': 'Todistus: asiani on vireillä',
-  'service.payment': 'Haluan maksaa',
   'service.other': 'Muu asia',
 
   'code.ask': 'Kirjoittakaa kutsun koodi tai näyttäkää se lukijalle.',
@@ -27,8 +24,6 @@ export const fi = {
   'zone.label': 'Passin alareunan rivit',
   'zone.help': 'Kirjoittakaa kaikki rivit. Henkilökunta auttaa.',
 
-  'document.ask': 'Onko teillä passi mukana?',
-  'document.passport': 'Minulla on passi',
   'document.none': 'Minulla ei ole passia',
 
   'step.document': 'Avatkaa passi kuvasivulta ja asettakaa se lasille.',
@@ -40,6 +35,7 @@ export const fi = {
   'face.ask': 'Katsokaa suoraan kameraan.',
   'face.left': 'Kääntäkää päätä hieman vasemmalle.',
   'face.right': 'Kääntäkää päätä hieman oikealle.',
+  'face.up': 'Nostakaa leukaa hieman.',
   'hint.nobody': 'Kasvoja ei näy. Katsokaa kameraan.',
   'hint.alone': 'Kameran edessä saa olla vain yksi ihminen.',
   'hint.closer': 'Tulkaa lähemmäs.',
@@ -61,7 +57,6 @@ export const fi = {
 
   'signature.ask': 'Kirjoittakaa nimenne ruutuun sormella.',
   'signature.what': 'Allekirjoitatte tämän',
-  'signature.declare': 'Tulin itse tälle laitteelle, ja antamani tiedot ovat oikein.',
   'signature.hash': 'Tarkiste',
   'signature.box': 'Allekirjoitusruutu',
   'signature.undo': 'Peru viimeinen veto',
@@ -71,12 +66,12 @@ export const fi = {
 
   'scan.ask': 'Asettakaa paperi skannerille, teksti alaspäin.',
   'scan.start': 'Lue paperi',
+  'scan.none': 'Minulla ei ole paperia',
   'scan.busy': 'Paperia luetaan. Odottakaa hetki.',
   'scan.check': 'Näkyykö koko paperi?',
   'scan.use': 'Lähetä paperi',
   'scan.again': 'Lue uudelleen',
   'scan.failed': 'Paperia ei voitu lukea. Henkilökunta ottaa sen vastaan.',
-  'scan.kept': 'Paperi on otettu vastaan.',
 
   'payment.ask': 'Voitte maksaa nyt. Ei ole pakko.',
   'payment.pay': 'Maksa kortilla',
@@ -96,12 +91,9 @@ export const fi = {
   'outcome.join': 'Valmista. Menkää nyt huoneeseen.',
   'outcome.again': 'Passia ei voitu lukea. Yritetään uudelleen.',
   'outcome.desk': 'Henkilökunta auttaa teitä. Menkää tiskille. Aikanne säilyy.',
-  'outcome.done': 'Valmista. Voitte lähteä.',
   where: 'Huone',
   until: 'Lippu odottaa asti',
   'handover.show': 'Näyttäkää tämä tiskillä.',
-  'visitor.number': 'Vuoronumeronne',
-  'visitor.wait': 'Odottakaa. Numeronne kutsutaan.',
 
   problem: 'Tämä ei onnistunut.',
   'problem.code': 'Tällä koodilla ei ole aikaa tänään. Tarkistakaa koodi tai kysykää henkilökunnalta.',

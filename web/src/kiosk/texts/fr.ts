@@ -15,9 +15,6 @@ export const fr: Texts = {
   'service.interview': 'J’ai un entretien',
   'service.identity': 'Il ne manque que mon identification',
   'service.card': 'Photo pour ma carte de séjour',
-  'service.paper': 'J’apporte un papier',
-  'service.certificate': 'Attestation : ma demande est en cours',
-  'service.payment': 'Je veux payer',
   'service.other': 'Autre chose',
 
   'code.ask': 'Tapez le code de votre convocation ou montrez-le au lecteur.',
@@ -28,8 +25,6 @@ export const fr: Texts = {
   'zone.label': 'Lignes en bas du passeport',
   'zone.help': 'Tapez toutes les lignes. Le personnel vous aide.',
 
-  'document.ask': 'Avez-vous un passeport avec vous ?',
-  'document.passport': 'J’ai un passeport',
   'document.none': 'Je n’ai pas de passeport',
 
   'step.document': 'Ouvrez le passeport à la page de la photo et posez-le sur la vitre.',
@@ -41,6 +36,7 @@ export const fr: Texts = {
   'face.ask': 'Regardez droit vers la caméra.',
   'face.left': 'Tournez un peu la tête à gauche.',
   'face.right': 'Tournez un peu la tête à droite.',
+  'face.up': 'Levez un peu le menton.',
   'hint.nobody': 'On ne voit pas de visage. Regardez la caméra.',
   'hint.alone': 'Une seule personne devant la caméra.',
   'hint.closer': 'Approchez-vous.',
@@ -62,7 +58,6 @@ export const fr: Texts = {
 
   'signature.ask': 'Écrivez votre nom dans le cadre avec le doigt.',
   'signature.what': 'Vous signez ceci',
-  'signature.declare': 'Je suis venu moi-même à cette machine, et ce que j’ai indiqué est exact.',
   'signature.hash': 'Empreinte',
   'signature.box': 'Cadre de la signature',
   'signature.undo': 'Annuler le dernier trait',
@@ -72,12 +67,12 @@ export const fr: Texts = {
 
   'scan.ask': 'Posez le papier sur le scanner, texte vers le bas.',
   'scan.start': 'Lire le papier',
+  'scan.none': 'Je n’ai pas de papier',
   'scan.busy': 'Le papier est en cours de lecture. Attendez un instant.',
   'scan.check': 'Voit-on tout le papier ?',
   'scan.use': 'Envoyer le papier',
   'scan.again': 'Lire encore',
   'scan.failed': 'Le papier n’a pas pu être lu. Le personnel le prendra.',
-  'scan.kept': 'Votre papier est reçu.',
 
   'payment.ask': 'Vous pouvez payer maintenant. Ce n’est pas obligatoire.',
   'payment.pay': 'Payer par carte',
@@ -97,12 +92,9 @@ export const fr: Texts = {
   'outcome.join': 'C’est fait. Allez maintenant dans la salle.',
   'outcome.again': 'Le passeport n’a pas pu être lu. Essayons encore une fois.',
   'outcome.desk': 'Le personnel vous aide. Allez au guichet. Votre rendez-vous est gardé.',
-  'outcome.done': 'C’est fait. Vous pouvez partir.',
   where: 'Salle',
   until: 'Le billet attend jusqu’à',
   'handover.show': 'Montrez ceci au guichet.',
-  'visitor.number': 'Votre numéro',
-  'visitor.wait': 'Attendez. Votre numéro sera appelé.',
 
   problem: 'Cela n’a pas marché.',
   'problem.code': 'Il n’y a pas de rendez-vous avec ce code aujourd’hui. Vérifiez le code ou demandez au personnel.',

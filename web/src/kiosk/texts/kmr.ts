@@ -16,9 +16,6 @@ export const kmr: Texts = {
   'service.interview': 'Hevpeyvîna min heye',
   'service.identity': 'Tenê nasnameya min maye',
   'service.card': 'Wêne ji bo karta rûniştinê',
-  'service.paper': 'Min kaxezek anî',
-  'service.certificate': 'Belge: doza min berdewam e',
-  'service.payment': 'Dixwazim pere bidim',
   'service.other': 'Tiştekî din',
 
   'code.ask': 'Koda vexwendinê binivîsin an nîşanî xwendekarê bidin.',
@@ -29,8 +26,6 @@ export const kmr: Texts = {
   'zone.label': 'Rêzên li jêra pasaportê',
   'zone.help': 'Hemû rêzan binivîsin. Karmend dê alîkariyê bikin.',
 
-  'document.ask': 'Pasaport bi we re heye?',
-  'document.passport': 'Pasaporta min heye',
   'document.none': 'Pasaporta min tune',
 
   'step.document': 'Rûpela wêneyê ya pasaportê vekin û deynin ser camê.',
@@ -42,6 +37,7 @@ export const kmr: Texts = {
   'face.ask': 'Rast li kamerayê binêrin.',
   'face.left': 'Serê xwe hinekî ber bi çepê ve bizivirînin.',
   'face.right': 'Serê xwe hinekî ber bi rastê ve bizivirînin.',
+  'face.up': 'Çena xwe hinekî bilind bikin.',
   'hint.nobody': 'Rû nayê dîtin. Li kamerayê binêrin.',
   'hint.alone': 'Divê tenê kesek li ber kamerayê be.',
   'hint.closer': 'Nêzîktir werin.',
@@ -63,7 +59,6 @@ export const kmr: Texts = {
 
   'signature.ask': 'Navê xwe bi tiliya xwe di qutiyê de binivîsin.',
   'signature.what': 'Hûn vê îmze dikin',
-  'signature.declare': 'Ez bi xwe hatim ber vê makîneyê û agahiyên ku min dane rast in.',
   'signature.hash': 'Koda kontrolê',
   'signature.box': 'Qutiya îmzeyê',
   'signature.undo': 'Xeta dawî jê bibe',
@@ -73,12 +68,12 @@ export const kmr: Texts = {
 
   'scan.ask': 'Kaxezê deynin ser skanerê, nivîs ber bi jêr.',
   'scan.start': 'Kaxezê bixwîne',
+  'scan.none': 'Kaxeza min tune',
   'scan.busy': 'Kaxez tê xwendin. Hinekî bisekinin.',
   'scan.check': 'Hemû kaxez xuya dike?',
   'scan.use': 'Kaxezê bişîne',
   'scan.again': 'Dîsa bixwîne',
   'scan.failed': 'Kaxez nehat xwendin. Karmend dê wê bistînin.',
-  'scan.kept': 'Kaxeza we hat standin.',
 
   'payment.ask': 'Hûn dikarin niha pere bidin. Ne mecbûrî ye.',
   'payment.pay': 'Bi kartê bide',
@@ -98,12 +93,9 @@ export const kmr: Texts = {
   'outcome.join': 'Qediya. Niha herin odeyê.',
   'outcome.again': 'Pasaport nehat xwendin. Em careke din biceribînin.',
   'outcome.desk': 'Karmend dê alîkariya we bikin. Herin ber maseyê. Dema we parastî ye.',
-  'outcome.done': 'Qediya. Hûn dikarin herin.',
   where: 'Ode',
   until: 'Bilêt li bendê ye heta',
   'handover.show': 'Vê li ber maseyê nîşan bidin.',
-  'visitor.number': 'Hejmara we',
-  'visitor.wait': 'Bisekinin. Hejmara we dê were gazîkirin.',
 
   problem: 'Ev nebû.',
   'problem.code': 'Bi vê kodê îro dem tune. Kodê kontrol bikin an ji karmendan bipirsin.',

@@ -15,9 +15,6 @@ export const ps: Texts = {
   'service.interview': 'زه مرکه لرم',
   'service.identity': 'یوازې زما پېژندنه پاتې ده',
   'service.card': 'د اوسېدو کارت لپاره عکس',
-  'service.paper': 'ما یو کاغذ راوړی دی',
-  'service.certificate': 'تصدیق: زما دوسیه روانه ده',
-  'service.payment': 'غواړم پیسې ورکړم',
   'service.other': 'بل کار',
 
   'code.ask': 'د بلنلیک کوډ ولیکئ یا یې لوستونکي ته وښایئ.',
@@ -28,8 +25,6 @@ export const ps: Texts = {
   'zone.label': 'د پاسپورټ لاندې کرښې',
   'zone.help': 'ټولې کرښې ولیکئ. کارکوونکي مرسته کوي.',
 
-  'document.ask': 'ایا پاسپورټ درسره شته؟',
-  'document.passport': 'پاسپورټ لرم',
   'document.none': 'پاسپورټ نه لرم',
 
   'step.document': 'پاسپورټ د عکس په مخ خلاص کړئ او پر ښیښه یې کېږدئ.',
@@ -41,6 +36,7 @@ export const ps: Texts = {
   'face.ask': 'سیده کمرې ته وګورئ.',
   'face.left': 'خپل سر لږ کیڼې خوا ته واړوئ.',
   'face.right': 'خپل سر لږ ښي خوا ته واړوئ.',
+  'face.up': 'خپله زنه لږ پورته کړئ.',
   'hint.nobody': 'مخ نه ښکاري. کمرې ته وګورئ.',
   'hint.alone': 'د کمرې مخې ته دې یوازې یو کس وي.',
   'hint.closer': 'نږدې راشئ.',
@@ -62,7 +58,6 @@ export const ps: Texts = {
 
   'signature.ask': 'خپل نوم په ګوته په چوکاټ کې ولیکئ.',
   'signature.what': 'تاسو دا لاسلیک کوئ',
-  'signature.declare': 'زه په خپله دې ماشین ته راغلم او هغه معلومات چې مې ورکړي سم دي.',
   'signature.hash': 'د کتنې کوډ',
   'signature.box': 'د لاسلیک چوکاټ',
   'signature.undo': 'وروستۍ کرښه پاکه کړئ',
@@ -72,12 +67,12 @@ export const ps: Texts = {
 
   'scan.ask': 'کاغذ پر سکینر کېږدئ، لیکنه دې ښکته خوا ته وي.',
   'scan.start': 'کاغذ ولولئ',
+  'scan.none': 'کاغذ نه لرم',
   'scan.busy': 'کاغذ لوستل کېږي. لږ صبر وکړئ.',
   'scan.check': 'ایا ټول کاغذ ښکاري؟',
   'scan.use': 'کاغذ ولېږئ',
   'scan.again': 'بیا یې ولولئ',
   'scan.failed': 'کاغذ و نه لوستل شو. کارکوونکي یې اخلي.',
-  'scan.kept': 'ستاسو کاغذ واخیستل شو.',
 
   'payment.ask': 'اوس پیسې ورکولی شئ. اړ نه یاست.',
   'payment.pay': 'په کارت ورکړئ',
@@ -97,12 +92,9 @@ export const ps: Texts = {
   'outcome.join': 'تمام شو. اوس کوټې ته لاړ شئ.',
   'outcome.again': 'پاسپورټ و نه لوستل شو. یو ځل بیا هڅه کوو.',
   'outcome.desk': 'کارکوونکي درسره مرسته کوي. مېز ته لاړ شئ. ستاسو وخت خوندي دی.',
-  'outcome.done': 'تمام شو. تللی شئ.',
   where: 'کوټه',
   until: 'ټکټ انتظار کوي تر',
   'handover.show': 'دا پر مېز وښایئ.',
-  'visitor.number': 'ستاسو شمېره',
-  'visitor.wait': 'صبر وکړئ. ستاسو شمېره به وبلل شي.',
 
   problem: 'دا و نه شول.',
   'problem.code': 'په دې کوډ نن وخت نشته. کوډ وګورئ یا له کارکوونکو وپوښتئ.',

@@ -15,9 +15,6 @@ export const so: Texts = {
   'service.interview': 'Wareysi baan leeyahay',
   'service.identity': 'Kaliya aqoonsigayga ayaa dhiman',
   'service.card': 'Sawirka kaarka deganaanshaha',
-  'service.paper': 'Warqad baan keenay',
-  'service.certificate': 'Caddayn: arrintaydu way socotaa',
-  'service.payment': 'Lacag baan bixinayaa',
   'service.other': 'Arrin kale',
 
   'code.ask': 'Qor lambarka sirta ah ee casuumaadda ama tus akhriyaha.',
@@ -28,8 +25,6 @@ export const so: Texts = {
   'zone.label': 'Sadarrada hoose ee baasaboorka',
   'zone.help': 'Qor dhammaan sadarrada. Shaqaalaha ayaa ku caawinaya.',
 
-  'document.ask': 'Baasaboor ma wadataa?',
-  'document.passport': 'Baasaboor baan haystaa',
   'document.none': 'Baasaboor ma haysto',
 
   'step.document': 'Fur baasaboorka bogga sawirka oo saar muraayadda.',
@@ -41,6 +36,7 @@ export const so: Texts = {
   'face.ask': 'Toos u eeg kamaradda.',
   'face.left': 'Madaxa wax yar u leexi bidix.',
   'face.right': 'Madaxa wax yar u leexi midig.',
+  'face.up': 'Garka wax yar kor u qaad.',
   'hint.nobody': 'Weji lama arko. Eeg kamaradda.',
   'hint.alone': 'Hal qof oo keliya ha hor istaago kamaradda.',
   'hint.closer': 'Soo dhowow.',
@@ -62,7 +58,6 @@ export const so: Texts = {
 
   'signature.ask': 'Magacaaga fartaada ku qor sanduuqa.',
   'signature.what': 'Waxaad saxiixaysaa tan',
-  'signature.declare': 'Aniga ayaa mashiinkan u imid, xogta aan bixiyayna waa run.',
   'signature.hash': 'Lambarka hubinta',
   'signature.box': 'Sanduuqa saxiixa',
   'signature.undo': 'Ka noqo xariiqdii ugu dambaysay',
@@ -72,12 +67,12 @@ export const so: Texts = {
 
   'scan.ask': 'Warqadda saar iskaanka, qoraalku hoos ha u jeedo.',
   'scan.start': 'Akhri warqadda',
+  'scan.none': 'Warqad ma haysto',
   'scan.busy': 'Warqadda waa la akhrinayaa. Wax yar sug.',
   'scan.check': 'Warqadda oo dhan ma muuqataa?',
   'scan.use': 'Dir warqadda',
   'scan.again': 'Mar kale akhri',
   'scan.failed': 'Warqadda lama akhrin karin. Shaqaalaha ayaa kaa qaadaya.',
-  'scan.kept': 'Warqaddaada waa la helay.',
 
   'payment.ask': 'Hadda waad bixin kartaa lacagta. Qasab ma aha.',
   'payment.pay': 'Kaar ku bixi',
@@ -97,12 +92,9 @@ export const so: Texts = {
   'outcome.join': 'Waa dhammaatay. Hadda qolka aad.',
   'outcome.again': 'Baasaboorka lama akhrin karin. Aan mar kale isku dayno.',
   'outcome.desk': 'Shaqaalaha ayaa ku caawinaya. Miiska aad. Ballantaadu way kuu taallaa.',
-  'outcome.done': 'Waa dhammaatay. Waad bixi kartaa.',
   where: 'Qolka',
   until: 'Tigidhku wuxuu sugayaa ilaa',
   'handover.show': 'Tan miiska ku tus.',
-  'visitor.number': 'Lambarkaaga',
-  'visitor.wait': 'Sug. Lambarkaaga waa laguu yeeri doonaa.',
 
   problem: 'Taasi ma shaqayn.',
   'problem.code': 'Lambarkan ballan maanta ma laha. Hubi lambarka ama weydii shaqaalaha.',

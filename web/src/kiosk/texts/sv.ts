@@ -15,9 +15,6 @@ export const sv: Texts = {
   'service.interview': 'Jag har ett samtal',
   'service.identity': 'Bara min identifiering saknas',
   'service.card': 'Foto till mitt uppehållstillståndskort',
-  'service.paper': 'Jag lämnar ett papper',
-  'service.certificate': 'Intyg: mitt ärende är anhängigt',
-  'service.payment': 'Jag vill betala',
   'service.other': 'Något annat',
 
   'code.ask': 'Skriv koden i din kallelse eller visa den för läsaren.',
@@ -28,8 +25,6 @@ export const sv: Texts = {
   'zone.label': 'Raderna längst ned i passet',
   'zone.help': 'Skriv alla rader. Personalen hjälper dig.',
 
-  'document.ask': 'Har du ett pass med dig?',
-  'document.passport': 'Jag har ett pass',
   'document.none': 'Jag har inget pass',
 
   'step.document': 'Öppna passet på fotosidan och lägg det på glaset.',
@@ -41,6 +36,7 @@ export const sv: Texts = {
   'face.ask': 'Titta rakt in i kameran.',
   'face.left': 'Vrid huvudet lite åt vänster.',
   'face.right': 'Vrid huvudet lite åt höger.',
+  'face.up': 'Lyft hakan lite.',
   'hint.nobody': 'Inget ansikte syns. Titta in i kameran.',
   'hint.alone': 'Bara en person får stå framför kameran.',
   'hint.closer': 'Kom närmare.',
@@ -62,7 +58,6 @@ export const sv: Texts = {
 
   'signature.ask': 'Skriv ditt namn i rutan med fingret.',
   'signature.what': 'Du undertecknar detta',
-  'signature.declare': 'Jag kom själv till den här maskinen, och uppgifterna jag har lämnat är riktiga.',
   'signature.hash': 'Kontrollsumma',
   'signature.box': 'Ruta för underskrift',
   'signature.undo': 'Ångra sista draget',
@@ -72,12 +67,12 @@ export const sv: Texts = {
 
   'scan.ask': 'Lägg papperet på skannern med texten nedåt.',
   'scan.start': 'Läs papperet',
+  'scan.none': 'Jag har inget papper',
   'scan.busy': 'Papperet läses. Vänta ett ögonblick.',
   'scan.check': 'Syns hela papperet?',
   'scan.use': 'Skicka papperet',
   'scan.again': 'Läs igen',
   'scan.failed': 'Papperet kunde inte läsas. Personalen tar emot det.',
-  'scan.kept': 'Papperet har tagits emot.',
 
   'payment.ask': 'Du kan betala nu. Du behöver inte.',
   'payment.pay': 'Betala med kort',
@@ -97,12 +92,9 @@ export const sv: Texts = {
   'outcome.join': 'Klart. Gå till rummet nu.',
   'outcome.again': 'Passet kunde inte läsas. Vi försöker en gång till.',
   'outcome.desk': 'Personalen hjälper dig. Gå till disken. Din tid finns kvar.',
-  'outcome.done': 'Klart. Du kan gå.',
   where: 'Rum',
   until: 'Biljetten väntar till',
   'handover.show': 'Visa detta vid disken.',
-  'visitor.number': 'Ditt nummer',
-  'visitor.wait': 'Vänta. Ditt nummer ropas upp.',
 
   problem: 'Det här lyckades inte.',
   'problem.code': 'Det finns ingen tid med den här koden i dag. Kontrollera koden eller fråga personalen.',

@@ -15,9 +15,6 @@ export const tr: Texts = {
   'service.interview': 'Görüşmem var',
   'service.identity': 'Yalnız kimlik tespitim eksik',
   'service.card': 'Oturum kartı için fotoğraf',
-  'service.paper': 'Bir kâğıt getirdim',
-  'service.certificate': 'Belge: işlemim sürüyor',
-  'service.payment': 'Ödeme yapmak istiyorum',
   'service.other': 'Başka bir konu',
 
   'code.ask': 'Davetiyedeki kodu yazın veya okuyucuya gösterin.',
@@ -28,8 +25,6 @@ export const tr: Texts = {
   'zone.label': 'Pasaportun altındaki satırlar',
   'zone.help': 'Bütün satırları yazın. Görevliler yardım eder.',
 
-  'document.ask': 'Yanınızda pasaport var mı?',
-  'document.passport': 'Pasaportum var',
   'document.none': 'Pasaportum yok',
 
   'step.document': 'Pasaportun fotoğraf sayfasını açın ve camın üzerine koyun.',
@@ -41,6 +36,7 @@ export const tr: Texts = {
   'face.ask': 'Kameraya dümdüz bakın.',
   'face.left': 'Başınızı biraz sola çevirin.',
   'face.right': 'Başınızı biraz sağa çevirin.',
+  'face.up': 'Çenenizi biraz kaldırın.',
   'hint.nobody': 'Yüz görünmüyor. Kameraya bakın.',
   'hint.alone': 'Kameranın önünde yalnız bir kişi olmalı.',
   'hint.closer': 'Yaklaşın.',
@@ -62,7 +58,6 @@ export const tr: Texts = {
 
   'signature.ask': 'Adınızı parmağınızla kutuya yazın.',
   'signature.what': 'Şunu imzalıyorsunuz',
-  'signature.declare': 'Bu makineye kendim geldim ve verdiğim bilgiler doğrudur.',
   'signature.hash': 'Denetim kodu',
   'signature.box': 'İmza kutusu',
   'signature.undo': 'Son çizgiyi geri al',
@@ -72,12 +67,12 @@ export const tr: Texts = {
 
   'scan.ask': 'Kâğıdı yazısı aşağı gelecek şekilde tarayıcıya koyun.',
   'scan.start': 'Kâğıdı oku',
+  'scan.none': 'Kâğıdım yok',
   'scan.busy': 'Kâğıt okunuyor. Biraz bekleyin.',
   'scan.check': 'Kâğıdın tamamı görünüyor mu?',
   'scan.use': 'Kâğıdı gönder',
   'scan.again': 'Tekrar oku',
   'scan.failed': 'Kâğıt okunamadı. Görevliler onu alır.',
-  'scan.kept': 'Kâğıdınız alındı.',
 
   'payment.ask': 'Şimdi ödeyebilirsiniz. Zorunlu değil.',
   'payment.pay': 'Kartla öde',
@@ -97,12 +92,9 @@ export const tr: Texts = {
   'outcome.join': 'Tamam. Şimdi odaya gidin.',
   'outcome.again': 'Pasaport okunamadı. Bir kez daha deneyelim.',
   'outcome.desk': 'Görevliler size yardım eder. Masaya gidin. Randevunuz duruyor.',
-  'outcome.done': 'Tamam. Gidebilirsiniz.',
   where: 'Oda',
   until: 'Bilet şu saate kadar geçerli',
   'handover.show': 'Bunu masada gösterin.',
-  'visitor.number': 'Numaranız',
-  'visitor.wait': 'Bekleyin. Numaranız çağrılacak.',
 
   problem: 'Bu olmadı.',
   'problem.code': 'Bu kodla bugün randevu yok. Kodu kontrol edin veya görevlilere sorun.',

@@ -1,0 +1,301 @@
+// Walks through the kiosk's pages: every language, every route, without reading,
+// with a camera that shows one person, two or nothing, and with nothing left for
+// the next person. Part of pages.mjs.
+import assert from 'node:assert/strict'
+import { signedHash } from './kioskserver.mjs'
+
+const rtl = ['ar', 'fa', 'prs', 'ckb', 'ps']
+const tongues = ['fi', 'sv', 'en', 'ar', 'so', 'fa', 'prs', 'ru', 'uk', 'ckb', 'kmr', 'tr', 'ps', 'fr']
+const mute = ['so', 'prs', 'ckb', 'ps']
+const code = 'zveb-n63p-q'.replaceAll('-', '').toUpperCase()
+
+/** In the page: a camera that shows a drawn scene; `globalThis.scene` says which. */
+function drawnCamera(scene) {
+  globalThis.scene = scene
+  navigator.mediaDevices.enumerateDevices = async () => [{ kind: 'videoinput', deviceId: 'drawn', label: '', groupId: '' }]
+  navigator.mediaDevices.getUserMedia = async () => {
+    if (globalThis.scene === 'absent') throw new Error('no camera')
+    const canvas = document.createElement('canvas')
+    canvas.width = 1280
+    canvas.height = 960
+    const c = canvas.getContext('2d')
+    const person = (x, size) => {
+      c.fillStyle = '#31405f'
+      c.fillRect(x - size * 1.7, 260 + size * 2.4, size * 3.4, 960)
+      for (let i = 0; i < 30; i++) {
+        c.fillStyle = i % 2 ? '#8a6a55' : '#6a4d3c'
+        c.beginPath()
+        c.ellipse(x, 260 + size, size * (1 - i / 32), size * 1.3 * (1 - i / 32), 0, 0, 7)
+        c.fill()
+      }
+    }
+    let n = 0
+    const timer = setInterval(() => {
+      c.fillStyle = '#c3c9cf'
+      c.fillRect(0, 0, 1280, 960)
+      c.fillStyle = `rgb(${190 + (n++ % 4)},201,207)` // a camera is never quite still
+      c.fillRect(0, 940, 40, 20)
+      if (globalThis.scene === 'two') [340, 940].forEach((x) => person(x, 120))
+      else if (globalThis.scene === 'far') person(640, 60)
+      else if (globalThis.scene !== 'nobody') person(640, 150)
+    }, 60)
+    const stream = canvas.captureStream(15)
+    const [track] = stream.getVideoTracks()
+    const { stop } = track
+    track.stop = () => {
+      clearInterval(timer)
+      globalThis.stopped = true
+      stop.call(track)
+    }
+    globalThis.unplug = () => track.dispatchEvent(new globalThis.Event('ended'))
+    return stream
+  }
+}
+
+const tile = (page, n) => page.locator('.choices > .button').nth(n)
+const language = (page, l) => page.locator(`.languages span[lang="${l}"]`)
+const helpButton = (page) => page.locator('.bar .button').nth(3)
+const overButton = (page) => page.locator('.bar .button').nth(0)
+
+/** Chooses a language and a service, and shows the invitation to the scanner. */
+async function begin(page, { tongue = 'fi', service = 0 } = {}) {
+  await language(page, tongue).click()
+  await tile(page, service).click()
+  await page.locator('.code').waitFor()
+  await page.keyboard.type(`${code}\n`)
+}
+
+/** Draws a name on the signature's canvas. */
+async function draw(page, strokes = 2) {
+  const box = await page.locator('.signature canvas').boundingBox()
+  for (let s = 0; s < strokes; s++) {
+    await page.mouse.move(box.x + 60 + s * 120, box.y + 120)
+    await page.mouse.down()
+    for (let i = 1; i <= 14; i++) await page.mouse.move(box.x + 60 + s * 120 + i * 7, box.y + 120 + Math.sin(i) * 40)
+    await page.mouse.up()
+  }
+}
+
+const nothingLeft = (page) =>
+  page.evaluate((c) => ({
+    code: document.body.innerHTML.toUpperCase().includes(c), stored: sessionStorage.length + localStorage.length - ('kuule.language' in sessionStorage ? 1 : 0),
+    hash: document.location.hash, pictures: document.querySelectorAll('video, canvas, img[src^=blob], img.preview').length, dir: document.documentElement.dir, lang: document.documentElement.lang,
+  }), code)
+const clean = { code: false, stored: 0, hash: '', pictures: 0, dir: 'ltr', lang: 'fi' }
+
+export function kioskWalks({ walk, scenes }) {
+  const of = (name) => scenes.get(name)
+  const camera = async (page, scene) => page.evaluate(drawnCamera, scene)
+
+  // B13: the whole way in each of the fourteen languages.
+  for (const tongue of tongues) {
+    for (const size of ['fi', 'ar', 'ps', 'ru'].includes(tongue) ? ['wide', 'narrow'] : ['wide']) {
+      const name = `kiosk_${tongue}-${size}`
+      walk('kiosk', { code: name, language: 'fi', size }, async ({ page, look }) => {
+        if (tongue === 'fi') await look('languages')
+        await language(page, tongue).click()
+        await page.locator('.service').first().waitFor()
+        assert.deepEqual(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dir]), [tongue, rtl.includes(tongue) ? 'rtl' : 'ltr'])
+        if (mute.includes(tongue)) await page.locator('.mute').waitFor() // says so by picture, and help is there
+        else assert.equal(await page.locator('.mute').count(), 0)
+        await look(`${tongue}-services`)
+        await tile(page, 0).click()
+        await page.locator('.code').waitFor()
+        await look(`${tongue}-code`)
+        await page.keyboard.type(`${code}\n`)
+        await page.locator('.join').waitFor()
+        await look(`${tongue}-join`)
+        assert.deepEqual(of(name).sent[0].begin, { reference: code, service: 'interview', language: tongue, camera: true })
+        await overButton(page).click()
+        await language(page, 'fi').waitFor()
+        assert.deepEqual(await nothingLeft(page), clean)
+      })
+    }
+  }
+
+  // N3: nothing is read: by the ear, a touch when one's own language asks, places of pictures, and the invitation before the scanner.
+  walk('kiosk without reading', { code: 'kiosk_ear', language: 'fi' }, async ({ page, look }) => {
+    await page.locator('.kiosk-screen > .button').click()
+    await page.locator('.asked:lang(ar)').click()
+    await page.locator('main.by-ear').waitFor()
+    await page.locator('.choices > .button.primary').waitFor() // each choice lights up while it is said
+    await tile(page, 0).click()
+    await page.locator('.code').waitFor()
+    await look('by-ear')
+    await page.keyboard.type(`${code}\n`)
+    await page.locator('.join').waitFor()
+    const said = of('kiosk_ear').said
+    const heard = said.filter(([l]) => l === 'ar').map(([, key]) => key)
+    assert.deepEqual(said.slice(0, 3).map(([l, key]) => [l, key]), [['fi', 'hello'], ['sv', 'hello'], ['en', 'hello']])
+    for (const key of ['hello', 'service.ask', 'service.interview', 'code.ask', 'step.document', 'outcome.join']) assert.ok(heard.includes(key), `${key} was not said: ${heard}`)
+  })
+
+  // B12, B15: no passport leads to the desk with what was done so far.
+  walk('kiosk without a passport', { code: 'kiosk-none', language: 'fi' }, async ({ page, look }) => {
+    await begin(page)
+    await look('document')
+    await tile(page, 0).click()
+    await page.locator('.square').waitFor()
+    await look('handover')
+    assert.ok(await page.getByText('7K3M-9Q2D-TW4X').isVisible())
+    await overButton(page).click()
+    await language(page, 'fi').waitFor()
+    assert.equal(await page.getByText('7K3M').count(), 0)
+  })
+
+  walk('kiosk with a wrong code', { code: 'kiosk-wrong', language: 'fi' }, async ({ page, look }) => {
+    await begin(page, { tongue: 'ps' })
+    await page.locator('.choices > .button').waitFor()
+    await look('wrong-code')
+    await tile(page, 0).click()
+    await page.locator('.code').waitFor()
+  })
+
+  // B3: three pictures at least, in the order that was asked for.
+  walk('kiosk face', { code: 'kiosk-face', language: 'fi' }, async ({ page, look }) => {
+    await camera(page, 'one')
+    await begin(page, { tongue: 'ar' })
+    await page.locator('.camera video').waitFor()
+    await page.locator('.hint').waitFor()
+    await look('face')
+    await page.locator('.join').waitFor()
+    const { taken } = of('kiosk-face').sent.find((m) => m.type === 'taken')
+    assert.deepEqual([taken.n, taken.result, taken.artefacts.length], [3, 'taken', 3])
+    for (const a of taken.artefacts) assert.ok(a.kind === 'face' && a.format === 'image/jpeg' && a.bytes > 1000 && a.bytes < 256 << 10, JSON.stringify(a))
+    const pictures = of('kiosk-face').sent.filter((m) => m.bytes !== undefined).map((m) => m.bytes)
+    assert.ok(pictures.every((b) => b.readUInt16BE(0) === 0xffd8), 'no JPEG')
+    const heard = of('kiosk-face').said.map(([, key]) => key)
+    for (const key of ['face.ask', 'face.right', 'face.up']) assert.ok(heard.includes(key), `${key} was not said`)
+    assert.equal(await page.evaluate(() => globalThis.stopped), true, 'the camera is still on')
+  })
+  for (const [scene, reason] of [['two', 'two-persons'], ['nobody', 'no-person'], ['absent', 'camera-gone']]) {
+    walk(`kiosk face ${scene}`, { code: `kiosk-face_${scene}`, language: 'fi' }, async ({ page, look }) => {
+      await camera(page, scene)
+      await begin(page)
+      await page.locator(scene === 'absent' ? '.camera > .picture' : '.hint:not(.good)').waitFor()
+      if (scene !== 'absent') await page.getByText(scene === 'two' ? 'Kameran edessä saa olla vain yksi ihminen.' : 'Kasvoja ei näy. Katsokaa kameraan.').waitFor()
+      else await page.getByRole('heading', { name: 'Kamera ei toimi. Henkilökunta auttaa teitä.' }).waitFor()
+      await look(scene)
+      await page.locator('.join').waitFor() // the visit goes on: what it is worth is the bridge's to say
+      const { taken } = of(`kiosk-face_${scene}`).sent.find((m) => m.type === 'taken')
+      assert.deepEqual([taken.result, taken.reason, taken.artefacts.length], ['failed', reason, 0])
+    })
+  }
+
+  // B6, B7, B8, B16: a card: photograph, signature, paper, payment, certificate from a printer without paper.
+  walk('kiosk card', { code: 'kiosk-card', language: 'fi' }, async ({ page, look }) => {
+    await camera(page, 'far')
+    await begin(page, { service: 2 })
+    await page.getByText('Tulkaa lähemmäs.').waitFor()
+    await page.evaluate(() => (globalThis.scene = 'one'))
+    await page.getByText('Hyvä. Pysykää näin.').waitFor()
+    await look('photo')
+    await page.getByRole('button', { name: 'Ota kuva' }).click()
+    await page.locator('.card-photo').waitFor()
+    await page.getByRole('button', { name: 'Ota uusi kuva' }).click()
+    await page.getByRole('button', { name: 'Ota kuva' }).click()
+    await page.locator('.card-photo').waitFor()
+    await look('photo-check')
+    await page.getByRole('button', { name: 'Käytä tätä kuvaa' }).click()
+
+    await page.locator('.signature canvas').waitFor()
+    const done = page.getByRole('button', { name: 'Valmis' })
+    assert.ok(await done.isDisabled(), 'an empty box can be signed')
+    await draw(page, 3)
+    await page.getByRole('button', { name: 'Peru viimeinen veto' }).click()
+    await page.getByRole('button', { name: 'Tyhjennä' }).click()
+    assert.ok(await done.isDisabled(), 'a cleared box can be signed')
+    await draw(page)
+    await look('signature')
+    await done.click()
+
+    await page.getByRole('button', { name: 'Lue paperi' }).click()
+    await page.locator('.preview').waitFor()
+    await look('scan')
+    await page.getByRole('button', { name: 'Lähetä paperi' }).click()
+    await page.getByRole('button', { name: 'Minulla ei ole paperia' }).click()
+    await page.getByRole('button', { name: 'Maksa kortilla' }).waitFor()
+    await look('payment')
+    await page.getByRole('button', { name: 'Maksa kortilla' }).click()
+    await page.getByRole('button', { name: 'Tulosta todistus' }).waitFor()
+    await look('print')
+    await page.getByRole('button', { name: 'Tulosta todistus' }).click()
+    await page.getByText('Tulostimen paperi on loppu. Saatte todistuksen tiskiltä.').waitFor()
+    await look('no-paper')
+
+    const { sent } = of('kiosk-card')
+    const taken = sent.filter((m) => m.type === 'taken').map((m) => m.taken)
+    assert.deepEqual(taken.map((t) => [t.n, t.result, t.tries, t.artefacts.map((a) => a.kind)]), [[4, 'taken', 2, ['photo']], [5, 'taken', 2, ['signature', 'signature-picture']]])
+    assert.ok(taken[0].values.every((v) => v.engine === 'kuule-page hints 1'), 'hints are not marked as such')
+    const [photo, strokes, picture] = sent.filter((m) => m.bytes !== undefined).map((m) => m.bytes)
+    assert.equal(photo.readUInt16BE(0), 0xffd8)
+    assert.equal(picture.toString('latin1', 1, 4), 'PNG')
+    const signed = JSON.parse(strokes.toString())
+    assert.equal(signed.text_sha256, signedHash)
+    assert.equal(signed.strokes.length, 2)
+    assert.ok(signed.strokes.flat().every((p) => [p.x, p.y, p.t, p.p].every(Number.isInteger)), 'not whole numbers')
+    await overButton(page).click()
+    await language(page, 'fi').waitFor()
+    assert.deepEqual(await nothingLeft(page), clean)
+  })
+
+  // Who cannot write says so; a person is witness at the desk.
+  walk('kiosk signature by nobody', { code: 'kiosk-card_cannot', language: 'fi' }, async ({ page }) => {
+    await camera(page, 'one')
+    await begin(page, { service: 2 })
+    await page.getByRole('button', { name: 'Ota kuva' }).click()
+    await page.getByRole('button', { name: 'Käytä tätä kuvaa' }).click()
+    await page.getByRole('button', { name: 'En voi kirjoittaa' }).click()
+    await page.getByRole('button', { name: 'Lue paperi' }).waitFor()
+    assert.equal(of('kiosk-card_cannot').sent.filter((m) => m.type === 'taken')[1].taken.result, 'declined')
+  })
+
+  // A hash that is not the text's own is not signed.
+  walk('kiosk signature over another text', { code: 'kiosk-card_hash', language: 'fi' }, async ({ page }) => {
+    of('kiosk-card_hash').hash = '47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU'
+    await camera(page, 'one')
+    await begin(page, { service: 2 })
+    await page.getByRole('button', { name: 'Ota kuva' }).click()
+    await page.getByRole('button', { name: 'Käytä tätä kuvaa' }).click()
+    await page.locator('.signature canvas').waitFor()
+    await draw(page)
+    assert.ok(await page.getByRole('button', { name: 'Valmis' }).isDisabled(), 'another text was signed')
+  })
+
+  // B14: help rings from every screen, and the visit is let go.
+  for (const [step, go] of [
+    ['code', async (page) => (await tile(page, 0).click(), page.locator('.code').waitFor())],
+    ['step.photo', async (page) => (await tile(page, 2).click(), await page.locator('.code').waitFor(), await page.keyboard.type(`${code}\n`), page.locator('.camera video').waitFor())],
+    ['step.signature', async (page) => (await tile(page, 2).click(), await page.locator('.code').waitFor(), await page.keyboard.type(`${code}\n`), await page.getByRole('button', { name: 'Ota kuva' }).click(), await page.getByRole('button', { name: 'Käytä tätä kuvaa' }).click(), page.locator('.signature canvas').waitFor())],
+  ]) {
+    const name = `kiosk-card_help-${step.replace('.', '-')}`
+    walk(`kiosk help from ${step}`, { code: name, language: 'fi' }, async ({ page }) => {
+      await camera(page, 'one')
+      await language(page, 'fi').click()
+      await go(page)
+      await helpButton(page).click()
+      await page.getByRole('heading', { name: /^Odottakaa hetki/ }).waitFor()
+      assert.deepEqual(of(name).rang, { language: 'fi', step })
+      of(name).answers = true
+      await page.getByRole('heading', { name: 'Henkilökunta on tulossa.' }).waitFor()
+      if (step !== 'code') assert.ok(of(name).left, 'the visit was not let go')
+      assert.equal(await page.locator('video').count(), 0)
+    })
+  }
+
+  // Nobody there any more: asked once, then cleared.
+  walk('kiosk left alone', { code: 'kiosk_alone', language: 'fi' }, async ({ page, look }) => {
+    await page.clock.install()
+    await language(page, 'ar').click()
+    await tile(page, 0).click()
+    await page.locator('.code').waitFor()
+    await page.keyboard.type(code.slice(0, 5))
+    await page.clock.runFor(61_000)
+    await page.getByRole('dialog').waitFor()
+    await page.clock.resume()
+    await look('there')
+    await language(page, 'fi').waitFor({ timeout: 30_000 })
+    assert.deepEqual(await nothingLeft(page), clean)
+    assert.equal(await page.getByRole('dialog').count(), 0)
+  })
+}
