@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
+import { kioskCall, kioskVisit } from './kioskserver.mjs'
 import { segment, viewingRoutes } from './recording.mjs'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
@@ -30,8 +31,8 @@ const seats = {
   interpreter: seat('interpreter', 'Layla Nasser', 'Joutsenon vastaanottokeskus, kuulemistila 2'),
   counsel: seat('counsel', 'Erik Lindqvist', 'Asianajotoimisto Lindqvist, neuvotteluhuone'),
 }
-const labels = { interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
-const kinds = { interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
+const labels = { kiosk: 'Joutseno, kioski 1', interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
+const kinds = { kiosk: 'kiosk', interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
 const today = (hour, minute = 0) => {
   const d = new Date()
   d.setHours(hour, minute, 0, 0)
@@ -49,7 +50,7 @@ const lines = [
 
 /** Everything that one scene remembers. */
 function scene(name) {
-  const [persona] = name.split('-')
+  const [persona] = name.split(/[-_]/)
   return {
     name, persona, signedIn: persona !== 'applicant' && name !== 'interviewer-out', started: Date.now(), saves: [], puts: 0,
     record: /^interviewer-(after|listen)/.test(name) || persona !== 'interviewer' ? sealed() : null, ended: /^interviewer-(after|listen)/.test(name),
@@ -74,6 +75,7 @@ function sealed() {
 /** GET /api/me, as interview/api.go answers. */
 function me(s) {
   const role = s.persona
+  if (role === 'kiosk') return { device: `dev_${uuid(1)}`, roles: [], seats: [], tickets: [], places: [] }
   const review = s.name.includes('review')
   const here = role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]]
   const known = s.signedIn || (role === 'applicant' && s.redeemed)
@@ -166,7 +168,7 @@ export async function serve(port, folder = './dist/') {
       response.writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json', 'Cache-Control': 'no-store' })
       response.end(JSON.stringify(body))
     }
-    if (!path.startsWith('/gw/') && !path.startsWith('/api/')) {
+    if (!path.startsWith('/gw/') && !path.startsWith('/api/') && !path.startsWith('/kiosk/')) {
       const file = path === '/' ? 'index.html' : normalize(path).replace(/^\/+/, '')
       try {
         const content = await readFile(join(root, file))
@@ -192,6 +194,7 @@ export async function serve(port, folder = './dist/') {
     if (path === '/gw/session/resume') return send(200, { opened: false })
     const s = scenes.get((request.headers.authorization ?? '').replace('Bearer ', ''))
     if (s === undefined) return send(401, problem(401, 'bearer', 'reload'))
+    if (kioskCall(s, path, body, response, send)) return
     const media = segment(new URL(request.url, 'http://x'))
     if (media !== null) {
       response.writeHead(200, { 'Content-Type': 'video/webm', 'Cache-Control': 'no-store' })
@@ -203,11 +206,16 @@ export async function serve(port, folder = './dist/') {
     return send(200, route[2](s, body))
   })
 
-  const sockets = new WebSocketServer({ server, path: '/ws/room', handleProtocols: () => 'kuule.v1' })
+  const sockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] })
+  server.on('upgrade', (request, socket, rest) => {
+    if (!['/ws/room', '/kiosk/visit'].includes(request.url)) return socket.destroy()
+    sockets.handleUpgrade(request, socket, rest, (ws) => sockets.emit('connection', ws, request))
+  })
   sockets.on('connection', (ws, request) => {
     const bearer = /bearer\.([\w-]+)/.exec(request.headers['sec-websocket-protocol'] ?? '')?.[1]
     const s = scenes.get(bearer)
     if (s === undefined) return ws.close()
+    if (request.url === '/kiosk/visit') return kioskVisit(ws, s)
     room(ws, s)
   })
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))

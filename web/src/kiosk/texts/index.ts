@@ -36,7 +36,7 @@ export const tongues = {
   prs: { name: 'دری', dir: 'rtl', locale: 'fa-AF-u-nu-latn-ca-gregory', reviewed: false, texts: prs },
   ru: { name: 'Русский', dir: 'ltr', locale: 'ru-RU', reviewed: false, texts: ru },
   uk: { name: 'Українська', dir: 'ltr', locale: 'uk-UA', reviewed: false, texts: uk },
-  ckb: { name: 'کوردیی ناوەندی', dir: 'rtl', locale: 'ckb-IQ-u-nu-latn-ca-gregory', reviewed: false, texts: ckb },
+  ckb: { name: 'سۆرانی', dir: 'rtl', locale: 'ckb-IQ-u-nu-latn-ca-gregory', reviewed: false, texts: ckb },
   kmr: { name: 'Kurmancî', dir: 'ltr', locale: 'ku-TR', reviewed: false, texts: kmr },
   tr: { name: 'Türkçe', dir: 'ltr', locale: 'tr-TR', reviewed: false, texts: tr },
   ps: { name: 'پښتو', dir: 'rtl', locale: 'ps-AF-u-nu-latn-ca-gregory', reviewed: false, texts: ps },
