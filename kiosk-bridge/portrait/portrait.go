@@ -23,7 +23,7 @@ import (
 const (
 	MaxBytes  = 1 << 20
 	MaxSide   = 4096    // pixels
-	MaxPixels = 8 << 20 // pixels
+	MaxPixels = 4 << 20 // pixels
 )
 
 // What is wrong with a portrait. The texts hold nothing of its content.
@@ -33,8 +33,8 @@ var (
 	ErrNoDecoder  = errors.New("no decoder for JPEG 2000: install libopenjp2-tools")
 )
 
-// decoder bounds OpenJPEG's program: eight million pixels of four components
-// need 300 MB. It cannot start threads that outlive it, nor write more than one
+// decoder bounds OpenJPEG's program: four million pixels of four components
+// need 200 MB. It cannot start threads that outlive it, nor write more than one
 // picture.
 var decoder = sandbox.Limits{Memory: 768 << 20, CPU: 10, File: 96 << 20, Files: 16}
 
