@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"kuule/interview"
 	kioskbridge "kuule/kiosk-bridge"
@@ -56,25 +57,49 @@ func (f Face) Match(ctx context.Context, q kioskbridge.MatchQuestion) (kioskbrid
 	return out, nil
 }
 
-// Maker compares by a maker's part, of one modality.
-type Maker struct {
+// Part is a maker's part that is asked what it is when it is first needed: one
+// that is away when the bridge starts is used when it is back. Safe for
+// concurrent use.
+type Part struct {
 	Client *vendorport.Client
-	About  vendorport.Description
+
+	mu    sync.Mutex
+	about *vendorport.Description
 }
+
+func (p *Part) describe(ctx context.Context) (vendorport.Description, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.about != nil {
+		return *p.about, nil
+	}
+	d, err := p.Client.Describe(ctx)
+	if err != nil {
+		return vendorport.Description{}, err
+	}
+	p.about = &d
+	return d, nil
+}
+
+// Maker compares by a maker's part, of one modality.
+type Maker struct{ *Part }
 
 var _ kioskbridge.Matcher = Maker{}
 
 // Match implements [kioskbridge.Matcher].
 func (m Maker) Match(ctx context.Context, q kioskbridge.MatchQuestion) (kioskbridge.Finding, error) {
+	about, err := m.describe(ctx)
+	if err != nil {
+		return kioskbridge.Finding{}, err
+	}
 	var c *vendorport.Compared
-	var err error
 	switch {
-	case q.Modality == kioskbridge.ModalityFace && m.About.Port == vendorport.PortFace:
+	case q.Modality == kioskbridge.ModalityFace && about.Port == vendorport.PortFace:
 		c, err = m.Client.CompareFaces(ctx, "", vendorport.CompareFaces{Live: pictures(q.Live), Reference: picture(q.Reference)})
-	case q.Modality == kioskbridge.ModalityFingers && m.About.Port == vendorport.PortFingerprint && len(q.Live) > 0:
+	case q.Modality == kioskbridge.ModalityFingers && about.Port == vendorport.PortFingerprint && len(q.Live) > 0:
 		c, err = m.Client.CompareFingers(ctx, "", vendorport.CompareFingers{Probe: template(q.Live[0]), References: []vendorport.Template{template(q.Reference)}})
 	default:
-		return kioskbridge.Finding{}, fmt.Errorf("a part for %s was asked to compare %s", m.About.Port, q.Modality)
+		return kioskbridge.Finding{}, fmt.Errorf("a part for %s was asked to compare %s", about.Port, q.Modality)
 	}
 	if err != nil {
 		return kioskbridge.Finding{}, err
@@ -83,14 +108,11 @@ func (m Maker) Match(ctx context.Context, q kioskbridge.MatchQuestion) (kioskbri
 	if c.Verdict == vendorport.Undecided {
 		reason = c.Reason
 	}
-	return finding(c.Judgement(), reason, c.Score, c.Threshold, m.About), nil
+	return finding(c.Judgement(), reason, c.Score, c.Threshold, about), nil
 }
 
 // Liveness detects presentation attacks by a maker's part.
-type Liveness struct {
-	Client *vendorport.Client
-	About  vendorport.Description
-}
+type Liveness struct{ *Part }
 
 var _ kioskbridge.Liveness = Liveness{}
 
@@ -103,11 +125,15 @@ func (l Liveness) Live(ctx context.Context, m kioskbridge.Modality, live []kiosk
 	if order == nil {
 		order = []string{}
 	}
+	about, err := l.describe(ctx)
+	if err != nil {
+		return kioskbridge.Finding{}, err
+	}
 	a, err := l.Client.Assess(ctx, "", vendorport.Assess{Modality: modality, Frames: pictures(live), Order: order})
 	if err != nil {
 		return kioskbridge.Finding{}, err
 	}
-	return finding(a.Judgement(), a.Verdict, a.Score, a.Threshold, l.About), nil
+	return finding(a.Judgement(), a.Verdict, a.Score, a.Threshold, about), nil
 }
 
 // finding is what a maker says: asserted at most. A part that names no
