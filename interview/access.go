@@ -27,6 +27,9 @@ var access = map[string]Who{
 
 	"POST /api/tickets/{ticket}/redeem": {AnyDevice: true},
 
+	"GET /api/hearings/{hearing}/portraits/{participant}":            {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/portraits/{participant}/confirmed": {Roles: []Role{RoleInterviewer}},
+
 	"POST /api/paths":       {AnyDevice: true},
 	"POST /api/paths/probe": {AnyDevice: true},
 
@@ -43,19 +46,19 @@ var access = map[string]Who{
 	"POST /api/records/{record}/outcome":                 {Roles: []Role{RoleInterviewer, RoleApplicant, RoleCounsel, RoleRepresentative}},
 	"POST /api/amendments/{amendment}/answer":            {Roles: []Role{RoleInterviewer}},
 
-	"POST /api/hearings/{hearing}/viewings": {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/viewings": {Roles: []Role{RoleInterviewer, RoleCounsel}},
 	"GET /api/hearings/{hearing}/viewings":  {Roles: []Role{RoleInterviewer}},
-	"GET /api/viewings":                     {Roles: []Role{RoleInterviewer}},
+	"GET /api/viewings":                     {Roles: []Role{RoleInterviewer, RoleCounsel}},
 	"POST /api/viewings/{viewing}/decision": {Roles: []Role{RoleInterviewer}},
-	"POST /api/viewings/{viewing}/open":     {Roles: []Role{RoleInterviewer}},
-	"GET /api/viewings/{viewing}/outline":   {Roles: []Role{RoleInterviewer}},
-	"GET /api/viewings/{viewing}/media":     {Roles: []Role{RoleInterviewer}},
-	"POST /api/viewings/{viewing}/heard":    {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/open":     {Roles: []Role{RoleInterviewer, RoleCounsel}},
+	"GET /api/viewings/{viewing}/outline":   {Roles: []Role{RoleInterviewer, RoleCounsel}},
+	"GET /api/viewings/{viewing}/media":     {Roles: []Role{RoleInterviewer, RoleCounsel}},
+	"POST /api/viewings/{viewing}/heard":    {Roles: []Role{RoleInterviewer, RoleCounsel}},
 	"POST /api/viewings/{viewing}/export":   {Roles: []Role{RoleInterviewer}},
 	"GET /api/viewings/{viewing}/export":    {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/release":  {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/handed":   {Roles: []Role{RoleInterviewer}},
-	"POST /api/viewings/{viewing}/close":    {Roles: []Role{RoleInterviewer}},
+	"POST /api/viewings/{viewing}/close":    {Roles: []Role{RoleInterviewer, RoleCounsel}},
 
 	"POST /api/desk/calls":                       {AnyDevice: true},
 	"GET /api/desk/calls/{call}":                 {AnyDevice: true},

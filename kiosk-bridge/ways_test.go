@@ -3,8 +3,10 @@ package kioskbridge_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/interviewtest"
 	"kuule/interview/ticket"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtd"
@@ -485,5 +488,65 @@ func (w *world) nothingHolds(secrets map[string][]byte) {
 	}
 	if !seen {
 		w.t.Error("the visit was not found: the search proves nothing")
+	}
+}
+
+// B3, B19, B21: the interviewer holds the kiosk's picture beside the live one. It
+// lies in memory alone, only for the hearing's interviewer, until that one has
+// confirmed the person or the ticket keeps no seat any more.
+func TestKiosksPictureIsForTheInterviewerUntilConfirmed(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	w := newWorld(t, (&engine{finding: claims, living: isThere}).into, func(c *kioskbridge.Config) { c.Now = func() time.Time { return now } })
+	var mine error
+	mux := http.NewServeMux()
+	kioskbridge.RegisterPortraits(interview.NewAPI(mux), w.bridge, w.store, func(context.Context, interview.Caller, interview.HearingID) error { return mine })
+	path := "/api/hearings/" + w.booking.Hearing.String() + "/portraits/" + w.booking.Participant.String()
+	interviewer := interview.Caller{Device: interview.NewDeviceID(), Subject: "i", Roles: []interview.Role{interview.RoleInterviewer}}
+	none := problem.Code("none")
+	get := func() (problem.Code, string) {
+		status, answer := interviewtest.Do(mux, interviewer, http.MethodGet, path, nil)
+		if status == http.StatusOK && !strings.Contains(string(answer), base64.StdEncoding.EncodeToString(live)) {
+			return none, string(answer)
+		}
+		return interviewtest.Code(answer), string(answer)
+	}
+	enter := func() {
+		t.Helper()
+		out, err := w.visit(with(w.passport(emrtdtest.Genuine)), tunnel.ServiceInterview)
+		if err != nil || out.Result != tunnel.ResultJoin {
+			t.Fatalf("%+v %v", out, err)
+		}
+		if code, _ := get(); code != none {
+			t.Errorf("before the ticket was redeemed: %q", code)
+		}
+		w.claims(t, out.Ticket)
+	}
+	enter()
+	w.nothingHolds(map[string][]byte{"live picture": live})
+	if code, answer := get(); code != "" || !strings.Contains(answer, base64.StdEncoding.EncodeToString(live)) {
+		t.Fatalf("%q %s", code, answer)
+	}
+	mine = problem.New(problem.CodeNotFound, "another's hearing")
+	if code, _ := get(); code != problem.CodeNotFound {
+		t.Errorf("another interviewer: %q", code)
+	}
+	mine = nil
+	if status, answer := interviewtest.Do(mux, interview.Caller{Device: interviewer.Device}, http.MethodGet, path, nil); interviewtest.Code(answer) == "" {
+		t.Errorf("nobody signed in: %d", status)
+	}
+	if status, _ := interviewtest.Do(mux, interviewer, http.MethodPost, path+"/confirmed", nil); status != http.StatusNoContent {
+		t.Errorf("confirming: %d", status)
+	}
+	if code, _ := get(); code != none {
+		t.Errorf("after the interviewer confirmed: %q", code)
+	}
+	w.booking.Hearing, w.booking.Participant = interview.NewHearingID(), interview.NewParticipantID()
+	path = "/api/hearings/" + w.booking.Hearing.String() + "/portraits/" + w.booking.Participant.String()
+	w.bridge.Policy.IdentityDays = 0
+	enter()
+	now = now.Add(ticket.MaxHold)
+	if code, _ := get(); code != none {
+		t.Errorf("after the ticket's hold: %q", code)
 	}
 }

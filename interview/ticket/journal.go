@@ -25,6 +25,9 @@ const (
 	StepChecks    StepName = "checks"    // the bridge's own work: comparing and deciding
 )
 
+// StepNames are those steps.
+var StepNames = []StepName{StepCode, StepDocument, StepChip, StepFace, StepFingers, StepSignature, StepPhoto, StepScan, StepChecks}
+
 // StepResult is how a step ended.
 type StepResult string
 

@@ -59,6 +59,7 @@ export const en: Catalogue = {
     },
     player: {
       title: 'Recording',
+      counselHelp: 'The recording can be listened to for an appeal, or with the interviewer’s permission (Regulation (EU) 2024/1348, Article 14(6)). Listening takes place at this device, and every part that is heard is logged. A copy comes from the agency on a disc or stick.',
       logged: 'Every part that is listened to is logged: who, why and when.',
       purpose: 'Purpose',
       purposeHelp: 'Why the recording is needed. The text stays in the log.',
@@ -616,6 +617,7 @@ export const en: Catalogue = {
     },
     room: {
       title: 'Interview {{diary}}',
+      portrait: { title: 'Picture from the kiosk', alt: 'Picture of {{name}}, taken at the kiosk', help: 'Hold it beside the live picture. It is destroyed when you confirm, and otherwise with the ticket.', confirm: 'This is {{name}}' },
       clock: 'Hearing clock',
       start: 'Start the record',
       pause: 'Break',
@@ -776,6 +778,8 @@ export const en: Catalogue = {
       longer: 'A second person approved a longer period: until {{date}}.',
       longerAsked: 'A longer period was asked for, until {{date}}. It waits for a second person.',
       proof: 'There is a signed and dated proof of the erasure.',
+      filesGone: 'The files were removed on {{date}}.',
+      filesLeft: 'The storage keeps {{count}} files locked until {{date}}. Nobody can open them, and they are removed then.',
       rewritable: 'The files are on an ordinary disk, which does not itself prevent removal or change. A check shows any change.',
     },
     quality: {

@@ -60,6 +60,7 @@ export const fi = {
     },
     player: {
       title: 'Tallenne',
+      counselHelp: 'Tallenteen saa kuunnella muutoksenhakua varten tai puhuttelijan luvalla (asetus (EU) 2024/1348, 14 artiklan 6 kohta). Kuuntelu tapahtuu tällä laitteella, ja jokainen kuunneltu kohta kirjataan. Jäljennöksen antaa virasto levyllä tai tikulla.',
       logged: 'Jokainen kuunneltu kohta kirjataan: kuka, miksi ja milloin.',
       purpose: 'Käyttötarkoitus',
       purposeHelp: 'Miksi tallennetta tarvitaan. Teksti jää lokiin.',
@@ -617,6 +618,7 @@ export const fi = {
     },
     room: {
       title: 'Puhuttelu {{diary}}',
+      portrait: { title: 'Kuva kioskilta', alt: 'Kioskilla otettu kuva: {{name}}', help: 'Vertaa sitä elävään kuvaan. Kuva tuhotaan, kun vahvistat, ja muuten lipun mukana.', confirm: 'Tämä on {{name}}' },
       clock: 'Puhuttelukello',
       start: 'Aloita tallenne',
       pause: 'Tauko',
@@ -777,6 +779,8 @@ export const fi = {
       longer: 'Toinen henkilö on hyväksynyt pidemmän säilytysajan: {{date}} asti.',
       longerAsked: 'Pidempää säilytysaikaa on pyydetty {{date}} asti. Se odottaa toista henkilöä.',
       proof: 'Poistosta on allekirjoitettu ja päivätty todiste.',
+      filesGone: 'Tiedostot on poistettu {{date}}.',
+      filesLeft: 'Tallennusjärjestelmä pitää {{count}} tiedostoa lukittuna {{date}} asti. Niitä ei voi avata, ja ne poistetaan silloin.',
       rewritable: 'Tiedostot ovat tavallisella levyllä, joka ei itse estä poistamista eikä muuttamista. Muutos näkyy tarkistuksessa.',
     },
     quality: {

@@ -13,6 +13,7 @@ import { Icon } from '../ui/Icon'
 import { ProblemNotice } from '../ui/Refusal'
 import { Editor } from './Editor'
 import { KnockDialog } from './KnockDialog'
+import { Portrait } from './Portrait'
 
 /** The hearing as its interviewer sees it: the applicant's face always, the transcript beside it. */
 export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hearing: TodaysHearing; device: Device; media: MediaStream | null; onHome: () => void; onAgain: () => void; onEnded: () => void }) {
@@ -77,6 +78,11 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
             {self !== undefined && <Tile person={self} own={state.media} label={`${namesOf(self.seats)} (${t('shared.members.you')})`} />}
             </div>
           </div>
+          {applicant?.seats
+            .filter((s) => s.role === 'applicant')
+            .map((s) => (
+              <Portrait key={s.participant} hearing={hearing.hearing} participant={s.participant} name={s.name} />
+            ))}
           <Screens room={room} state={state} />
           <Controls room={room} state={state} />
           <Section title={t('shared.members.title')} className="card stack tight">
