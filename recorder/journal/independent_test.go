@@ -159,6 +159,22 @@ func otherReader(t *testing.T, raw []byte, paths ...string) []string {
 	return lines
 }
 
+// runReader runs testdata/reader.mjs in one of its other ways and gives its line.
+func runReader(t *testing.T, args ...string) string {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("node is not installed: the second reader of docs/recording-format.md did not run")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, node, append([]string{"testdata/reader.mjs"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("reader.mjs: %v\n%s", err, out)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
 func refusal(t *testing.T, line string) wrongPlace {
 	t.Helper()
 	var out struct{ Wrong *wrongPlace }

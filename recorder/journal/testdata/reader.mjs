@@ -4,12 +4,17 @@
 //
 //   node reader.mjs KEYFILE JOURNAL...
 //
+//   node reader.mjs --two KEYFILE JOURNAL KEYFILE JOURNAL
+//   node reader.mjs --backup KEYFILE HEARING FILE
+//
 // KEYFILE holds the recording's data key as base64url; "-" is none, and then
 // only what stands in clear is read. A JOURNAL is a folder of files 000001.kj,
 // 000002.kj … or the one file of a journal that has one. For each it prints a
 // line of canonical JSON: a summary, or the first wrong place. It ends with 1
-// where a journal is wrong.
-import { createDecipheriv, createHash, createPublicKey, hkdfSync, verify } from 'node:crypto';
+// where a journal is wrong. --two lays the journals of two recorders over each
+// other and reads their index files; --backup opens a room terminal's back-up
+// (KEYFILE: the private back-up key).
+import { createDecipheriv, createECDH, createHash, createHmac, createPublicKey, hkdfSync, verify } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
@@ -594,7 +599,174 @@ function readJournal(path, dataKey) {
   return journal.summary();
 }
 
+// --- two recorders, index files ----------------------------------------------
+
+// openJournal reads a whole journal and keeps what is in it.
+function openJournal(path, dataKey) {
+  const journal = new Journal(dataKey);
+  const spans = [];
+  const index = [];
+  filesOf(path).forEach((name, i) => {
+    const file = readFileSync(name);
+    const first = journal.blocks.length;
+    for (let offset = 8; offset < file.length; ) {
+      const end = journal.readBlock(file, offset, i + 1);
+      const { seq, from, to } = journal.last.head;
+      spans.push({ from, to });
+      index.push([seq, offset, end - offset, from, to]);
+      offset = end;
+    }
+    need(canonical(readIndex(readFileSync(`${name.slice(0, -3)}.kx`), file.length)) === canonical(index.slice(first)), 'the index is of another file');
+  });
+  return { journal, index, from: spans[0].from, to: spans.at(-1).to };
+}
+
+function readIndex(file, size) {
+  const body = file.subarray(8, -32);
+  need(file.toString('latin1', 0, 8) === 'kuulejx1' && body.length > 0 && body.length % 40 === 0, 'no index');
+  need(sha256(file.subarray(0, -32)).equals(file.subarray(-32)), 'the index is torn');
+  const places = [];
+  let next = 8;
+  for (let at = 0; at < body.length; at += 40) {
+    const place = [0, 8, 16, 24, 32].map((n) => Number(body.readBigUInt64BE(at + n)));
+    need(place[1] === next, 'the places of an index do not follow each other');
+    next += place[2];
+    places.push(place);
+  }
+  need(next === size, 'the index is of another file');
+  return places;
+}
+
+const everybody = (gap) => gap.track === '';
+
+// timeLine tiles the hearing by what any of the journals has of it.
+function timeLine(lives, phases) {
+  const gaps = (l) => l.journal.of('gap').map((e) => e.body).filter(everybody).map((g) => ({ ...g, to: Math.max(g.to, g.from + 1) }));
+  const ends = [...phases.map((p) => p.since), ...lives.flatMap((l) => [l.from, l.to])];
+  const [from, to] = [Math.min(...ends), Math.max(...ends)];
+  const cuts = [...new Set([...ends, ...lives.flatMap(gaps).flatMap((g) => [g.from, g.to])])].filter((t) => t >= from && t <= to).sort((a, b) => a - b);
+  const sum = { from, to, recorded: 0, off_record: 0, missing: 0, lacks: [] };
+  for (let i = 0; i + 1 < cuts.length; i++) {
+    const [a, b] = [cuts[i], cuts[i + 1]];
+    const phase = phases.filter((p) => p.since <= a).at(-1)?.phase;
+    const open = (l) => gaps(l).find((g) => g.from <= a && a < g.to);
+    if (phase !== 'on-record') sum.off_record += b - a;
+    else if (lives.some((l) => l.from <= a && a < l.to && !open(l))) sum.recorded += b - a;
+    else {
+      sum.missing += b - a;
+      const cause = lives.map(open).find(Boolean)?.cause ?? 'unknown';
+      if (sum.lacks.at(-1)?.to === a && sum.lacks.at(-1).cause === cause) sum.lacks.at(-1).to = b;
+      else sum.lacks.push({ cause, from: a, to: b });
+    }
+  }
+  return sum;
+}
+
+// together lays the journals of two recorders over each other.
+function together(lives) {
+  const seen = new Map();
+  let again = 0;
+  let frames = 0;
+  for (const { journal } of lives) {
+    for (const f of journal.frames) {
+      const name = `${f.member} ${f.track} ${f.kid}`;
+      if (!seen.has(name)) seen.set(name, { of: f, counters: new Set() });
+      const { counters } = seen.get(name);
+      if (counters.has(f.counter)) again++;
+      else frames++;
+      counters.add(f.counter);
+    }
+  }
+  const holes = [];
+  for (const { of, counters } of seen.values()) {
+    const sorted = [...counters].sort((a, b) => (a < b ? -1 : 1));
+    for (let i = 1; i < sorted.length; i++) {
+      if (sorted[i] === sorted[i - 1] + 1n) continue;
+      holes.push({ member: of.member, track: of.track, kid: Number(of.kid), first: Number(sorted[i - 1] + 1n), last: Number(sorted[i] - 1n) });
+    }
+  }
+  const phases = new Map(lives.flatMap((l) => l.journal.of('phase')).map((e) => [e.body.since, e.body]));
+  const order = [...phases.values()].sort((a, b) => a.since - b.since);
+  return { again, frames, holes, index: lives.map((l) => l.index), ...timeLine(lives, order) };
+}
+
+// --- a room terminal's back-up -----------------------------------------------
+
+// HPKE, RFC 9180: base mode, DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+const hkdf = {
+  extract: (salt, ikm) => createHmac('sha256', salt.length ? salt : Buffer.alloc(32)).update(ikm).digest(),
+  expand: (prk, info, n) => {
+    let [out, last] = [Buffer.alloc(0), Buffer.alloc(0)];
+    for (let i = 1; out.length < n; i++) {
+      last = createHmac('sha256', prk).update(Buffer.concat([last, info, Buffer.from([i])])).digest();
+      out = Buffer.concat([out, last]);
+    }
+    return out.subarray(0, n);
+  },
+};
+const labeled = (suite) => ({
+  extract: (salt, label, ikm) => hkdf.extract(salt, Buffer.concat([Buffer.from('HPKE-v1'), suite, Buffer.from(label), ikm])),
+  expand: (prk, label, info, n) => hkdf.expand(prk, Buffer.concat([Buffer.from([n >> 8, n & 255]), Buffer.from('HPKE-v1'), suite, Buffer.from(label), info]), n),
+});
+const EMPTY = Buffer.alloc(0);
+
+function openHPKE(own, info, sealed) {
+  need(sealed.length > 65 + 16, 'what is sealed is too short');
+  const enc = sealed.subarray(0, 65);
+  const kem = labeled(Buffer.from('4b454d0010', 'hex')); // "KEM", 0x0010
+  const context = Buffer.concat([enc, own.getPublicKey()]);
+  const secret = kem.expand(kem.extract(EMPTY, 'eae_prk', own.computeSecret(enc)), 'shared_secret', context, 32);
+  const suite = labeled(Buffer.from('48504b45001000010002', 'hex')); // "HPKE", 0x0010, 0x0001, 0x0002
+  const schedule = Buffer.concat([Buffer.from([0]), suite.extract(EMPTY, 'psk_id_hash', EMPTY), suite.extract(EMPTY, 'info_hash', info)]);
+  const prk = suite.extract(secret, 'secret', EMPTY);
+  const plain = openGCM(suite.expand(prk, 'key', schedule, 32), suite.expand(prk, 'base_nonce', schedule, 12), EMPTY, sealed.subarray(65));
+  need(plain, 'the back-up key does not open it');
+  return plain;
+}
+
+function readBackup(raw, hearing, file) {
+  const own = createECDH('prime256v1');
+  own.setPrivateKey(raw);
+  need(file.toString('latin1', 0, 8) === 'kuulebk1', 'no back-up file');
+  const keys = new Map();
+  const chunks = [];
+  for (let at = 8, n = 0; at + 4 <= file.length; n++) {
+    const length = file.readUInt32BE(at);
+    if (at + 4 + length > file.length) break; // torn: what was durable before it counts
+    const chunk = parseCanonical(openHPKE(own, Buffer.from(`kuule-backup|${hearing}|${n}`), file.subarray(at + 4, at + 4 + length)), 'chunk');
+    need(chunk.v === 1 && chunk.hearing === hearing, 'a chunk is of another version or hearing');
+    const opened = chunk.keys.map(({ track, source, kid, sealed }) => {
+      const info = canonical({ for: 'kuule-backup-key', hearing, member: chunk.member, track, source, kid });
+      const key = openHPKE(own, Buffer.from(info), fromBase64url(sealed, 'a key'));
+      keepSenderKey(keys, { member: chunk.member, track, source, kid, key: key.toString('base64url') });
+      return key.toString('hex');
+    });
+    const frames = chunk.frames.map(({ track, sealed }) => {
+      const bytes = fromBase64url(sealed, 'a frame');
+      const { kid, counter } = parseSFrame(bytes);
+      const { source } = keys.get(`${chunk.member} ${track} ${kid}`) ?? {};
+      return openFrame(keys, { member: chunk.member, track, source, kid, counter, sealed: bytes }).codec.toString('hex');
+    });
+    for (const text of chunk.origins) parseJWS(text, 'kuule-origin+jws');
+    chunks.push({ member: chunk.member, epoch: chunk.epoch, keys: opened, frames, origins: chunk.origins.length });
+    at += 4 + length;
+  }
+  return { chunks };
+}
+
+const readKey = (name) => fromBase64url(readFileSync(name, 'latin1').trim(), 'a key');
+
 function main([keyFile, ...paths]) {
+  if (keyFile === '--two') {
+    const lives = [];
+    for (let i = 0; i < paths.length; i += 2) lives.push(openJournal(paths[i + 1], readKey(paths[i])));
+    console.log(canonical(together(lives)));
+    return;
+  }
+  if (keyFile === '--backup') {
+    console.log(canonical(readBackup(readKey(paths[0]), paths[1], readFileSync(paths[2]))));
+    return;
+  }
   if (!keyFile || paths.length === 0) {
     console.error('usage: node reader.mjs KEYFILE|- JOURNAL...');
     process.exit(2);
