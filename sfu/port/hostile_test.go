@@ -396,3 +396,39 @@ func FuzzSealedRecords(f *testing.F) {
 		}
 	})
 }
+
+// A stream whose peer does not read loses what does not fit; nobody waits for it.
+func TestAStreamThatIsNotReadLosesPackets(t *testing.T) {
+	t.Parallel()
+	s := &stream{out: make(chan []byte, streamQueue), done: make(chan struct{})}
+	for i := range 2 * streamQueue {
+		s.queue([]byte{byte(i)})
+	}
+	if len(s.out) != streamQueue {
+		t.Errorf("%d datagrams wait, at most %d", len(s.out), streamQueue)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	p := listen(t)
+	c, err := net.Dial("tcp", p.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var made []*stream
+	for i := range maxStreams + 10 {
+		if s := p.welcome(c, uint16(i)); s != nil {
+			made = append(made, s)
+		}
+	}
+	if len(made) > maxStreams || len(made) < maxStreams-1 { // one may be the connection's own
+		t.Errorf("%d streams, at most %d", len(made), maxStreams)
+	}
+	p.mu.Lock()
+	for _, s := range made {
+		delete(p.streams, s)
+	}
+	p.mu.Unlock()
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -188,5 +189,158 @@ func TestProbeIsBounded(t *testing.T) {
 	}
 	if open == 0 || open > maxProbes {
 		t.Errorf("%d measurements at once, at most %d", open, maxProbes)
+	}
+}
+
+// Places of the relay are bounded in all, not only for each device.
+func TestAllocationsOfAllAreBounded(t *testing.T) {
+	t.Parallel()
+	s := &Server{device: map[string]int{}, total: MaxAllocations - 1}
+	name := "1700000000:dev_one"
+	if !s.quota(name, Realm, nil) {
+		t.Error("the last place was refused")
+	}
+	s.total = MaxAllocations
+	if s.quota(name, Realm, nil) || s.count.quota.Load() != 1 {
+		t.Error("one place more was given")
+	}
+	if s.total = 0; s.quota("no name", Realm, nil) {
+		t.Error("a name that is none was given a place")
+	}
+}
+
+// A client that binds channels without end loses its allocation.
+func TestChannelsAreBounded(t *testing.T) {
+	t.Parallel()
+	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{UDPConn: u, forget: func() {}}
+	s := &Server{relays: map[string]*conn{u.LocalAddr().String(): c}}
+	bind := s.events().OnChannelCreated
+	for i := range maxChannels + 1 {
+		if _, err := u.SyscallConn(); err != nil {
+			t.Fatal(err)
+		}
+		if err := u.SetDeadline(time.Now()); err != nil {
+			t.Fatalf("closed after %d channels: %v", i, err)
+		}
+		bind(nil, nil, "", "", "", u.LocalAddr(), nil, 0)
+	}
+	if err := u.SetDeadline(time.Now()); err == nil {
+		t.Errorf("open with %d channels", maxChannels+1)
+	}
+	s.events().OnChannelDeleted(nil, nil, "", "", "", u.LocalAddr(), nil, 0)
+	if c.channels.Load() != maxChannels {
+		t.Errorf("%d channels are counted", c.channels.Load())
+	}
+}
+
+// The meter knows so many clients, answers each so many bytes, and floods each
+// once at a time.
+func TestTheMeterIsBounded(t *testing.T) {
+	t.Parallel()
+	m, err := newMeter(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	at := func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + i)}), 9)
+	}
+	for i := range maxMetered + 10 {
+		m.take(at(i), []byte{probeFill, 0})
+	}
+	if len(m.clients) != maxMetered || m.clients[at(maxMetered)] != nil {
+		t.Errorf("%d clients are remembered, at most %d", len(m.clients), maxMetered)
+	}
+	m.clients[at(0)].heard = time.Now().Add(-meterForget - time.Second)
+	m.take(at(maxMetered), []byte{probeFill, 0})
+	if m.clients[at(maxMetered)] == nil || m.clients[at(0)] != nil {
+		t.Error("who was silent for long still holds a place")
+	}
+	c := m.clients[at(1)]
+	c.total, c.came = maxProbeBytes, tally{}
+	m.take(at(1), []byte{probeFill, 0})
+	if c.came.packets != 0 {
+		t.Errorf("what is beyond %d bytes was counted", maxProbeBytes)
+	}
+	flood := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32([]byte{probeFlood}, 1000), 2000)
+	for range 3 {
+		m.take(at(2), flood)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.floods != 1 {
+		t.Errorf("%d floods of one client", m.floods)
+	}
+}
+
+// quietConn is a connection that is never heard from; it notes its deadline.
+type quietConn struct {
+	net.Conn
+	remote   net.Addr
+	deadline time.Time
+	closed   bool
+}
+
+func (c *quietConn) RemoteAddr() net.Addr              { return c.remote }
+func (c *quietConn) SetDeadline(t time.Time) error     { c.deadline = t; return nil }
+func (c *quietConn) SetReadDeadline(t time.Time) error { c.deadline = t; return nil }
+func (c *quietConn) Read([]byte) (int, error)          { return 0, nil }
+func (c *quietConn) Close() error                      { c.closed = true; return nil }
+
+// queue is a listener that has connections waiting.
+type queue struct{ waiting []net.Conn }
+
+func (q *queue) Accept() (net.Conn, error) {
+	if len(q.waiting) == 0 {
+		return nil, net.ErrClosed
+	}
+	c := q.waiting[0]
+	q.waiting = q.waiting[1:]
+	return c, nil
+}
+func (q *queue) Close() error   { return nil }
+func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Streams are bounded in number, and each in time: 20 s until it has an
+// allocation, 12 minutes between two messages after.
+func TestStreamsAreBoundedInNumberAndTime(t *testing.T) {
+	t.Parallel()
+	q := &queue{}
+	for i := range 4 {
+		q.waiting = append(q.waiting, &quietConn{remote: &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(i)), Port: 9}})
+	}
+	all := append([]net.Conn{}, q.waiting...)
+	l := newListener(q, 3, 3)
+	var taken []*stream
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			break
+		}
+		taken = append(taken, c.(*stream))
+	}
+	if len(taken) != 3 || !all[3].(*quietConn).closed {
+		t.Fatalf("%d streams were taken, at most 3", len(taken))
+	}
+	first := all[0].(*quietConn)
+	if left := time.Until(first.deadline); left <= 0 || left > idleBefore {
+		t.Errorf("a stranger has %v", left)
+	}
+	before := first.deadline
+	_, _ = taken[0].Read(nil)
+	if first.deadline != before {
+		t.Error("a stranger that says something has longer")
+	}
+	l.admit(first.remote)
+	if !first.deadline.IsZero() {
+		t.Errorf("who has an allocation is cut at %v", first.deadline)
+	}
+	_, _ = taken[0].Read(nil)
+	if left := time.Until(first.deadline); left <= idleBefore || left > idleAfter {
+		t.Errorf("who has an allocation and is silent has %v", left)
 	}
 }
