@@ -72,6 +72,8 @@ var access = map[string]Who{
 	"POST /api/desk/duplicates/{visit}":          {Roles: []Role{RoleOfficer}},
 	"POST /api/desk/identifications":             {Roles: []Role{RoleOfficer}},
 	"PUT /api/desk/identifications/{visit}/word": {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/certificates":                {Roles: []Role{RoleOfficer}},
+	"POST /api/kiosk/certificates":               {AnyDevice: true},
 
 	"GET /api/hearings/{hearing}/keeping":      {Roles: []Role{RoleInterviewer}},
 	"POST /api/hearings/{hearing}/matters":     {Roles: []Role{RoleInterviewer}},

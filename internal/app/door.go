@@ -243,6 +243,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	desk := kioskbridge.NewDesk(bridge, d.db, ledger.Outbox{}, d)
 	kioskbridge.RegisterDesk(h, desk, d.officer)
 	d.registerWord(api, desk)
+	d.registerCertificates(api)
 	kioskbridge.RegisterPortraits(h, bridge, d.tickets, func(ctx context.Context, c interview.Caller, id interview.HearingID) error {
 		_, err := d.hearings.Own(ctx, c, id)
 		return err
