@@ -393,7 +393,7 @@ func TestExtendedLengthAndItsFallBack(t *testing.T) {
 			t.Helper()
 			p := issueChip(t, s, emrtdtest.Chip{LongAnswers: limit, PACE: offers, Lengths: lengths, Active: emrtdtest.ActiveRSA})
 			doc := inspect(t, list, p, chunk)
-			for _, check := range []string{CheckAccess, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckDG15} {
+			for _, check := range []string{CheckAccess, CheckChain, CheckDG1, CheckDG2, CheckDG1Optical, CheckDG15, CheckActiveAuth} {
 				if got := doc.Check(check); got.Verdict != interview.Verified {
 					t.Errorf("%s, limit %d, chunk %d, lengths %d: %+v", name, limit, chunk, lengths, got)
 				}

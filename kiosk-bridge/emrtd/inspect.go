@@ -278,6 +278,7 @@ func (in *inspection) attempt(ctx context.Context, card Card, chunk int) (*openC
 	}
 	chip, err := in.open(ctx, card, chunk)
 	if err == nil {
+		chip.channel.short = chip.chunk <= ShortAnswers
 		chip.readFiles(ctx)
 	}
 	return chip, err

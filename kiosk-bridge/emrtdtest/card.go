@@ -43,6 +43,7 @@ type Card struct {
 	challenge []byte
 	session   *session
 	current   []byte
+	pending   []byte // of an answer that is longer than was asked for
 	count     int
 
 	dead, noBAC, corrupt bool
@@ -100,7 +101,8 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if !ok {
 		return status(0x6700), nil
 	}
-	if long := len(apdu) > 5 && apdu[4] == 0; long {
+	long := len(apdu) > 5 && apdu[4] == 0
+	if long {
 		switch c.lengths {
 		case SilentLong:
 			return nil, ErrSilent
@@ -109,16 +111,38 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 			return status(0x6700), nil
 		}
 	}
+	if cmd.ins == 0xC0 {
+		return c.inParts(c.pending), nil
+	}
 	if cmd.cla&0x0C == 0x0C {
 		if c.silentOn != 0 && cmd.ins == c.silentOn {
 			return nil, ErrSilent
 		}
-		return c.protected(cmd), nil
+		out := c.protected(cmd)
+		if !long {
+			out = c.inParts(out)
+		}
+		return out, nil
 	}
 	if c.session != nil { // a command in the clear ends the session (9303-11, 9.8.2)
 		c.session = nil
 	}
 	return c.clear(cmd), nil
+}
+
+// inParts gives as much as a short answer holds, and says how much is left
+// (ISO/IEC 7816-4, 5.3.4).
+func (c *Card) inParts(out []byte) []byte {
+	const most = 256
+	c.pending = nil
+	if len(out) < 2 {
+		return status(0x6985)
+	}
+	if len(out)-2 <= most {
+		return out
+	}
+	c.pending = bytes.Clone(out[most:])
+	return append(bytes.Clone(out[:most]), 0x61, byte(min(len(c.pending)-2, most)))
 }
 
 type command struct {
