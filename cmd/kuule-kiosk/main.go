@@ -25,6 +25,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/kiosk-bridge/kiosk"
 	"kuule/kiosk-bridge/tunnel"
+	"kuule/kiosk-bridge/vendorport"
 )
 
 type program struct {
@@ -39,7 +40,7 @@ type program struct {
 type serveCommand struct {
 	Agent    cli.Run  `embed:""`
 	Card     string   `default:"pcsc:" placeholder:"ADDRESS" help:"Where the chip's reader is: as for 'visit'."`
-	Optics   string   `placeholder:"PATH" type:"path" help:"Socket of the document reader's program, which gives the zone; without one the zone is typed."`
+	Optics   string   `placeholder:"ADDRESS" help:"The document reader's program: PATH of a socket that gives the zone, or unix:PATH of a part (docs/integration.md); without one the zone is typed."`
 	Services []string `default:"interview,identity" enum:"interview,identity,card" help:"Services that this kiosk holds."`
 	Scanner  string   `placeholder:"DEVICE" help:"Scanner for papers, as 'scanimage -L' names it; without one, papers go to the desk."`
 	Printer  string   `placeholder:"URL" help:"Printer for certificates, ipp://HOST/ipp/print; without one, none is offered."`
@@ -74,7 +75,13 @@ func (c *serveCommand) Run(ctx context.Context) error {
 
 // equip gives the screen the parts that were named. Each is its own switch.
 func (c *serveCommand) equip(screen *kiosk.Screen, d *agent.Device) error {
-	if c.Optics != "" {
+	if strings.HasPrefix(c.Optics, "unix:") {
+		client, err := vendorport.NewClient(vendorport.Config{Port: vendorport.PortOptics, URL: c.Optics})
+		if err != nil {
+			return err
+		}
+		screen.Optics = kiosk.OpticsPart{Client: client}
+	} else if c.Optics != "" {
 		screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
 	}
 	for _, s := range c.Services {

@@ -15,7 +15,7 @@ const Version = 1
 // Headers of the contract.
 const (
 	HeaderVersion     = "Kuule-Port-Version" // of every request but the description's
-	HeaderIdempotency = "Idempotency-Key"    // of every POST: 16 to 64 letters, digits and hyphens
+	HeaderIdempotency = "Idempotency-Key"    // of every POST: 16 to 64 letters, digits, hyphens and underscores
 	HeaderDeadline    = "Kuule-Deadline"     // of every POST: milliseconds that the caller waits
 )
 
@@ -186,7 +186,7 @@ const maxScore = 1_000_000_000
 var (
 	word = regexp.MustCompile(`^[a-z0-9][a-z0-9._/-]{0,99}$`)
 	hash = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	key  = regexp.MustCompile(`^[A-Za-z0-9-]{16,64}$`)
+	key  = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 )
 
 // ValidKey reports whether a text can be an idempotency key or the name of a

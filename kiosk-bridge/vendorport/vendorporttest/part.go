@@ -120,7 +120,7 @@ func (p *Part) operate(w http.ResponseWriter, r *http.Request, o vendorport.Oper
 	}
 	key := r.Header.Get(vendorport.HeaderIdempotency)
 	if !vendorport.ValidKey(key) && !p.has(Keyless) {
-		refuse(w, vendorport.CodeMalformed, "a key of 16 to 64 letters, digits and hyphens is needed")
+		refuse(w, vendorport.CodeMalformed, "a key of 16 to 64 letters, digits, hyphens and underscores is needed")
 		return
 	}
 	p.mu.Lock()
