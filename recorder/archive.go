@@ -23,6 +23,11 @@ import (
 type Archive interface {
 	Put(ctx context.Context, name string, content io.Reader) error
 	Get(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
+	Stat(ctx context.Context, name string) (blob.Info, error)
+	Extend(ctx context.Context, name string, until time.Time) error
+	Hold(ctx context.Context, name string, on bool) error
+	Delete(ctx context.Context, name string) error
+	WriteOnce() bool
 }
 
 // Archived is the record of one file that was copied, read back and found the

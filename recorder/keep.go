@@ -26,7 +26,7 @@ type Remains struct {
 // lifts the hold. A lock is extended, never shortened. Where the archive is not
 // write-once there is nothing to do.
 func (r *Recorder) KeepCase(ctx context.Context, c interview.CaseID, until time.Time, held bool) error {
-	if !r.cfg.Archive.WriteOnce() {
+	if r.cfg.Archive == nil || !r.cfg.Archive.WriteOnce() {
 		return nil
 	}
 	return r.eachArchived(c, func(name, _ string) error {
@@ -86,7 +86,7 @@ func (r *Recorder) eraseRecording(ctx context.Context, h interview.HearingID, re
 		if fileName.MatchString(name) {
 			copies[fmt.Sprintf("%s/%s/%s", h, rec, name)] = filepath.Join(folder, name+archivedName)
 		}
-		if archived {
+		if archived && r.cfg.Archive != nil {
 			continue
 		}
 		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil {
@@ -95,6 +95,9 @@ func (r *Recorder) eraseRecording(ctx context.Context, h interview.HearingID, re
 		if fileName.MatchString(name) {
 			out.Deleted++
 		}
+	}
+	if r.cfg.Archive == nil {
+		clear(copies)
 	}
 	left := 0
 	for name, record := range copies {

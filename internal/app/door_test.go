@@ -77,6 +77,7 @@ type gatehouse struct {
 	enrolled chan string // paths that reached authority's enrolment
 	views    atomic.Int32
 	bus      *bustest.Bus
+	recorder *bus.Conn
 }
 
 func testRoot(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
@@ -119,7 +120,8 @@ func newGatehouse(t *testing.T) *gatehouse {
 	wireBus := bustest.Start(t)
 	g.bus = wireBus
 	g.serveAuthority(wireBus.Connect(t, bus.Main(bus.Authority)))
-	if err := bus.Handle(wireBus.Connect(t, bus.Name{Role: bus.Recorder, Instance: "1"}), "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
+	g.recorder = wireBus.Connect(t, bus.Name{Role: bus.Recorder, Instance: "1"})
+	if err := bus.Handle(g.recorder, "recorder.files", func(context.Context, bus.Name, hearingQuestion) (journalList, error) {
 		return journalList{Files: []recorder.File{{Recording: interview.NewRecordingID(), Name: journal.FileName(1), Size: 9}}}, nil
 	}); err != nil {
 		t.Fatal(err)
@@ -155,6 +157,7 @@ func newGatehouse(t *testing.T) *gatehouse {
 
 	leaf := testKey(t)
 	pair := tls.Certificate{PrivateKey: leaf, Certificate: [][]byte{issue(t, &x509.Certificate{DNSNames: []string{doorName, "enrol." + doorName}}, serverRoot, leaf, serverKey).Raw}}
+	g.door.biometrics = &biometrics{}
 	server := g.door.server(pair, g.door.handler(nil))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -139,8 +139,11 @@ func (a *authority) orderErasure(ctx context.Context, g *graveyard, q orderQuest
 	if err := g.free(q.Case, false); err != nil {
 		return "", err
 	}
+	if err := g.ofCase(q.Case, q.Hearing); err != nil {
+		return "", err
+	}
 	now := g.now()
-	who, _, err := a.prove(ctx, q.Person, viewing.Expected{Act: viewing.ActErase, Viewing: q.Erasure, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
+	who, _, _, err := a.prove(ctx, q.Person, viewing.Expected{Act: viewing.ActErase, Viewing: q.Erasure, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
 	if err != nil {
 		return "", err
 	}
@@ -159,14 +162,14 @@ func (a *authority) confirmErasure(ctx context.Context, g *graveyard, q confirmQ
 	if order.Purpose != jws.Hash(q.Purpose) || order.Hearing != q.Hearing {
 		return "", problem.Refused(problem.CodeForbidden, "erasure-order", "the order was given for another purpose or hearing")
 	}
-	who, _, err := a.prove(ctx, q.Person, viewing.Expected{Act: viewing.ActErase, Viewing: order.Erasure, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
+	who, _, _, err := a.prove(ctx, q.Person, viewing.Expected{Act: viewing.ActErase, Viewing: order.Erasure, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
 	if err != nil {
 		return "", err
 	}
 	if who == order.Asker {
 		return "", problem.Refused(problem.CodeForbidden, "erasure-second-person", "nobody confirms the own order")
 	}
-	if err := g.free(order.Case, false); err != nil {
+	if err := errors.Join(g.free(order.Case, false), g.ofCase(order.Case, order.Hearing)); err != nil {
 		return "", err
 	}
 	message, err := g.erase(ctx, order.Case.String(), []keyring.Kind{keyring.Recording, keyring.Records},

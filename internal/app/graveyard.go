@@ -11,15 +11,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"kuule/internal/durable"
 	"kuule/internal/jws"
 	"kuule/internal/keyring"
+	"kuule/internal/keyring/renewal"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/retention"
+	"kuule/recorder/journal"
 )
 
 // graveyard is authority's own knowledge of what was erased and of what must
@@ -28,7 +31,7 @@ import (
 // brought back brings no erased case back (L7). Safe for concurrent use.
 type graveyard struct {
 	folder string // authority's
-	ring   keyring.Keyring
+	ring   *renewal.Ring
 	key    crypto.Signer // seals tombstones
 	now    func() time.Time
 
@@ -42,7 +45,7 @@ type caseLock struct {
 	Holds []string `json:"holds"`
 }
 
-func openGraveyard(ctx context.Context, folder string, ring keyring.Keyring, key crypto.Signer) (*graveyard, error) {
+func openGraveyard(ctx context.Context, folder string, ring *renewal.Ring, key crypto.Signer) (*graveyard, error) {
 	g := &graveyard{folder: folder, ring: ring, key: key, now: time.Now}
 	for _, name := range []string{tombstonesFolder, locksFolder} {
 		if err := os.MkdirAll(filepath.Join(folder, name), 0o700); err != nil {
@@ -229,6 +232,38 @@ func (g *graveyard) hold(id interview.CaseID, hold string, on bool) error {
 			l.Holds = append(l.Holds, hold)
 		}
 	})
+}
+
+// ofCase refuses where a hearing is not the case's. Authority knows that by
+// itself: each recording's data key was wrapped under its case's key, bound to
+// its hearing, when it was recorded. A case of which nothing was ever recorded
+// has no such proof; a hearing that was recorded under another case is refused
+// there too.
+func (g *graveyard) ofCase(c interview.CaseID, h interview.HearingID) error {
+	prefix := journal.WrapContext(h, interview.RecordingID{})
+	prefix, _, _ = strings.Cut(prefix, "|")
+	bound, some, err := g.ring.Bound(keyring.Key{Case: c.String(), Kind: keyring.Recording}, prefix+"|")
+	switch {
+	case err != nil:
+		return err
+	case bound:
+		return nil
+	case some:
+		return problem.Refused(problem.CodeForbidden, "erasure-case", "nothing of %s was recorded under %s", h, c)
+	}
+	keys, err := g.ring.Keys()
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if key.Kind != keyring.Recording {
+			continue
+		}
+		if elsewhere, _, err := g.ring.Bound(key, prefix+"|"); err != nil || elsewhere {
+			return errors.Join(err, problem.Refused(problem.CodeForbidden, "erasure-case", "%s was recorded under another case than %s", h, c))
+		}
+	}
+	return nil
 }
 
 // free refuses while a hold lies on the case, and, for what the clock ends,

@@ -22,6 +22,7 @@ import (
 	"kuule/interview/ledger"
 	"kuule/interview/retention"
 	"kuule/interview/viewing"
+	"kuule/recorder/journal"
 )
 
 // archive is what keeps one installation's cases: SQL and authority's folder.
@@ -124,6 +125,19 @@ func (a *archive) theCase() (interview.CaseID, string) {
 		a.t.Fatal(err)
 	}
 	return c.ID, wrapped
+}
+
+// recorded wraps a recording's data key as its recorder does, under the case's
+// key and bound to the hearing.
+func (a *archive) recorded(c interview.CaseID, h interview.HearingID) {
+	a.t.Helper()
+	key := keyring.Key{Case: c.String(), Kind: keyring.Recording}
+	if err := a.ring.Create(a.t.Context(), key); err != nil && !errors.Is(err, keyring.ErrExists) {
+		a.t.Fatal(err)
+	}
+	if _, err := a.ring.Wrap(a.t.Context(), key, journal.WrapContext(h, interview.NewRecordingID()), []byte("data key")); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // gone checks that nothing of a case opens.
@@ -380,6 +394,7 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 		w := &world{v: newVouched(t), a: newArchive(t)}
 		as(w, "liisa", interview.RoleInterviewer)
 		w.c, w.wrapped = w.a.theCase()
+		w.a.recorded(w.c, w.v.hearing)
 		w.a.key = w.v.a.sealing
 		graves, err := openGraveyard(t.Context(), w.a.path("authority"), w.a.ring, w.v.a.sealing)
 		if err != nil {
@@ -427,6 +442,18 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 		"consent to another order": {before: func(w *world) {
 			w.order.Person = consent(w, viewing.ActErase, "erase-ffffffffffffffffffffffffffffffff", purpose)
 		}},
+		// The door names the case; authority knows by itself whose hearing it was.
+		"the hearing of another case": {before: func(w *world) {
+			w.v.hearing = interview.NewHearingID()
+			w.a.recorded(interview.NewCaseID(), w.v.hearing)
+			w.order.Hearing, w.order.Person = w.v.hearing, consent(w, viewing.ActErase, erasure, purpose)
+			w.confirm.Hearing = w.v.hearing
+		}},
+		"a hearing that was never recorded": {before: func(w *world) {
+			w.v.hearing = interview.NewHearingID()
+			w.order.Hearing, w.order.Person = w.v.hearing, consent(w, viewing.ActErase, erasure, purpose)
+			w.confirm.Hearing = w.v.hearing
+		}},
 		"a hold":                              {before: func(w *world) { _ = w.a.graves.hold(w.c, "ret_1", true) }},
 		"a hold that came between":            {between: func(w *world) { _ = w.a.graves.hold(w.c, "ret_1", true) }},
 		"the same person twice":               {between: func(w *world) { as(w, "liisa", interview.RoleInterviewer) }},
@@ -470,5 +497,29 @@ func TestTwoPersonsEraseBeforeTheTime(t *testing.T) {
 			}
 			w.a.opens(w.c, w.wrapped)
 		})
+	}
+}
+
+// A case of which nothing was recorded can be erased by a hearing that was not
+// recorded either, and not by one that was recorded under another case.
+func TestACaseIsNamedByWhatWasRecorded(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	recorded, silent := interview.NewCaseID(), interview.NewCaseID()
+	h, other := interview.NewHearingID(), interview.NewHearingID()
+	a.recorded(recorded, h)
+	for name, c := range map[string]struct {
+		c    interview.CaseID
+		h    interview.HearingID
+		good bool
+	}{
+		"its own":                      {recorded, h, true},
+		"not recorded, of one that is": {recorded, other, false},
+		"recorded elsewhere":           {silent, h, false},
+		"nothing was ever recorded":    {silent, other, true},
+	} {
+		if err := a.graves.ofCase(c.c, c.h); (err == nil) != c.good || err != nil && !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

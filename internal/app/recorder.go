@@ -61,7 +61,7 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 	if err != nil {
 		return err
 	}
-	trust, err := sealing.NewTrust(in.trust)
+	members, err := sealing.NewTrust(in.trust)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,12 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 	if err != nil {
 		return err
 	}
-	archive, err := openBlobs(ctx, in)
+	store, err := openBlobs(ctx, in)
+	if err != nil {
+		return err
+	}
+	archive := lockedArchive{store}
+	key, err := in.sealingKey()
 	if err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 		Folder: folder, Archive: archive,
 		Joiner: recorder.Members{
 			Connect: func(context.Context, recorder.Hearing) (member.Conn, error) { return dialer.dial(), nil },
-			Prove:   certificate.prove, Trust: trust, Log: slog.Default(),
+			Prove:   certificate.prove, Trust: members, Log: slog.Default(),
 		},
 		Keys: recordingKeys{keyringremote.New(conn)},
 		Log:  slog.Default(),
@@ -107,6 +112,12 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 		}),
 		bus.Handle(conn, "recorder.read", func(_ context.Context, _ bus.Name, q journalQuestion) (journalAnswer, error) {
 			return readJournal(rec, q)
+		}),
+		bus.Handle(conn, "recorder.keep", func(ctx context.Context, _ bus.Name, q keepQuestion) (none, error) {
+			return none{}, rec.KeepCase(ctx, q.Case, time.Unix(q.Until, 0), q.Held)
+		}),
+		bus.Handle(conn, "recorder.erase", func(ctx context.Context, _ bus.Name, q erasedQuestion) (recorder.Remains, error) {
+			return eraseFiles(ctx, rec, key, q)
 		}),
 	); err != nil {
 		return err

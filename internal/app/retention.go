@@ -13,6 +13,7 @@ import (
 
 	"kuule/internal/bus"
 	"kuule/internal/jobs"
+	"kuule/internal/keyring"
 	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/keyring/renewal"
 	"kuule/internal/problem"
@@ -79,10 +80,15 @@ func (d *keepingDesk) view(w http.ResponseWriter, r *http.Request, c interview.C
 	if err != nil {
 		return err
 	}
+	files, err := d.filesLeft(r.Context(), h.Case)
+	if err != nil {
+		return err
+	}
 	return writeJSON(w, struct {
 		retention.View
-		WriteOnce bool `json:"write_once"` // the storage itself keeps finished files until then
-	}{v, d.in.Blobs.Backend == "s3"})
+		WriteOnce bool      `json:"write_once"` // the storage itself keeps finished files until then
+		Files     FilesLeft `json:"files"`
+	}{v, d.in.Blobs.Backend == "s3", files})
 }
 
 func (d *keepingDesk) move(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
@@ -338,8 +344,8 @@ func (d *keepingDesk) confirm(w http.ResponseWriter, r *http.Request, _ intervie
 	}
 	// Its notes go with it; one that could not goes with the next look.
 	var report ErasureReport
-	if err := d.eraseNotes(r.Context(), &report); err != nil || len(report.Failed) > 0 {
-		slog.Error("notes of an erased case stay until the next look", "case", o.Case, "failed", len(report.Failed), "err", err)
+	if err := errors.Join(d.eraseNotes(r.Context(), &report), d.clearFiles(r.Context(), &report)); err != nil || len(report.Failed) > 0 {
+		slog.Error("notes or files of an erased case stay until the next look", "case", o.Case, "failed", len(report.Failed), "err", err)
 	}
 	return writeJSON(w, struct {
 		Proof string `json:"proof"`
@@ -351,6 +357,7 @@ type ErasureReport struct {
 	Due    []retention.DueCase `json:"due"`
 	Notes  []interview.NoteID  `json:"notes"` // whose time has come
 	Erased int                 `json:"erased"`
+	Files  int                 `json:"files"`  // that went after their keys
 	Failed []string            `json:"failed"` // by id, with what stood in the way
 }
 
@@ -365,6 +372,9 @@ func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error
 				if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Until: until.Unix()}, nil); err != nil {
 					out.failed(c, err)
 				}
+			}
+			if _, erased := f.Erased[keyring.Recording]; !only && !erased {
+				d.lockFiles(ctx, c, f, &out)
 			}
 			return ctx.Err()
 		}
@@ -387,7 +397,7 @@ func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error
 		return out, err
 	}
 	if !only {
-		return out, d.eraseNotes(ctx, &out)
+		return out, errors.Join(d.eraseNotes(ctx, &out), d.clearFiles(ctx, &out))
 	}
 	notes, err := d.store.NotesDue(ctx)
 	for _, n := range notes {

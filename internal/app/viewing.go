@@ -136,6 +136,7 @@ type viewingView struct {
 	Open     bool                `json:"open"` // is being watched now
 	Purpose  string              `json:"purpose"`
 	Asker    string              `json:"asker"`
+	Role     interview.Role      `json:"role"` // of who asked
 	Approver string              `json:"approver"`
 	Reason   string              `json:"reason"`
 	Created  int64               `json:"created"`
@@ -160,8 +161,11 @@ func (d *viewingDesk) view(v *viewingRow, c interview.Caller) viewingView {
 	d.mu.Unlock()
 	out := viewingView{
 		Viewing: v.ID, Hearing: v.Hearing, State: v.State, Own: v.Approver == "", Mine: v.Asker == d.person(c.Subject),
-		Open: open, Purpose: v.words.Purpose, Asker: v.words.Asker, Approver: v.words.Approver, Reason: v.words.Reason,
+		Open: open, Purpose: v.words.Purpose, Asker: v.words.Asker, Role: v.words.Role, Approver: v.words.Approver, Reason: v.words.Reason,
 		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{}, Media: []viewedMedium{}, Exports: []viewedExport{},
+	}
+	if out.Role == "" {
+		out.Role = interview.RoleInterviewer
 	}
 	if v.State != viewingDeclined && time.Now().Unix() >= v.Expires {
 		out.State = "expired"
@@ -171,8 +175,8 @@ func (d *viewingDesk) view(v *viewingRow, c interview.Caller) viewingView {
 }
 
 // ask begins a viewing: of the own hearing for a written purpose, of another's
-// once a named second interviewer has allowed it (H6). Nobody looks hearings
-// up here: who asks for another's has to know its id.
+// once a named second interviewer has allowed it (H6), and so does counsel for a
+// client's. Nobody looks hearings up here: who asks has to know its id.
 func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
 	id, err := interview.ParseHearingID(r.PathValue("hearing"))
 	if err != nil {
@@ -202,8 +206,11 @@ func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Ca
 	}
 	h, err := d.hearings.Own(r.Context(), c, id)
 	if err != nil {
-		if h, err = d.hearings.Hearing(r.Context(), id); err != nil {
+		if h, err = d.mayAsk(r.Context(), c, id); err != nil {
 			return err
+		}
+		if !c.Holds(interview.RoleInterviewer, now) {
+			v.words.Role = interview.RoleCounsel
 		}
 		v.State, v.Expires = viewingAsked, now.Add(approvalLife).Unix()
 		if v.Approver, err = d.approver(h, in.Approver); err != nil {
@@ -218,6 +225,24 @@ func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Ca
 		return err
 	}
 	return writeJSON(w, d.view(v, c))
+}
+
+// mayAsk is a hearing that the caller may ask for: any, for an interviewer who
+// knows its id; for counsel the own client's alone (K1; Regulation (EU)
+// 2024/1348 article 14(6)).
+func (d *viewingDesk) mayAsk(ctx context.Context, c interview.Caller, id interview.HearingID) (*interview.Hearing, error) {
+	h, err := d.hearings.Hearing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if c.Holds(interview.RoleInterviewer, now) {
+		return h, nil
+	}
+	if p, ok := c.As(h, now); !ok || p.Role != interview.RoleCounsel {
+		return nil, problem.New(problem.CodeNotFound, "hearing %s", id)
+	}
+	return h, nil
 }
 
 // approver is whom a request names: by sign-in name, or the hearing's own

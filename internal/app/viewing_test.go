@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestWhoMayOpenARecording(t *testing.T) {
 	g := newGatehouse(t)
 	ask := "/api/hearings/" + g.world.Hearing.ID.String() + "/viewings"
 	const purpose = `{"purpose":"appeal"}`
-	for _, subject := range []string{"sub-counsel", "sub-interpreter", "sub-representative", "sub-security-office", "sub-administrator"} {
+	for _, subject := range []string{"sub-interpreter", "sub-representative", "sub-security-office", "sub-administrator"} {
 		other := g.at(interview.NewDeviceID()).signIn(subject)
 		other.want(subject+" asks", "POST", ask, purpose, problem.CodeForbidden)
 		other.want(subject+" reads who listened", "GET", ask, "", problem.CodeForbidden)
@@ -148,4 +149,45 @@ func TestASecondPersonDecides(t *testing.T) {
 		t.Fatalf("declined: %+v", decided)
 	}
 	colleague.want("declined", "POST", "/api/viewings/"+w.Viewing+"/open", consentTo(t, w), problem.CodeForbidden)
+}
+
+// K1: counsel asks for the own client's recording alone, waits for an
+// interviewer's decision, and takes no copy.
+func TestCounselListensWithAnInterviewersPermission(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	ask := "/api/hearings/" + g.world.Hearing.ID.String() + "/viewings"
+	counsel := g.at(g.world.Chambers).signIn("sub-counsel")
+	owner := g.at(g.world.Desk).signIn("sub-interviewer")
+	counsel.want("without a purpose", "POST", ask, `{"purpose":" "}`, problem.CodePurposeNeeded)
+	counsel.want("who listened", "GET", ask, "", problem.CodeForbidden)
+	b := g.world.Booking
+	b.Participants = slices.Clone(b.Participants[:2])
+	b.Opens, b.Closes = b.Opens.AddDate(0, 0, 3), b.Closes.AddDate(0, 0, 3)
+	other, err := g.world.Store.Book(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counsel.want("another's client", "POST", "/api/hearings/"+other.ID.String()+"/viewings", `{"purpose":"appeal"}`, problem.CodeNotFound)
+
+	var v viewingView
+	counsel.told("POST", ask, `{"purpose":"appeal"}`, &v)
+	if v.State != viewingAsked || v.Own || v.Role != interview.RoleCounsel {
+		t.Fatalf("asked: %+v", v)
+	}
+	path := "/api/viewings/" + v.Viewing
+	counsel.want("before the decision", "POST", path+"/open", consentTo(t, v), problem.CodeForbidden)
+	counsel.want("decides it", "POST", path+"/decision", `{"allow":true,"reason":"r","consent":"x"}`, problem.CodeForbidden)
+	var list struct {
+		Viewings []viewingView `json:"viewings"`
+	}
+	owner.told("GET", "/api/viewings", "", &list)
+	if len(list.Viewings) != 1 || !list.Viewings[0].Decide || list.Viewings[0].Role != interview.RoleCounsel {
+		t.Fatalf("to decide: %+v", list)
+	}
+	owner.told("POST", path+"/decision", `{"allow":true,"reason":"appeal is pending","consent":"x"}`, &v)
+	counsel.want("allowed", "POST", path+"/open", consentTo(t, v), problem.CodeNotReady) // what authority says here
+	for what, at := range map[string]string{"a copy": "/export", "a release": "/release", "a receipt": "/handed"} {
+		counsel.want(what, "POST", path+at, `{}`, problem.CodeForbidden)
+	}
 }

@@ -63,41 +63,50 @@ type approved struct {
 	until  time.Time
 }
 
-// prove checks that an interviewer, signed in at a device that proves its state
-// now, consents to exactly this there. The identity token alone is not enough:
-// the door keeps it for hours after the interviewer has gone home.
-func (a *authority) prove(ctx context.Context, p person, want viewing.Expected) (string, viewing.Consent, error) {
+// prove checks that an interviewer, or somebody of another role that is named,
+// signed in at a device that proves its state now, consents to exactly this
+// there. The identity token alone is not enough: the door keeps it for hours
+// after the person has gone home. Counsel counts at a device whose agreement
+// names that person (S4).
+func (a *authority) prove(ctx context.Context, p person, want viewing.Expected, also ...interview.Role) (string, interview.Role, viewing.Consent, error) {
 	device, err := a.devices.Device(ctx, p.Certificate)
 	if err != nil {
-		return "", viewing.Consent{}, err
+		return "", "", viewing.Consent{}, err
 	}
 	if _, err := a.devices.Fresh(device.DeviceID, want.Now, postureAge); err != nil {
-		return "", viewing.Consent{}, err
+		return "", "", viewing.Consent{}, err
 	}
 	who, err := a.people.Verify(ctx, p.Proof, device.DeviceID.String())
 	if err != nil {
-		return "", viewing.Consent{}, err
+		return "", "", viewing.Consent{}, err
 	}
-	if who.Role != string(interview.RoleInterviewer) {
-		return "", viewing.Consent{}, problem.Refused(problem.CodeForbidden, "viewing-by-interviewer", "role %s opens no recording", who.Role)
+	switch role := interview.Role(who.Role); {
+	case role == interview.RoleInterviewer:
+	case !slices.Contains(also, role):
+		return "", "", viewing.Consent{}, problem.Refused(problem.CodeForbidden, "viewing-by-interviewer", "role %s opens no recording", role)
+	default:
+		doc, err := a.shelf.covering(device.DeviceID)
+		if err != nil || !doc.Names(who.Subject, role) {
+			return "", "", viewing.Consent{}, problem.Refused(problem.CodeNoAgreement, "viewing-agreement", "no agreement in force names this person at device %s", device.DeviceID)
+		}
 	}
 	want.Device, want.Person = device.DeviceID, viewing.Person(who.Issuer, who.Subject)
 	c, err := viewing.VerifyConsent(p.Consent, a.deviceRoot, deviceOf, want)
 	if err != nil {
-		return "", c, problem.Refused(problem.CodeStatementInvalid, "viewing-consent", "%w", err)
+		return "", "", c, problem.Refused(problem.CodeStatementInvalid, "viewing-consent", "%w", err)
 	}
-	return want.Person, c, nil
+	return want.Person, interview.Role(who.Role), c, nil
 }
 
 // approveViewing allows one playback process the keys of one hearing: asked for
-// by an interviewer who was admitted to that hearing, or whom a second one
-// allowed it, for a written purpose (H6).
+// by an interviewer who was admitted to that hearing, or an interviewer or
+// counsel whom a second person allowed it, for a written purpose (H6, K1).
 func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	if strings.TrimSpace(q.Purpose) == "" {
 		return problem.New(problem.CodePurposeNeeded, "viewing of hearing %s", q.Hearing)
 	}
 	now := time.Now()
-	who, consent, err := a.prove(ctx, q.Asker, viewing.Expected{Act: viewing.ActView, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
+	who, role, consent, err := a.prove(ctx, q.Asker, viewing.Expected{Act: viewing.ActView, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now}, interview.RoleCounsel)
 	if err != nil {
 		return err
 	}
@@ -108,6 +117,7 @@ func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	if err != nil {
 		return err
 	}
+	own = own && role == interview.RoleInterviewer
 	if !own {
 		want := viewing.Approval{Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose)}
 		if _, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), want, now); err != nil {
@@ -136,7 +146,7 @@ func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 // allowViewing signs that a second interviewer allows a viewing.
 func (a *authority) allowViewing(ctx context.Context, q allowQuestion) (allowAnswer, error) {
 	now := time.Now()
-	who, _, err := a.prove(ctx, q.Approver, viewing.Expected{Act: viewing.ActApprove, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
+	who, _, _, err := a.prove(ctx, q.Approver, viewing.Expected{Act: viewing.ActApprove, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
 	if err != nil {
 		return allowAnswer{}, err
 	}

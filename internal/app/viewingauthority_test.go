@@ -12,6 +12,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/interview"
+	"kuule/interview/agreement"
 	"kuule/interview/viewing"
 	"kuule/recorder/journal"
 )
@@ -224,5 +225,77 @@ func TestAnApprovalOfAViewingEnds(t *testing.T) {
 	}
 	if err := v.a.approveViewing(t.Context(), q); err != nil {
 		t.Errorf("the place of one that ended: %v", err)
+	}
+}
+
+// agree puts v's agreement on the shelf, in force or not.
+func (v *vouched) agree(off ...bool) {
+	v.t.Helper()
+	signed, err := agreement.Sign(&v.doc, v.office)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if err := v.a.shelf.put(signed, len(off) > 0 && off[0]); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// K1: counsel opens a recording at a device whose agreement in force names that
+// person, with a second person's approval; each missing one alone refuses.
+func TestCounselOpensWhatWasAllowedAtTheOwnDevice(t *testing.T) {
+	t.Parallel()
+	setup := func() (*vouched, viewQuestion) {
+		v := newVouched(t)
+		v.agree()
+		q := wantsToView(v, nonce1)
+		v.who.Subject = "interviewer"
+		allowed, err := v.a.allowViewing(t.Context(), allowQuestion{
+			Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Purpose: q.Purpose, Asker: viewing.Person(v.who.Issuer, "kaisa"),
+			Approver: v.person(viewing.ActApprove, q.Hearing, q.Purpose, "8899aabbccddeeff"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.who.Subject, v.who.Role = "kaisa", string(interview.RoleCounsel)
+		q.Approval, q.Asker = allowed.Approval, v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
+		return v, q
+	}
+	v, q := setup()
+	if err := v.a.approveViewing(t.Context(), q); err != nil {
+		t.Fatalf("counsel who was allowed: %v", err)
+	}
+	for name, c := range map[string]struct {
+		code  problem.Code
+		spoil func(*vouched, *viewQuestion)
+	}{
+		// wantsToView noted this very person as one who was admitted: as interviewer.
+		"no approval":            {problem.CodeForbidden, func(_ *vouched, q *viewQuestion) { q.Approval = "" }},
+		"agreement is suspended": {problem.CodeNoAgreement, func(v *vouched, _ *viewQuestion) { v.agree(true) }},
+		"not named there": {problem.CodeNoAgreement, func(v *vouched, q *viewQuestion) {
+			v.who.Subject = "somebody"
+			q.Asker = v.person(viewing.ActView, q.Hearing, q.Purpose, nonce1)
+		}},
+		"state is old":            {problem.CodePostureStale, func(v *vouched, _ *viewQuestion) { v.freshErr = problem.New(problem.CodePostureStale, "test") }},
+		"device withdrawn":        {problem.CodeDeviceRevoked, func(v *vouched, _ *viewQuestion) { v.deviceErr = problem.New(problem.CodeDeviceRevoked, "test") }},
+		"not signed in":           {problem.CodeSignIn, func(v *vouched, _ *viewQuestion) { v.tokenErr = problem.New(problem.CodeSignIn, "test") }},
+		"an interpreter":          {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleInterpreter) }},
+		"a representative":        {problem.CodeForbidden, func(v *vouched, _ *viewQuestion) { v.who.Role = string(interview.RoleRepresentative) }},
+		"for another purpose":     {problem.CodeStatementInvalid, func(_ *vouched, q *viewQuestion) { q.Purpose = "curiosity" }},
+		"of another hearing":      {problem.CodeStatementInvalid, func(_ *vouched, q *viewQuestion) { q.Hearing = interview.NewHearingID() }},
+		"consent of nobody":       {problem.CodeStatementInvalid, func(_ *vouched, q *viewQuestion) { q.Asker.Consent = "" }},
+		"approval of the counsel": {problem.CodeForbidden, func(v *vouched, q *viewQuestion) { q.Approval = q.Asker.Consent }},
+	} {
+		v, q := setup()
+		c.spoil(v, &q)
+		if err := v.a.approveViewing(t.Context(), q); !errors.Is(err, problem.New(c.code, "")) {
+			t.Errorf("%s: got %v, want %s", name, err, c.code)
+		}
+	}
+	// Nor does counsel allow anybody, or order an erasure.
+	v, q = setup()
+	if _, err := v.a.allowViewing(t.Context(), allowQuestion{
+		Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Purpose: q.Purpose, Asker: "x", Approver: v.person(viewing.ActApprove, q.Hearing, q.Purpose, "8899aabbccddeeff"),
+	}); !errors.Is(err, problem.New(problem.CodeForbidden, "")) {
+		t.Errorf("counsel allows: %v", err)
 	}
 }

@@ -56,6 +56,8 @@ type viewingWords struct {
 	Asker    string `json:"asker"`    // name
 	Approver string `json:"approver"` // name, once decided
 	Reason   string `json:"reason"`   // of the decision
+
+	Role interview.Role `json:"role,omitempty"` // of the asker; "": interviewer
 }
 
 type spanRow struct {

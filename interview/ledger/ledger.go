@@ -36,6 +36,7 @@ var types = define(
 	audit.Define("retention.marked", 1, "grounds", "class", "by"),
 	audit.Define("retention.note", 1, "note", "class", "by", "needless"),
 	audit.Define("erasure.ordered", 1, "case", "erasure", "by", "purpose_hash"),
+	audit.Define("erasure.files", 1, "subject", "recorder", "deleted", "left", "until", "at"),
 	audit.Define("erasure.done", 1, "subject", "kinds", "rule", "rules", "at", "proof"),
 
 	audit.Define("kiosk.visit", 2, "visit", "participant", "kiosk", "site", "route", "result", "assurance", "evidence", "policy", "ticket"),

@@ -458,7 +458,7 @@ func (s *Store) ended(ctx context.Context, c interview.CaseID) (bool, error) {
 }
 
 // viewingEvents enter nothing into a case: looking at it keeps it no longer.
-var viewingEvents = []string{"recording.viewed", "recording.span", "recording.exported", "recording.released", "recording.medium", "recording.handed", "viewing.asked", "viewing.decided", EventMoved, EventHold, EventExtended, EventOrdered, EventDone, EventMarked}
+var viewingEvents = []string{"recording.viewed", "recording.span", "recording.exported", "recording.released", "recording.medium", "recording.handed", "viewing.asked", "viewing.decided", EventMoved, EventHold, EventExtended, EventOrdered, EventDone, "erasure.files", EventMarked}
 
 // Facts gathers what is known of a case.
 func (s *Store) Facts(ctx context.Context, c interview.CaseID) (Facts, error) {
@@ -511,6 +511,14 @@ type View struct {
 	Mark       Mark             `json:"mark"`
 	Marked     string           `json:"marked"` // as it stands on documents
 	Tombstones []string         `json:"tombstones"`
+	Notes      NotesKept        `json:"notes"`
+}
+
+// NotesKept counts the notes of a hearing that are kept.
+type NotesKept struct {
+	Special     int       `json:"special"`
+	Observation int       `json:"observation"`
+	Until       time.Time `json:"until,omitzero"` // when the last observation ends
 }
 
 // View gathers how a hearing's case is kept.
@@ -535,6 +543,9 @@ func (s *Store) View(ctx context.Context, c interview.CaseID, h interview.Hearin
 		return View{}, err
 	}
 	out.Marked = out.Mark.String()
+	if out.Notes, err = s.notesKept(ctx, h); err != nil {
+		return View{}, err
+	}
 	var stones []tombstoneRow
 	if err := s.db.NewSelect().Model(&stones).Where("subject = ?", c.String()).Order("kind").Scan(ctx); err != nil {
 		return View{}, err
@@ -543,6 +554,24 @@ func (s *Store) View(ctx context.Context, c interview.CaseID, h interview.Hearin
 		if !slices.Contains(out.Tombstones, t.Message) {
 			out.Tombstones = append(out.Tombstones, t.Message)
 		}
+	}
+	return out, nil
+}
+
+// notesKept counts notes without opening any.
+func (s *Store) notesKept(ctx context.Context, h interview.HearingID) (out NotesKept, err error) {
+	gone := s.db.NewSelect().Model((*tombstoneRow)(nil)).Column("subject")
+	var rows []Note
+	if err := s.db.NewSelect().Model(&rows).Where("hearing_id = ?", h).Where("id NOT IN (?)", gone).Order("id").Limit(maxRows).Scan(ctx); err != nil {
+		return NotesKept{}, err
+	}
+	for _, n := range rows {
+		if n.Class == ClassSpecial {
+			out.Special++
+			continue
+		}
+		out.Observation++
+		out.Until = later(out.Until, s.keepNote(n, nil, false).Until)
 	}
 	return out, nil
 }

@@ -29,6 +29,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "mixed into one file", do: r.mixed},
 		{name: "exported for hand-over", do: r.handOver},
 		{name: "opened for a named recipient", do: r.openFor},
+		{name: "counsel listens with permission", do: r.counselListens},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
 	}

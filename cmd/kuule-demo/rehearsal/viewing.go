@@ -68,11 +68,6 @@ func (r *rehearsal) consent(ctx context.Context, p *people.Person, act viewing.A
 // must not open it.
 func (r *rehearsal) openRecording(ctx context.Context) (string, error) {
 	path := "/api/hearings/" + r.hearing.ID.String() + "/viewings"
-	if r.counsel != nil {
-		if err := r.counsel.Call(ctx, http.MethodPost, path, map[string]string{"purpose": "uteliaisuus"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
-			return "", fmt.Errorf("counsel opens the recording: %w", orAccepted(err))
-		}
-	}
 	if err := r.interviewer.Call(ctx, http.MethodPost, path, map[string]string{"purpose": " "}, nil); !people.IsProblem(err, problem.CodePurposeNeeded) {
 		return "", fmt.Errorf("a viewing without a purpose: %w", orAccepted(err))
 	}
@@ -118,7 +113,58 @@ func (r *rehearsal) openRecording(ctx context.Context) (string, error) {
 	if len(o.Faults) > 0 {
 		return "", fmt.Errorf("faults in the recording: %v", o.Faults)
 	}
-	return fmt.Sprintf("%d tracks over %.0f s; refused: counsel, no purpose, a consent to another purpose, the same consent twice", len(o.Lanes), seconds(o.To-o.From)), nil
+	return fmt.Sprintf("%d tracks over %.0f s; refused: no purpose, a consent to another purpose, the same consent twice", len(o.Lanes), seconds(o.To-o.From)), nil
+}
+
+// counselListens has counsel ask for the client's recording, the interviewer
+// decide, and counsel hear a second of it at the own workstation.
+func (r *rehearsal) counselListens(ctx context.Context) (string, error) {
+	if r.counsel == nil {
+		return "nobody is counsel here", nil
+	}
+	const purpose = "Valituksen valmistelu (harjoitus)"
+	var asked struct {
+		Viewing string `json:"viewing"`
+		State   string `json:"state"`
+	}
+	if err := r.counsel.Call(ctx, http.MethodPost, "/api/hearings/"+r.hearing.ID.String()+"/viewings", map[string]string{"purpose": purpose}, &asked); err != nil {
+		return "", err
+	}
+	path := "/api/viewings/" + asked.Viewing
+	open := func() error {
+		consent, err := r.consent(ctx, r.counsel, viewing.ActView, asked.Viewing, purpose)
+		if err != nil {
+			return err
+		}
+		return r.counsel.Call(ctx, http.MethodPost, path+"/open", map[string]string{"consent": consent}, nil)
+	}
+	if err := open(); asked.State != "asked" || !people.IsProblem(err, problem.CodeForbidden) {
+		return "", fmt.Errorf("counsel opens without permission (%s): %w", asked.State, orAccepted(err))
+	}
+	consent, err := r.consent(ctx, r.interviewer, viewing.ActApprove, asked.Viewing, purpose)
+	if err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, path+"/decision", map[string]any{"allow": true, "reason": "Muutoksenhaku on vireillä (harjoitus).", "consent": consent}, nil); err != nil {
+		return "", err
+	}
+	if err := open(); err != nil {
+		return "", err
+	}
+	o := r.watched.outline
+	half := (o.From + o.To) / 2
+	half -= half % 1000
+	heard, err := segmentOf(ctx, r.counsel, path, 0, half, half+1_000_000)
+	if err != nil {
+		return "", err
+	}
+	if err := r.counsel.Call(ctx, http.MethodPost, path+"/export", map[string]string{"form": "tracks"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
+		return "", fmt.Errorf("counsel takes a copy: %w", orAccepted(err))
+	}
+	if err := r.counsel.Call(ctx, http.MethodPost, path+"/close", nil, nil); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("with the interviewer's permission, at the own workstation: %d bytes of a second; refused: before the permission, a copy", len(heard)), nil
 }
 
 func (w *watched) path(what string) string { return "/api/viewings/" + w.id + "/" + what }
@@ -162,8 +208,12 @@ func (r *rehearsal) seek(ctx context.Context) (string, error) {
 }
 
 func (r *rehearsal) segment(ctx context.Context, lane int, from, to interview.Micros) ([]byte, error) {
-	page := r.interviewer.Page()
-	req, err := page.Request(ctx, http.MethodGet, fmt.Sprintf("%s?lane=%d&from=%d&to=%d&begin=1", r.watched.path("media"), lane, from, to), nil)
+	return segmentOf(ctx, r.interviewer, "/api/viewings/"+r.watched.id, lane, from, to)
+}
+
+func segmentOf(ctx context.Context, who *people.Person, viewing string, lane int, from, to interview.Micros) ([]byte, error) {
+	page := who.Page()
+	req, err := page.Request(ctx, http.MethodGet, fmt.Sprintf("%s/media?lane=%d&from=%d&to=%d&begin=1", viewing, lane, from, to), nil)
 	if err != nil {
 		return nil, err
 	}

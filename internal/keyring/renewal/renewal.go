@@ -194,6 +194,18 @@ func (r *Ring) Signer(ctx context.Context, name string) (crypto.Signer, error) {
 	return signing.Signer(ctx, name)
 }
 
+// Bound reports whether something was wrapped under a key whose context begins
+// so, and whether anything was.
+func (r *Ring) Bound(key keyring.Key, prefix string) (bound, some bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reg, err := r.read(key)
+	if err != nil {
+		return false, false, err
+	}
+	return slices.ContainsFunc(reg.Texts, func(e entry) bool { return strings.HasPrefix(e.Context, prefix) }), len(reg.Texts) > 0, nil
+}
+
 // Keys lists the keys that have a register.
 func (r *Ring) Keys() ([]keyring.Key, error) {
 	entries, err := os.ReadDir(r.folder)
