@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/iotest"
+
+	"filippo.io/age"
 
 	"kuule/interview"
 	"kuule/recorder/journal"
@@ -85,5 +89,54 @@ func TestARecordingThatGrowsMeanwhileIsNotExported(t *testing.T) {
 	var b bytes.Buffer
 	if _, err := playback.Stream(context.Background(), &b, playback.Options{}, growing); !errors.Is(err, playback.ErrChanged) {
 		t.Errorf("after %d readings: %v", reads, err)
+	}
+}
+
+// read passes every file of a journal through a reader.
+func read(j playback.Journal, through func(io.Reader) io.Reader) playback.Journal {
+	return playback.Journal{Key: j.Key, Open: func() ([]journal.Source, func() error, error) {
+		sources, end, err := j.Open()
+		for i := range sources {
+			sources[i].Reader = through(sources[i].Reader)
+		}
+		return sources, end, err
+	}}
+}
+
+// A disk that gives less than it is asked for changes no byte of an export; one
+// that ends before its file does leaves no file that opens as a whole.
+func TestShortReadsChangeNoExport(t *testing.T) {
+	t.Parallel()
+	w := journaltest.New(t)
+	whole := playback.Folder(held(t, w, nil), w.Key)
+	var want, got bytes.Buffer
+	_, err := playback.Stream(t.Context(), &want, playback.Options{}, whole)
+	must(t, err)
+	for name, through := range map[string]func(io.Reader) io.Reader{"half": iotest.HalfReader, "its end with the last bytes": iotest.DataErrReader} {
+		got.Reset()
+		_, err := playback.Stream(t.Context(), &got, playback.Options{}, read(whole, through))
+		must(t, err)
+		if !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Errorf("%s: %d bytes, want %d the same", name, got.Len(), want.Len())
+		}
+	}
+	broken := errors.New("the disk broke")
+	to, err := playback.Recipient("correct horse battery", "")
+	must(t, err)
+	who, err := age.NewScryptIdentity("correct horse battery")
+	must(t, err)
+	got.Reset()
+	_, err = playback.Seal(t.Context(), &got, to, playback.Archive{}, read(whole, func(r io.Reader) io.Reader {
+		return io.MultiReader(io.LimitReader(r, 20_000), iotest.ErrReader(broken))
+	}))
+	if !errors.Is(err, broken) {
+		t.Fatalf("got %v", err)
+	}
+	plain, err := age.Decrypt(&got, who)
+	if err == nil {
+		_, err = io.Copy(io.Discard, plain)
+	}
+	if err == nil {
+		t.Error("what broke off opens as a whole")
 	}
 }

@@ -99,6 +99,15 @@ func Run(t *testing.T, fresh func(t testing.TB) blob.Store) {
 			t.Errorf("something was kept: %v", err)
 		}
 	})
+	t.Run("a source that gives little at a time is kept whole", func(t *testing.T) {
+		s := fresh(t)
+		if err := s.Put(t.Context(), name, iotest.OneByteReader(bytes.NewReader(content))); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(t, s, 0, -1); err != nil || got != string(content) {
+			t.Errorf("kept %q, %v", got, err)
+		}
+	})
 	t.Run("deleting removes, twice too", func(t *testing.T) {
 		s := filled(t)
 		for range 2 {
