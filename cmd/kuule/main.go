@@ -22,6 +22,7 @@ type commands struct {
 	Recording recordingCommand `cmd:"" help:"Recordings of hearings."`
 	Verify    verifyCommand    `cmd:"" help:"Check an evidence bundle with nothing but a trust file."`
 	Trustlist trustlistCommand `cmd:"" help:"Lists of those who issue travel documents."`
+	Gallery   galleryCommand   `cmd:"" help:"The file that is searched for duplicates."`
 	Audit     auditCommand     `cmd:"" help:"The audit log."`
 	Doctor    doctorCommand    `cmd:"" help:"Find out why something does not work."`
 	Retention retentionCommand `cmd:"" help:"What is kept until when, and what was erased."`
