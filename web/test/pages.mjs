@@ -287,9 +287,13 @@ for (const language of ['fi', 'en']) {
       s.record.after.ending = { outcome: 'confirmed-with-amendments', reasons: '' }
       await press(page, /Sinetöi versio 2|Seal version 2/, 'Enter', 200)
       await page.getByText(/Versio 2 on|Version 2 is/).waitFor()
-      await page.getByText(/Säilytetään .+ asti|Kept until/).waitFor() // L1
+      await page.getByText(/Säilytetään .+ asti|Kept until/).first().waitFor() // L1
       await page.getByText(/tavallisella levyllä|ordinary disk/).waitFor()
-      await page.getByText(/katosi noin 3 min|about 3 min/).waitFor() // M4
+      await page.getByText(/katosi 3 min 5 s|^.*3 min 5 s of speech/).first().waitFor() // M4
+      await page.getByText(/katosi 0,4 s|0\.4 s of speech/).first().waitFor()
+      await page.getByText(/Muutoksenhaku|Appeal/).waitFor() // L2
+      await page.getByText('SALASSA PIDETTÄVÄ, JulkL 24.1 § 24, 31c k').waitFor() // L6
+      assert.equal(await page.getByText(/recording kept five years|destroyed at once/).count(), 0, 'no source of law in another language')
       await look('sealed')
     })
     walk('booking', { code: 'interviewer', language, size }, async ({ page, look }) => {
@@ -346,6 +350,72 @@ walk('listen', { code: 'interviewer-listen' }, async ({ page, look }) => {
   const person = { page, press: (name) => page.getByRole('button', { name }).first().press('Enter'), shot: look }
   console.log(`      ${await listen({ person, tones: { interviewer: 310, applicant: 430, interpreter: 550 }, until })}`)
 })
+
+// H7: copies: progress, stopping, what was downloaded, the passphrase apart and
+// once, the receipt, and the administrator's permission.
+for (const language of ['fi', 'en']) {
+  for (const size of everySize) {
+    walk('copies', { code: `interviewer-listen-${language}-${size}`, language, size }, async ({ page, look }) => {
+      writeRecording()
+      const s = server.scenes.get(`interviewer-listen-${language}-${size}`)
+      await press(page, /^Pöytäkirja|^Transcript/)
+      await page.getByLabel(/^Käyttötarkoitus|^Purpose|^الغرض/).fill('Pöytäkirjan tarkastus')
+      await press(page, /^Avaa tallenne|^Open the recording|^افتح التسجيل/)
+      await page.locator('.player').waitFor()
+      await press(page, /^Kopio tallenteesta|^A copy of the recording|^نسخة من التسجيل/)
+      await page.locator('.copies').scrollIntoViewIfNeeded()
+      await look('asked')
+      const choose = async (index) => {
+        await page.locator('.copies .select-button').first().click()
+        await page.getByRole('option').nth(index).click()
+      }
+      await choose(1) // everybody in one file: slow here
+      await page.getByText(/^Tämä kopio on avoin|^This copy is open|^هذه النسخة مفتوحة/).waitFor()
+      const make = /^Tee ja lataa|^Make and download|^اصنع ونزّل/
+      await press(page, make)
+      await page.locator('.copies progress').waitFor()
+      await until('the page shows how far it is', 30_000, async () => {
+        const at = await page.locator('.copies progress').evaluate((p) => p.value)
+        return [at > 0, at]
+      })
+      await look('making')
+      await press(page, /^Keskeytä kopiointi|^Stop copying|^إيقاف النسخ/)
+      await page.getByText(/^Kopiointi keskeytettiin|^Copying was stopped|^أُوقف النسخ/).waitFor()
+      await choose(3) // one voice
+      const [one] = await Promise.all([page.waitForEvent('download'), press(page, make)])
+      assert.match(one.suggestedFilename(), /^01-[a-z-]+\.webm$/)
+      await choose(0)
+      await page.locator('.copies').getByLabel(/^Kenelle|^For whom|^لمن/).first().fill('Erik Lindqvist')
+      const [sealed] = await Promise.all([page.waitForEvent('download'), press(page, make)])
+      assert.equal(sealed.suggestedFilename(), 'recording.tar.age')
+      await page.getByRole('dialog').waitFor()
+      const passphrase = await page.locator('.passphrase code').innerText()
+      assert.deepEqual(s.asked.filter(([what]) => what === 'copy').at(-1)[1], { form: 'sealed', to: 'Erik Lindqvist', passphrase })
+      await look('passphrase')
+      await page.keyboard.press('Escape')
+      await page.getByRole('dialog').waitFor({ state: 'detached' })
+      assert.ok(!(await page.content()).includes(passphrase), 'the passphrase is gone from the page')
+      assert.equal(readFileSync(await sealed.path()).length, s.copies.at(-1).bytes)
+      await page.getByText(s.copies.at(-1).sha256).waitFor()
+      await page.locator('.copies').getByLabel(/^Vastaanottajan nimi|^Name of the receiver|^اسم المستلم/).fill('Erik Lindqvist')
+      await look('made')
+      await press(page, /^Kirjaa luovutus|^Note the hand-over|^سجّل التسليم/)
+      await page.getByText(/^Luovutus on kirjattu|^The hand-over is noted|^سُجّل التسليم/).waitFor()
+      assert.equal(s.handed.medium, s.copies.at(-1).sha256)
+      // The administrator writes only what is released here, sealed for somebody else.
+      await press(page, /^Ylläpitäjä kirjoittaa|^The administrator writes|^المسؤول يكتب/)
+      await page.locator('.copies').getByLabel(/^Kenelle|^For whom|^لمن/).last().fill('Hallinto-oikeus')
+      await press(page, /^Anna ylläpitäjän|^Let the administrator|^اسمح للمسؤول/)
+      await page.getByRole('dialog').waitFor()
+      await page.keyboard.press('Escape')
+      await page.locator('.command').waitFor()
+      assert.equal(s.released.to, 'Hallinto-oikeus')
+      assert.match(s.released.passphrase, /^(\w{4}-){4}\w{4}$/)
+      await look('released')
+    })
+  }
+}
+
 async function until(what, within, look) {
   const began = performance.now()
   for (;;) {

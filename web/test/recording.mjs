@@ -2,6 +2,7 @@
 // (internal/app, TestThePlayersRecording), so that the player meets what a
 // playback process really gives out.
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ const now = () => Math.floor(Date.now() / 1000)
 const id = (n) => `view-${String(n).padStart(32, '0')}`
 
 /** One viewing as internal/app/viewing.go answers. */
-const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, mine: true, decide: false, open: false, purpose: '', asker: 'Aino Virtanen', approver: '', reason: '', created: now() - 3600, decided: 0, expires: now() + 3600, spans: [], media: [], ...more })
+const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, mine: true, decide: false, open: false, purpose: '', asker: 'Aino Virtanen', role: 'interviewer', approver: '', reason: '', created: now() - 3600, decided: 0, expires: now() + 3600, spans: [], media: [], exports: [], ...more })
 
 /** The routes of viewings, for one scene; what is waiting and who listened is remembered in it. */
 export const viewingRoutes = (hearing) => [
@@ -34,8 +35,11 @@ export const viewingRoutes = (hearing) => [
   ['POST', /^\/api\/viewings\/[^/]+\/open$/, () => ({ opening: 'x', until: now() + 3600, idle: 120 })],
   ['GET', /^\/api\/viewings\/[^/]+\/outline$/, () => JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8'))],
   ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans), {})],
+  ['GET', /^\/api\/viewings\/[^/]+\/export$/, (s) => s.copy],
+  ['POST', /^\/api\/viewings\/[^/]+\/release$/, (s, body) => ((s.released = body), { until: now() + 900 })],
+  ['POST', /^\/api\/viewings\/[^/]+\/handed$/, (s, body) => ((s.handed = body), { viewing: id(1), on: body.on })],
   ['POST', /^\/api\/viewings\/[^/]+\/close$/, (s) => {
-    s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })), media: [{ medium: 'ab', form: 'sealed', made: now(), intended: '', receiver: 'Erik Lindqvist', handed: '2026-11-22' }] }]
+    s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })), media: [{ medium: 'ab', form: 'sealed', made: now(), intended: '', receiver: 'Erik Lindqvist', handed: '2026-11-22' }], exports: (s.copies ?? []).map((c) => ({ form: c.form, place: 'page', sealed: c.form === 'sealed', begun: now(), ended: now(), bytes: c.bytes, sha256: c.sha256 })) }]
     return {}
   }],
 ]
@@ -45,4 +49,27 @@ export function segment(url) {
   if (!/^\/api\/viewings\/[^/]+\/media$/.test(url.pathname)) return null
   const q = url.searchParams
   return readFileSync(join(folder, `${Number(q.get('lane'))}-${Number(q.get('from'))}-${q.get('begin') === '1'}.webm`))
+}
+
+/** Answers a copy piece by piece, as internal/app/viewingexport.go does; a mixed one takes its time, so that it can be stopped. */
+export async function copy(request, response, path, s, body) {
+  if (request.method !== 'POST' || !/^\/api\/viewings\/[^/]+\/export$/.test(path)) return false
+  const content = Buffer.from(`${body.form} of a recording`.repeat(40_000))
+  const name = { lane: 'hearing.webm', folder: 'recording.tar', mixed: 'everybody.webm', sealed: 'recording.tar.age' }[body.form]
+  s.asked.push(['copy', body])
+  s.copy = { form: body.form, bytes: 0, done: 0, over: false, sha256: '', medium: '', problem: null }
+  response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Disposition': `attachment; filename="${name}"`, 'Cache-Control': 'no-store' })
+  const pieces = 8
+  for (let i = 0; i < pieces && !response.destroyed; i++) {
+    const part = content.subarray((i * content.length) / pieces, ((i + 1) * content.length) / pieces)
+    response.write(part)
+    s.copy = { ...s.copy, bytes: s.copy.bytes + part.length, done: Math.floor((1000 * (i + 1)) / (pieces + 1)) }
+    if (body.form === 'mixed') await new Promise((resolve) => setTimeout(resolve, 1500))
+  }
+  if (response.destroyed) return true
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  s.copy = { ...s.copy, done: 1000, over: true, sha256, medium: body.form === 'sealed' ? sha256 : '' }
+  ;(s.copies ??= []).push(s.copy)
+  response.end()
+  return true
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
+import { counselListens, downloads } from './copies.mjs'
 import { inPage } from './inpage.mjs'
 import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
@@ -477,6 +478,8 @@ try {
   })
 
   await step('recording played', () => listen({ person: interviewer, tones, until }))
+  await step('copies downloaded', () => downloads({ person: interviewer }))
+  await step('counsel listens with permission', () => counselListens({ interviewer, counsel }))
 
   await step('no errors on any page', async () => {
     assert.deepEqual(all.map((p) => [p.device, ...p.wrong]).filter((w) => w.length > 1), [])

@@ -8,7 +8,7 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
 import { kioskCall, kioskVisit } from './kioskserver.mjs'
-import { segment, viewingRoutes } from './recording.mjs'
+import { copy, segment, viewingRoutes } from './recording.mjs'
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
 
@@ -140,7 +140,8 @@ const routes = [
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
   ...viewingRoutes(hearing),
   ['GET', /^\/api\/hearings\/[^/]+\/keeping$/, () => ({
-    case: `cas_${uuid(9)}`, holds: [], extensions: [], mark: {}, marked: '', tombstones: [], write_once: false,
+    case: `cas_${uuid(9)}`, extensions: [{ extension: 'x', until: '2060-01-01', asked_at: 1, approved_at: 2 }], mark: {}, marked: 'SALASSA PIDETTÄVÄ, JulkL 24.1 § 24, 31c k', tombstones: ['e30.e30.c2ln'], write_once: false,
+    holds: [{ hold: 'h', ground: 'appeal', placed_at: Date.parse('2026-11-20T08:00:00Z') }], notes: { special: 1, observation: 2, until: '2027-05-20T00:00:00Z' }, files: { deleted: 0, left: 0, until: 0, at: 0 },
     classes: [
       { class: 'recording', state: 'running', until: '2051-11-22T00:00:00Z', source: '615/2020 § 8', version: 1 },
       { class: 'transcript', state: 'pending', source: '615/2020 § 8', version: 1 },
@@ -151,7 +152,8 @@ const routes = [
     legs: [], lasted: 7_200_000, lost: 180_000, causes: { narrow: 120_000, disconnected: 60_000 },
     people: [
       { roles: ['interviewer'], names: ['Aino Virtanen'], lasted: 3_600_000, lost: 0, poor: 0, causes: {} },
-      { roles: ['applicant', 'interpreter'], names: ['Samir Haddad', 'Layla Nasser'], lasted: 3_600_000, lost: 180_000, poor: 0, causes: { narrow: 120_000, disconnected: 60_000 } },
+      { roles: ['applicant', 'interpreter'], names: ['Samir Haddad', 'Layla Nasser'], lasted: 3_600_000, lost: 185_000, poor: 0, causes: { narrow: 120_000, disconnected: 65_000 } },
+      { roles: ['counsel'], names: ['Erik Lindqvist'], lasted: 3_600_000, lost: 400, poor: 0, causes: { loss: 400 } },
     ],
   })],
   ['POST', /^\/api\/amendments\/[^/]+\/answer$/, (s, body) => (s.record.after.amendments.forEach((a) => (a.reply = { ...body, at: nowUnix() })), body)],
@@ -200,6 +202,7 @@ export async function serve(port, folder = './dist/') {
       response.writeHead(200, { 'Content-Type': 'video/webm', 'Cache-Control': 'no-store' })
       return response.end(media)
     }
+    if (await copy(request, response, path, s, body)) return
     if (s.cut && request.method === 'PUT') return request.socket.destroy()
     const route = routes.find(([method, pattern]) => method === request.method && pattern.test(path))
     if (route === undefined) return send(404, problem(404, 'no-route', 'correct-input'))

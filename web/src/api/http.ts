@@ -72,11 +72,18 @@ export interface Keeping {
     state: 'erased' | 'held' | 'pending' | 'running' | 'due' | 'kept'
     until?: string // RFC 3339
     erased?: string
-    source: string // the law
+    source: string // the law, for the log
   }[]
-  holds: { hold: string; lifted_at?: number }[]
+  holds: { hold: string; ground: HoldGround; placed_at: number; lifted_at?: number }[] // milliseconds
+  extensions: { extension: string; until: string; asked_at: number; approved_at?: number }[]
+  marked: string // as it stands on documents, in Finnish
+  tombstones: string[] // proofs of what was erased
+  notes: { special: number; observation: number; until?: string } // that are kept, and when the last of them ends
   write_once: boolean // the storage itself keeps finished files
+  files: { deleted: number; left: number; until: number; at: number } // of an erased recording; Unix seconds
 }
+
+export type HoldGround = 'appeal' | 'subsequent-application' | 'complaint' | 'crime-report' | 'archive-transfer'
 
 export type LossCause = 'disconnected' | 'narrow' | 'loss' | 'delay'
 

@@ -87,3 +87,37 @@ export async function bytes(path: string, signal: AbortSignal): Promise<ArrayBuf
   const response = await request('GET', path, undefined, signal)
   return response.arrayBuffer()
 }
+
+/** Downloads a file as it is made; onBytes is told how much has come. A file that breaks off throws. */
+export async function download(path: string, body: unknown, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<{ name: string; content: Blob }> {
+  const response = await request('POST', path, body, signal)
+  const name = /filename="([^"/\\]+)"/.exec(response.headers.get('Content-Disposition') ?? '')?.[1] ?? 'file'
+  const type = response.headers.get('Content-Type') ?? 'application/octet-stream'
+  const parts: Blob[] = [] // the browser moves large ones to its own disk
+  let waiting: Uint8Array<ArrayBuffer>[] = []
+  let size = 0
+  let all = 0
+  const reader = response.body?.getReader()
+  for (;;) {
+    let next
+    try {
+      next = await reader?.read()
+    } catch (thrown) {
+      if (signal.aborted) throw thrown
+      throw new Problem(problemOf('unavailable'))
+    }
+    if (next === undefined || next.done) break
+    waiting.push(next.value)
+    size += next.value.length
+    all += next.value.length
+    if (size >= partSize) {
+      parts.push(new Blob(waiting))
+      waiting = []
+      size = 0
+    }
+    onBytes(all)
+  }
+  return { name, content: new Blob([...parts, ...waiting], { type }) }
+}
+
+const partSize = 16 << 20

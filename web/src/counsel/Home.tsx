@@ -2,6 +2,7 @@ import { useState } from 'react'
 import type { Me, OpenRecord, TodaysHearing } from '../api/model'
 import { useTexts } from '../i18n'
 import { HearingCard } from '../interviewer/Home'
+import { Requests } from '../player/Viewing'
 import { SelfTest } from '../room/SelfTest'
 import { Button, Section } from '../ui/controls'
 
@@ -48,6 +49,7 @@ export function Home({ me, onOpen, onRecord }: { me: Me; onOpen: (hearing: Today
           </ul>
         )}
       </Section>
+      {me.person?.roles.includes('counsel') === true && <Requests of={me.hearings.filter((h) => h.phase === 'ended').map((h) => h.hearing)} />}
     </main>
   )
 }

@@ -771,7 +771,7 @@ export const en: Catalogue = {
         observation: 'Six months from the note (Act 615/2020, sections 7 and 15).',
         'audit-log': 'It holds hashes of events alone, and they stay (Act 906/2019, section 17).',
       },
-      notes: { special: 'Special categories of data: {{count}} notes', observation: 'Observations: {{count}} notes' },
+      notes: { special: 'Notes on special categories of data: {{count}}', observation: 'Observations: {{count}}' },
       noteWhy: { special: 'Erased at once when nobody needs them (Act 615/2020, sections 8 and 15).', observation: 'Six months from the note (Act 615/2020, sections 7 and 15).' },
       secrecy: 'Mark of secrecy',
       secrecyWhy: 'It stands on every document. An ordinary document has no security class (Act 906/2019, section 18).',

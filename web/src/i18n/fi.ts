@@ -772,7 +772,7 @@ export const fi = {
         observation: 'Kuusi kuukautta merkinnästä (laki 615/2020, 7 ja 15 §).',
         'audit-log': 'Tapahtumista on vain tiivisteet, ja ne jäävät (laki 906/2019, 17 §).',
       },
-      notes: { special: 'Erityiset henkilötiedot: {{count}} merkintää', observation: 'Havainnot: {{count}} merkintää' },
+      notes: { special: 'Erityisiin henkilötietoihin liittyviä merkintöjä: {{count}}', observation: 'Havaintoja: {{count}}' },
       noteWhy: { special: 'Poistetaan heti, kun tieto ei ole enää tarpeen (laki 615/2020, 8 ja 15 §).', observation: 'Kuusi kuukautta merkinnästä (laki 615/2020, 7 ja 15 §).' },
       secrecy: 'Salassapitomerkintä',
       secrecyWhy: 'Merkitään jokaiseen asiakirjaan. Tavallisessa asiakirjassa ei ole turvallisuusluokkaa (laki 906/2019, 18 §).',

@@ -74,6 +74,7 @@ export function useTexts() {
     locale,
     reviewed,
     dir,
+    number: (value: number) => new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(value),
     time: format({ hour: '2-digit', minute: '2-digit' }),
     day: format({ weekday: 'long', day: 'numeric', month: 'long' }),
     date: format({ day: 'numeric', month: 'numeric', year: 'numeric' }),

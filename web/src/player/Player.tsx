@@ -5,6 +5,7 @@ import { clockText, useTexts } from '../i18n'
 import { Button, Check, Choice, Notice } from '../ui/controls'
 import { viewings, type Outline } from './api'
 import type { Seconds } from './clock'
+import { Copies } from './Copies'
 import { Engine, type State } from './engine'
 import { Tracks } from './Tracks'
 
@@ -12,8 +13,8 @@ const growEvery = 1000 // milliseconds between looks at a recording that is stil
 const tellEvery = 5000 // between reports of what was heard
 const speeds = ['0.5', '0.75', '1', '1.25', '1.5', '2'] as const
 
-/** A recording with everybody in it: pictures, sound, time line and transcript. */
-export function Player({ viewing, first, lines, onClose }: { viewing: string; first: Outline; lines: Utterance[]; onClose: () => void }) {
+/** A recording with everybody in it: pictures, sound, time line and transcript. Copies are for who may take them: the hearing's id, else null. */
+export function Player({ viewing, first, lines, copies = null, onClose }: { viewing: string; first: Outline; lines: Utterance[]; copies?: string | null; onClose: () => void }) {
   const { t } = useTexts()
   const [outline, setOutline] = useState(first)
   const [state, setState] = useState<State>({ at: 0, playing: false, waiting: false, failed: false })
@@ -161,9 +162,7 @@ export function Player({ viewing, first, lines, onClose }: { viewing: string; fi
         </div>
       )}
       <p className="quiet small">{t('shared.player.keys')}</p>
-      <p className="quiet small">
-        {t('shared.player.export')} <code dir="ltr">{viewing}</code>
-      </p>
+      {copies !== null && <Copies viewing={viewing} hearing={copies} outline={outline} nameOf={nameOf} />}
       <Gaps outline={outline} nameOf={nameOf} onSeek={seek} />
       {lines.length > 0 && (
         <div>

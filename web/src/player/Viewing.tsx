@@ -6,8 +6,11 @@ import { clockText, useTexts } from '../i18n'
 import { Button, Field, Notice, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
 import { viewings, type Outline, type Viewing } from './api'
+import { Receipt } from './Copies'
 import { Player } from './Player'
 import './player.css'
+
+const noLines: Utterance[] = []
 
 /** Opens an allowed viewing and plays it. */
 function useOpening() {
@@ -58,17 +61,17 @@ export function OwnRecording({ hearing, lines }: { hearing: HearingID; lines: Ut
           </div>
         </>
       ) : (
-        <Player key={opened.viewing.viewing} viewing={opened.viewing.viewing} first={opened.outline} lines={lines} onClose={close} />
+        <Player key={opened.viewing.viewing} viewing={opened.viewing.viewing} first={opened.outline} lines={lines} copies={opened.viewing.hearing} onClose={close} />
       )}
-      {log !== null && <Log log={log} />}
+      {log !== null && <Log log={log} onKept={load} />}
     </Section>
   )
 }
 
 /** Who listened, why, when, and to what (906/2019 17 §). */
-function Log({ log }: { log: Viewing[] }) {
-  const { t, moment, date } = useTexts()
-  const shown = log.filter((v) => v.spans.length > 0 || v.media.length > 0 || v.state !== 'allowed')
+function Log({ log, onKept }: { log: Viewing[]; onKept: () => void }) {
+  const { t, moment, date, number } = useTexts()
+  const shown = log.filter((v) => v.spans.length > 0 || v.media.length > 0 || v.exports.length > 0 || v.state !== 'allowed')
   return (
     <details>
       <summary>{t('shared.player.log', { count: shown.length })}</summary>
@@ -88,10 +91,17 @@ function Log({ log }: { log: Viewing[] }) {
                   .map((s) => `${clockText(s.from)}–${clockText(s.to)}`)
                   .join(', ')}
               </p>
-              {v.media.map((m) => (
-                <p key={m.medium} className="quiet small">
-                  {t('staff.kept.medium', { when: moment(m.made) })}: {m.handed === '' ? t('staff.kept.notHanded') : t('staff.kept.handed', { name: m.receiver, date: date(Date.parse(m.handed) / 1000) })}
+              {v.exports.map((e, i) => (
+                <p key={i} className="quiet small">
+                  {t('staff.kept.copy', { what: t(`staff.kept.form.${e.form}`), place: t(`staff.kept.place.${e.place}`), when: moment(e.begun) })}:{' '}
+                  {e.sha256 === '' ? t('staff.kept.notWhole') : t('shared.player.copy.megabytes', { size: number(e.bytes / 1e6) })}
                 </p>
+              ))}
+              {v.media.map((m) => (
+                <div key={m.medium} className="quiet small">
+                  {t('staff.kept.medium', { when: moment(m.made) })}: {m.handed === '' ? t('staff.kept.notHanded') : t('staff.kept.handed', { name: m.receiver, date: date(Date.parse(m.handed) / 1000) })}
+                  {m.handed === '' && <Receipt viewing={v.viewing} medium={m.medium} onKept={onKept} />}
+                </div>
               ))}
             </li>
           ))}
@@ -103,8 +113,12 @@ function Log({ log }: { log: Viewing[] }) {
 
 const lookEvery = 5000
 
-/** Viewings of others' hearings: what waits for my word, what I asked for, and how to ask (H6). */
-export function Requests() {
+/**
+ * Viewings that need another's word: what waits for mine, what I asked for, and
+ * how to ask (H6). Counsel asks for a client's hearing (K1), decides nothing and
+ * takes no copy; `of` is then the hearings that have ended today.
+ */
+export function Requests({ of = null }: { of?: readonly HearingID[] | null }) {
   const { t, moment } = useTexts()
   const { opened, problem, busy, run, close } = useOpening()
   const [list, setList] = useState<Viewing[]>([])
@@ -122,17 +136,18 @@ export function Requests() {
   if (opened !== null) {
     return (
       <Section title={t('shared.player.title')}>
-        <Player viewing={opened.viewing.viewing} first={opened.outline} lines={[]} onClose={close} />
+        <Player viewing={opened.viewing.viewing} first={opened.outline} lines={noLines} copies={of === null ? opened.viewing.hearing : null} onClose={close} />
       </Section>
     )
   }
   return (
-    <Section title={t('shared.player.requests')}>
+    <Section title={t(of === null ? 'shared.player.requests' : 'shared.player.title')}>
+      {of !== null && <p className="quiet">{t('shared.player.counselHelp')}</p>}
       <ProblemNotice problem={problem} />
       {waiting.map((v) => (
         <Decide key={v.viewing} viewing={v} onDone={load} />
       ))}
-      {waiting.length === 0 && <p className="quiet">{t('shared.player.noRequests')}</p>}
+      {of === null && waiting.length === 0 && <p className="quiet">{t('shared.player.noRequests')}</p>}
       {mine.length > 0 && (
         <ul className="stack tight">
           {mine.map((v) => (
@@ -156,6 +171,7 @@ export function Requests() {
       )}
       {asking ? (
         <Ask
+          first={of?.[0] ?? ''}
           onAsk={async (hearing, purpose, approver) => {
             if ((await run(() => viewings.ask(hearing, purpose, approver))) !== null) setAsking(false)
             load()
@@ -173,9 +189,9 @@ export function Requests() {
   )
 }
 
-function Ask({ onAsk, onCancel }: { onAsk: (hearing: string, purpose: string, approver: string) => Promise<void>; onCancel: () => void }) {
+function Ask({ first, onAsk, onCancel }: { first: string; onAsk: (hearing: string, purpose: string, approver: string) => Promise<void>; onCancel: () => void }) {
   const { t } = useTexts()
-  const [hearing, setHearing] = useState('')
+  const [hearing, setHearing] = useState(first)
   const [purpose, setPurpose] = useState('')
   const [approver, setApprover] = useState('')
   return (
@@ -209,7 +225,7 @@ function Decide({ viewing, onDone }: { viewing: Viewing; onDone: () => void }) {
   }
   return (
     <div className="stack tight">
-      <Notice kind="info" title={t('shared.player.wants', { name: viewing.asker, when: moment(viewing.created) })}>
+      <Notice kind="info" title={t('shared.player.wants', { name: `${viewing.asker} (${t(`shared.role.${viewing.role}`)})`, when: moment(viewing.created) })}>
         <p dir="auto">{viewing.purpose}</p>
         <p className="small" dir="ltr">
           {viewing.hearing}

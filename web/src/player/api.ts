@@ -1,4 +1,4 @@
-import { bytes, send } from '../api/session'
+import { bytes, download, send } from '../api/session'
 import type * as words from '../api/words'
 
 /** A viewing as its asker, its approver and the hearing's own interviewer see it. */
@@ -12,13 +12,42 @@ export interface Viewing {
   open: boolean
   purpose: string
   asker: string
+  role: words.Role // of who asked
   approver: string
   reason: string
   created: number // Unix seconds
   decided: number
   expires: number
   spans: { kind: 'served' | 'heard'; from: words.Micros; to: words.Micros; first: number; last: number }[]
-  media: { medium: string; form: 'sealed' | 'open'; made: number; intended: string; receiver: string; handed: string }[] // sealed, for hand-over
+  media: { medium: string; form: 'sealed' | 'mixed' | 'open'; made: number; intended: string; receiver: string; handed: string }[] // sealed, for hand-over
+  exports: { form: Copy['form'] | 'open' | 'tracks'; place: 'page' | 'console'; sealed: boolean; begun: number; ended: number; bytes: number; sha256: string }[] // '': not all of it was given out
+}
+
+/** A copy that the page asks for. */
+export interface Copy {
+  form: 'lane' | 'folder' | 'mixed' | 'sealed'
+  lane?: number
+  to?: string
+  passphrase?: string
+}
+
+/** How far the newest copy of a viewing is. */
+export interface Copying {
+  form: string
+  bytes: number
+  done: number // thousandths
+  over: boolean
+  sha256: string
+  medium: string
+  problem: words.Document | null
+}
+
+/** What the administrator may write: sealed alone. */
+export interface Release {
+  form: 'sealed' | 'mixed' | 'open'
+  to: string
+  passphrase?: string
+  recipient?: string
 }
 
 export interface Hole {
@@ -85,5 +114,9 @@ export const viewings = {
   media: (v: string, lane: number, from: number, to: number, begin: boolean, signal: AbortSignal) =>
     bytes(`${of(v, 'media')}?lane=${String(lane)}&from=${String(from)}&to=${String(to)}${begin ? '&begin=1' : ''}`, signal),
   heard: (v: string, spans: Span[]) => send<unknown>('POST', of(v, 'heard'), { spans }),
+  copy: (v: string, copy: Copy, signal: AbortSignal, onBytes: (bytes: number) => void) => download(of(v, 'export'), copy, signal, onBytes),
+  copying: (v: string) => send<Copying>('GET', of(v, 'export')),
+  release: (v: string, release: Release) => send<{ until: number }>('POST', of(v, 'release'), release),
+  handed: (v: string, medium: string, receiver: string, on: string) => send<unknown>('POST', of(v, 'handed'), { medium, receiver, on }),
   close: (v: string) => send<unknown>('POST', of(v, 'close')),
 }
