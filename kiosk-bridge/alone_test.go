@@ -2,6 +2,7 @@ package kioskbridge_test
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -36,7 +37,8 @@ func TestNothingLeavesTheHouse(t *testing.T) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
 	out, err := command.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
+	var ran *exec.ExitError
+	if err != nil && !errors.As(err, &ran) {
 		t.Skipf("no network namespace can be made here: %v", err)
 	}
 	if err != nil || !strings.Contains(string(out), "packets went over the loopback") {

@@ -36,9 +36,10 @@ type Kiosks interface {
 	Kiosk(r *http.Request) (Kiosk, error)
 }
 
-// Inspector reads and judges one document.
+// Inspector reads and judges one document, opened with a password: its zone, or
+// the card access number that is printed on it.
 type Inspector interface {
-	Inspect(ctx context.Context, card emrtd.Card, optical emrtd.MRZ) (*emrtd.Document, error)
+	InspectWith(ctx context.Context, card emrtd.Card, optical emrtd.MRZ, pw emrtd.Password) (*emrtd.Document, error)
 }
 
 // Judge is who judges documents now, by which list of issuers.

@@ -60,7 +60,9 @@ func (v *visit) ask(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, *ticke
 			return tunnel.Capture{}, nil, problem.New(problem.CodeKioskVisit, "step %s: what came is not what was announced", ask.Step)
 		}
 		out.Pieces = append(out.Pieces, tunnel.Piece{Kind: a.Kind, Format: a.Format, Bytes: b})
-		step.Artefacts = append(step.Artefacts, ticket.Artefact{Kind: a.Kind, SHA256: a.SHA256})
+		if tunnel.Journalled(a.Format) {
+			step.Artefacts = append(step.Artefacts, ticket.Artefact{Kind: a.Kind, SHA256: a.SHA256})
+		}
 	}
 	step.Ended = v.watch(v.bridge.Now())
 	switch taken.Result {

@@ -2,9 +2,10 @@ package kioskbridge
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -65,7 +66,13 @@ func (v *visit) identify(ctx context.Context) error {
 	if again, err := v.byBefore(ctx); again || err != nil {
 		return err
 	}
-	return v.byDocument(ctx)
+	password := emrtd.MRZPassword(v.zone)
+	if can := piece(c, "can"); can != nil {
+		if password, err = emrtd.CANPassword(string(can)); err != nil {
+			return problem.New(problem.CodeMalformed, "card access number: %w", err)
+		}
+	}
+	return v.byDocument(ctx, password)
 }
 
 func piece(c tunnel.Capture, kind string) []byte {
@@ -78,7 +85,7 @@ func piece(c tunnel.Capture, kind string) []byte {
 }
 
 // byDocument reads the chip, and compares the person with its portrait.
-func (v *visit) byDocument(ctx context.Context) error {
+func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 	c := tunnel.Capture{Result: tunnel.TakenNotAvailable}
 	var err error
 	if v.wants(ticket.StepChip) {
@@ -96,7 +103,7 @@ func (v *visit) byDocument(ctx context.Context) error {
 	if c.Result != tunnel.TakenDone {
 		card = silent{}
 	}
-	doc, err := judge.Inspect(ctx, card, v.zone)
+	doc, err := judge.InspectWith(ctx, card, v.zone, password)
 	v.step = stepAsking
 	if v.broken != nil {
 		return v.broken
@@ -242,12 +249,17 @@ func (v *visit) byBefore(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// order is in which way the person is asked to look: not the same twice, so that
-// a film made before fits by chance alone.
-func order() []string {
-	turns := []string{"turn-left", "turn-right", "look-up"}
-	rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
-	return append([]string{"look-ahead"}, turns[:2]...)
+// order is in which way the person is asked to look: nobody knows it before, so
+// that a film made before fits by chance alone.
+func order() ([]string, error) {
+	orders := [][]string{
+		{"turn-left", "turn-right"}, {"turn-right", "turn-left"}, {"turn-left", "look-up"}, {"look-up", "turn-left"}, {"turn-right", "look-up"}, {"look-up", "turn-right"},
+	}
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(len(orders))))
+	if err != nil {
+		return nil, fmt.Errorf("choose an order: %w", err)
+	}
+	return append([]string{"look-ahead"}, orders[n.Int64()]...), nil
 }
 
 // compareFace compares live pictures with a portrait. They live as long as the
@@ -264,7 +276,11 @@ func (v *visit) compareFace(ctx context.Context, reference Image) error {
 		v.set(emrtd.CheckFace, interview.NotDone, reasonNotTaken)
 		return nil
 	}
-	ask := tunnel.Ask{Step: ticket.StepFace, Order: order()}
+	looks, err := order()
+	if err != nil {
+		return err
+	}
+	ask := tunnel.Ask{Step: ticket.StepFace, Order: looks}
 	c, step, err := v.ask(ctx, ask)
 	if err != nil {
 		return err
@@ -280,22 +296,30 @@ func (v *visit) compareFace(ctx context.Context, reference Image) error {
 		f, err := v.bridge.Liveness.Live(ctx, ModalityFace, v.live, ask.Order)
 		v.found(ctx, CheckLiveness, f, err)
 	}
-	if reference.Format == "image/jp2" {
-		if reference, err = v.decoded(ctx, reference); err != nil {
-			v.set(emrtd.CheckFace, interview.Undetermined, emrtd.ReasonUnreadable)
-			return nil
-		}
+	reference = v.decoded(ctx, reference)
+	if len(reference.Bytes) == 0 {
+		v.set(emrtd.CheckFace, interview.Undetermined, emrtd.ReasonUnreadable)
+		return nil
 	}
 	f, err := v.bridge.Faces.Match(ctx, MatchQuestion{Modality: ModalityFace, Live: v.live, Reference: reference})
 	step.Result = v.found(ctx, emrtd.CheckFace, f, err)
 	return nil
 }
 
-func (v *visit) decoded(ctx context.Context, i Image) (Image, error) {
-	if v.bridge.Decode == nil {
-		return Image{}, fmt.Errorf("nothing here decodes %s", i.Format)
+// decoded is a portrait that engines can open; empty where it cannot be made.
+func (v *visit) decoded(ctx context.Context, i Image) Image {
+	if i.Format != "image/jp2" {
+		return i
 	}
-	return v.bridge.Decode(ctx, i)
+	if v.bridge.Decode == nil {
+		return Image{}
+	}
+	plain, err := v.bridge.Decode(ctx, i)
+	if err != nil {
+		v.bridge.Log.Warn("a portrait in JPEG 2000 was not decoded", "visit", v.id)
+		return Image{}
+	}
+	return plain
 }
 
 // notTaken is the reason of a check for which nothing was captured.

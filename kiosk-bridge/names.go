@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -57,14 +58,12 @@ func zoneWords(name string) (words []string, known bool) {
 
 // baseLetter is a letter without its marks, or 0.
 func baseLetter(r rune) rune {
-	for _, d := range norm.NFD.String(string(r)) {
-		if d >= 'A' && d <= 'Z' {
-			return d
-		}
-		if text, listed := letters[d]; listed && len(text) == 1 {
-			return rune(text[0])
-		}
-		return 0
+	base, _ := utf8.DecodeRuneInString(norm.NFD.String(string(r)))
+	if base >= 'A' && base <= 'Z' {
+		return base
+	}
+	if text := letters[base]; len(text) == 1 {
+		return rune(text[0])
 	}
 	return 0
 }

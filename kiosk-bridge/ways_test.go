@@ -550,3 +550,19 @@ func TestKiosksPictureIsForTheInterviewerUntilConfirmed(t *testing.T) {
 		t.Errorf("after the ticket's hold: %q", code)
 	}
 }
+
+// B1: a card opens by the number printed on it; a wrong one is tried once more.
+func TestCardAccessNumberOpensTheChip(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for can, want := range map[string]tunnel.Result{"271828": tunnel.ResultJoin, "000000": tunnel.ResultAgain} {
+		p := w.passport(emrtdtest.WithPACE)
+		h := with(p)
+		h.take[ticket.StepDocument] = func(tunnel.Ask) (tunnel.Capture, error) {
+			return done(tunnel.Piece{Kind: "zone", Format: "text/plain", Bytes: []byte(p.Printed)}, tunnel.Piece{Kind: "can", Format: "text/plain", Bytes: []byte(can)}), nil
+		}
+		if out, err := w.visit(h, tunnel.ServiceInterview); err != nil || out.Result != want {
+			t.Errorf("%s: %+v %v, want %s", can, out, err, want)
+		}
+	}
+}

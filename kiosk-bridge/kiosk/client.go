@@ -262,7 +262,9 @@ func (v *visit) take(ctx context.Context, text []byte) error {
 	for _, p := range c.Pieces {
 		sum := ticket.Hash(p.Bytes)
 		taken.Artefacts = append(taken.Artefacts, tunnel.Artefact{Kind: p.Kind, Format: p.Format, Bytes: len(p.Bytes), SHA256: sum})
-		step.Artefacts = append(step.Artefacts, ticket.Artefact{Kind: p.Kind, SHA256: sum})
+		if tunnel.Journalled(p.Format) {
+			step.Artefacts = append(step.Artefacts, ticket.Artefact{Kind: p.Kind, SHA256: sum})
+		}
 	}
 	switch c.Result {
 	case tunnel.TakenNotAvailable, tunnel.TakenDeclined:
