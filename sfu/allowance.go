@@ -24,6 +24,8 @@ var (
 	// tell of thousands. A browser that misses packets on all its slots sends a few
 	// hundred a second.
 	reportAllowance = allowing(1000, 128<<10)
+	// A receiver may say that it missed everything, again and again.
+	repairAllowance = allowing(2000, 2<<20)
 )
 
 // allow takes one packet out of the bucket, if it is in it.

@@ -74,7 +74,7 @@ var layerRates = [3]int{150_000, 500_000, 1_500_000}
 func newStage(t *testing.T, link sfutest.Shape, height int) *stage {
 	s := &stage{t: t, now: time.Second, down: sfutest.NewLink(link, 1), up: sfutest.NewLink(sfutest.Shape{Delay: link.Delay}, 2), heard: map[uint32]*heard{}, hints: map[interview.TrackID]media.Advice{}, told: map[interview.LegID]media.Quality{}}
 	s.node = &Node{onHint: func(h media.Hint) { s.hints[h.Track] = h.Advice }, onQuality: func(q media.Quality) { s.told[q.Leg] = q }}
-	s.hearer = &leg{node: s.node, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12)}
+	s.hearer = &leg{node: s.node, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12)}
 	s.hearer.conn = lineTo{s}
 	s.hearer.connected.Store(true)
 	s.hearer.way.sender = bandwidth.NewSender()
@@ -83,7 +83,7 @@ func newStage(t *testing.T, link sfutest.Shape, height int) *stage {
 	r.legs[s.hearer.id] = s.hearer
 	for i := range 3 {
 		p := &publisher{}
-		p.leg = &leg{node: s.node, id: interview.NewLegID(), streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Rid: 2, Descriptor: 5, Mixed: true}}
+		p.leg = &leg{node: s.node, id: interview.NewLegID(), streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Rid: 2, Descriptor: 5, Mixed: true}}
 		p.leg.conn = askedBy{p}
 		p.leg.connected.Store(true)
 		for _, kind := range []offer.Kind{offer.Audio, offer.Video} {

@@ -18,7 +18,7 @@ import (
 func simulcast(t testing.TB) (from *leg, s *slot, out *sink) {
 	t.Helper()
 	uses := offer.Extensions{Mid: 1, Rid: 2, RepairedRid: 3, Descriptor: 5, Mixed: true}
-	from = &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), uses: uses}
+	from = &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12), uses: uses}
 	from.connected.Store(true)
 	line := testLine(offer.Video, "v", true)
 	line.Rids, line.Sources, line.Uses = []string{"f", "h", "q"}, nil, uses
@@ -26,7 +26,7 @@ func simulcast(t testing.TB) (from *leg, s *slot, out *sink) {
 	p.allowance = allowing(1e9, 1e12)
 	from.tracks = []*track{p}
 	out = &sink{}
-	to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12)}
+	to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12)}
 	s = newSlot(to, testLine(offer.Video, "s", false))
 	to.slots = []*slot{s}
 	s.assign(p, media.Route{})

@@ -43,6 +43,7 @@ type leg struct {
 	way       way
 	frugal    atomic.Bool  // voices take too much of the way
 	soundLoss atomic.Int64 // the worst of its sounds, in parts per million
+	turn      int          // of the node's ticks, where they are shared out; set before the leg is one of a room's
 	allocated int64        // when; belongs to the node's tick
 	told      sums         // likewise
 
@@ -53,6 +54,7 @@ type leg struct {
 	receiving  sync.Mutex // what follows belongs to who receives, and to the tick
 	allowance  bucket
 	reports    bucket
+	repairs    bucket // sent to it
 	streams    map[uint32]*stream
 	order      []*stream // in the order in which they came
 	in         incoming
@@ -78,7 +80,7 @@ type incoming struct {
 // become slots, in their order, so that nothing is renegotiated when people come
 // and go.
 func (n *Node) newLeg(req media.OpenLeg, o offer.Offer) (*leg, media.LegOpened, error) {
-	l := &leg{node: n, room: req.Room, id: req.Leg, offered: o, uses: o.Extensions, streams: map[uint32]*stream{}, allowance: legAllowance, reports: reportAllowance}
+	l := &leg{node: n, room: req.Room, id: req.Leg, offered: o, uses: o.Extensions, streams: map[uint32]*stream{}, allowance: legAllowance, reports: reportAllowance, repairs: repairAllowance}
 	l.local = l.unused()
 	for i := range o.Lines {
 		line := &o.Lines[i]

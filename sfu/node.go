@@ -25,6 +25,10 @@ const (
 	MaxOfferBytes = offer.MaxBytes
 	tickEvery     = 20 * time.Millisecond
 	paceEvery     = 5 * time.Millisecond // while somebody's packets wait, or a probe is under way
+	// Where there are many legs, each tick is for some of them: what came meanwhile
+	// would wait until all are done.
+	turns      = int(tickEvery / paceEvery)
+	turnsAbove = 40
 )
 
 // Config says where a node listens.
@@ -55,6 +59,7 @@ type Node struct {
 	mu     sync.Mutex
 	closed bool
 	legs   int // open, and those being opened
+	opened int // ever
 	rooms  map[interview.GroupID]*room
 	tasks  sync.WaitGroup // legs on their way out
 }
@@ -134,7 +139,7 @@ func (n *Node) tick() {
 	work := new(allocation)
 	var sounds []advised
 	every, ticked, protected := tickEvery, int64(0), int64(0)
-	for {
+	for step := 0; ; step++ {
 		select {
 		case <-n.done:
 			return
@@ -148,8 +153,9 @@ func (n *Node) tick() {
 		if full {
 			ticked = at
 		}
+		many := len(legs) > turnsAbove
 		for _, l := range legs {
-			if full {
+			if due(l.turn, step, many, full) {
 				l.tick(at, out)
 				l.allocate(work, at)
 				l.observe(at)
@@ -162,7 +168,7 @@ func (n *Node) tick() {
 			sounds = n.protect(sounds, at)
 		}
 		next := tickEvery
-		if busy {
+		if busy || many {
 			next = paceEvery
 		}
 		if next != every {
@@ -170,6 +176,15 @@ func (n *Node) tick() {
 			ticker.Reset(every)
 		}
 	}
+}
+
+// due reports whether a leg is looked after at a step of the tick: all at once,
+// at those that are full, or each at its turn.
+func due(turn, step int, many, full bool) bool {
+	if many {
+		return turn == step%turns
+	}
+	return full
 }
 
 // OpenLeg answers a member's offer. One that comes from the very connection of
@@ -196,6 +211,10 @@ func (n *Node) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, e
 	}
 	l, opened, err := n.newLeg(req, o)
 	n.mu.Lock()
+	if err == nil {
+		n.opened++
+		l.turn = n.opened % turns
+	}
 	r := n.rooms[req.Room]
 	r.opening--
 	switch {

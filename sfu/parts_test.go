@@ -74,7 +74,7 @@ func testLine(kind offer.Kind, mid string, sends bool) *offer.Line {
 // wired makes a leg that sends a track of a kind, and n legs with a slot for it
 // whose network are sinks.
 func wired(kind offer.Kind, n int) (*leg, []*slot, []*sink) {
-	from := &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Descriptor: 5, Mixed: true}}
+	from := &leg{conn: &sink{}, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12), uses: offer.Extensions{Mid: 1, Descriptor: 5, Mixed: true}}
 	from.connected.Store(true)
 	t := newTrack(from, media.Publish{Track: interview.NewTrackID(), Mid: "v"}, testLine(kind, "v", true))
 	t.allowance = allowing(1e9, 1e12)
@@ -84,7 +84,7 @@ func wired(kind offer.Kind, n int) (*leg, []*slot, []*sink) {
 	var sinks []*sink
 	for range n {
 		out := &sink{}
-		to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12)}
+		to := &leg{conn: out, streams: map[uint32]*stream{}, allowance: allowing(1e9, 1e12), reports: allowing(1e9, 1e12), repairs: allowing(1e9, 1e12)}
 		s := newSlot(to, testLine(kind, "s", false))
 		to.slots = []*slot{s}
 		s.assign(t, media.Route{})

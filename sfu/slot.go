@@ -265,8 +265,12 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 	}
 }
 
-// repeat sends a kept packet once more; the lock is held.
+// repeat sends a kept packet once more, if the leg's allowance lasts; the lock and
+// the leg's receiving are held.
 func (s *slot) repeat(k *kept, at int64, out *port.Batch) {
+	if !s.leg.repairs.allow(at, len(k.bytes)) {
+		return
+	}
 	s.resent++
 	s.resentBytes += uint32(len(k.bytes))
 	if s.repairs == 0 {
