@@ -143,7 +143,7 @@ func TestSoakOfRepairInChromium(t *testing.T) {
 		means string
 		loss  float64
 		goal  bool
-	}{{"fec=1&nack=1&red=1", 0, true}, {"", 0.05, false}, {"fec=1", 0.05, false}, {"fec=1&vbr=1", 0.05, false}, {"nack=1", 0.05, false}, {"red=1", 0.05, false}, {"fec=1&nack=1&red=1", 0.05, true}} {
+	}{{"fec=1&nack=1&red=1&hold=1", 0, true}, {"", 0.05, false}, {"fec=1", 0.05, false}, {"fec=1&vbr=1", 0.05, false}, {"nack=1", 0.05, false}, {"red=1", 0.05, false}, {"fec=1&nack=1&red=1", 0.05, false}, {"fec=1&nack=1&red=1&hold=1", 0.05, true}} {
 		name := strings.NewReplacer("=1", "", "&", "+").Replace(tc.means)
 		if name == "" {
 			name = "none"

@@ -42,6 +42,9 @@ type Config struct {
 	OnEvent func(media.Event)
 	// OnHint is called with advice to the sender of a track, likewise.
 	OnHint func(media.Hint)
+	// Relayed says by what a peer at this address reaches the relay beside the node:
+	// udp, tcp or tls; "" where it comes by itself. Nil: there is no relay.
+	Relayed func(address string) string
 	// OnQuality is called with how each leg fared, every media.QualityEvery.
 	OnQuality func(media.Quality)
 }
@@ -53,6 +56,7 @@ type Node struct {
 	onEvent   func(media.Event)
 	onHint    func(media.Hint)
 	onQuality func(media.Quality)
+	relayed   func(string) string
 	done      chan struct{}
 	ticker    sync.WaitGroup
 
@@ -70,7 +74,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media node: %w", err)
 	}
-	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, onHint: cfg.OnHint, onQuality: cfg.OnQuality, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
+	n := &Node{port: p, log: cfg.Log, onEvent: cfg.OnEvent, onHint: cfg.OnHint, onQuality: cfg.OnQuality, relayed: cfg.Relayed, done: make(chan struct{}), rooms: map[interview.GroupID]*room{}}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,6 +86,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if n.onQuality == nil {
 		n.onQuality = func(media.Quality) {}
+	}
+	if n.relayed == nil {
+		n.relayed = func(string) string { return "" }
 	}
 	n.ticker.Go(n.tick)
 	return n, nil

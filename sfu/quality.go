@@ -64,7 +64,11 @@ func (l *leg) quality(at int64) (media.Quality, sums) {
 	if c, is := l.conn.(interface {
 		Path() (network, remote string)
 	}); is {
-		q.Path, _ = c.Path()
+		var from string
+		q.Path, from = c.Path()
+		if way := l.node.relayed(from); way != "" {
+			q.Path = "turn/" + way
+		}
 	}
 	l.qualityUp(&q, &now, elapsed)
 	l.qualityDown(&q, &now, elapsed)

@@ -20,6 +20,7 @@ type leg struct {
 	slots     []media.Slot
 	assigned  map[string]wire.Slot            // by mid; stable while the track stays
 	shared    map[interview.TrackID]time.Time // screens that are shown now, since when
+	kept      map[interview.TrackID]struct{}  // those of which a recorder has shown durable data since
 	connected bool
 }
 
@@ -153,7 +154,7 @@ func (r *room) forward() {
 		}
 		var sources []wire.Slot
 		if slices.Contains(on, to) {
-			sources = sourcesFor(to, on)
+			sources = r.sourcesFor(to, on)
 		}
 		if to.leg.assign(sources) {
 			changed[to] = to.leg.list()
@@ -193,15 +194,18 @@ func (r *room) forward() {
 	}
 }
 
-// sourcesFor lists the tracks of everybody else on the roster.
-func sourcesFor(to *Session, on []*Session) []wire.Slot {
+// sourcesFor lists the tracks of everybody else on the roster. On record a screen
+// goes to the recorders alone until one has kept a picture of it: nobody sees
+// what may not be on the record. The lock is held.
+func (r *room) sourcesFor(to *Session, on []*Session) []wire.Slot {
+	first := r.phase.Phase == interview.PhaseOnRecord && !to.peer.Recorder
 	var out []wire.Slot
 	for _, from := range on {
 		if from == to {
 			continue
 		}
 		for _, t := range from.leg.tracks {
-			if !from.leg.shows(t) {
+			if !from.leg.shows(t) || first && !from.leg.keeps(t) {
 				continue
 			}
 			out = append(out, wire.Slot{Member: from.member, Track: t.Track, Source: t.Source, Number: t.Number, Seat: t.Seat})

@@ -156,12 +156,24 @@ func (r *room) takeHeartbeat(s *Session, text string) error {
 	if h.Member != s.member || h.Hearing != r.hearing {
 		return problem.New(problem.CodeForbidden, "heartbeat in another member's name")
 	}
+	shows, err := r.noteHeartbeat(s, h, text)
+	if shows {
+		r.forward()
+	}
+	return err
+}
+
+// noteHeartbeat reports whether a screen may be shown now that waited for it.
+func (r *room) noteHeartbeat(s *Session, h sealing.Heartbeat, text string) (shows bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.holds(s); err != nil {
-		return err
+		return false, err
 	}
 	s.beatAt = time.Now()
+	if h.State == interview.RecorderRecording && r.onRoster(s.member) {
+		shows = r.noteScreens(h)
+	}
 	switch {
 	case h.State == interview.RecorderFailed || h.State == interview.RecorderStopped:
 		s.durableAt = time.Time{}
@@ -169,7 +181,7 @@ func (r *room) takeHeartbeat(s *Session, text string) error {
 		s.durableAt = s.beatAt
 	}
 	r.tellAll(wire.TypeHeartbeat, wire.Heartbeat{Heartbeat: text})
-	return nil
+	return shows, nil
 }
 
 // coversPublishers reports whether the recorder has durable data of every

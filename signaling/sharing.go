@@ -6,6 +6,7 @@ import (
 
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/sealing"
 	"kuule/interview/wire"
 )
 
@@ -43,6 +44,7 @@ func (l *leg) share(track interview.TrackID, on bool, now time.Time) bool {
 	if _, shown := l.shared[track]; shown == on {
 		return false
 	}
+	delete(l.kept, track)
 	if !on {
 		delete(l.shared, track)
 		return true
@@ -58,6 +60,35 @@ func (l *leg) share(track interview.TrackID, on bool, now time.Time) bool {
 func (l *leg) shows(t wire.OfferTrack) bool {
 	_, shared := l.shared[t.Track]
 	return t.Source != interview.SourceScreen || shared
+}
+
+// keeps reports whether a track may be shown on record: a screen once it was
+// kept, anything else at once. The room's lock is held.
+func (l *leg) keeps(t wire.OfferTrack) bool {
+	_, kept := l.kept[t.Track]
+	return t.Source != interview.SourceScreen || kept
+}
+
+// noteScreens notes which shown screens a recorder has durable data of, and
+// reports whether one is new. The room's lock is held.
+func (r *room) noteScreens(h sealing.Heartbeat) bool {
+	news := false
+	for _, s := range r.members {
+		if s.leg == nil {
+			continue
+		}
+		for track := range s.leg.shared {
+			if _, known := s.leg.kept[track]; known || !slices.ContainsFunc(h.Tracks, func(t sealing.TrackDurable) bool { return t.Track == track }) {
+				continue
+			}
+			if s.leg.kept == nil {
+				s.leg.kept = map[interview.TrackID]struct{}{}
+			}
+			s.leg.kept[track] = struct{}{}
+			news = true
+		}
+	}
+	return news
 }
 
 // owed reports whether a recorder must have kept a track by now. The room's

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type behind struct {
 	root   string // PEM file: what the browser has to trust
 	secret relay.Secret
 	meter  netip.AddrPort
+	path   atomic.Pointer[string] // of the newest leg, as the node tells it
 }
 
 const behindHost = "kuule.test"
@@ -121,7 +123,12 @@ func (b *behind) serve(t *testing.T, static string) {
 		t.Fatal(err)
 	}
 	b.root = filepath.Join(dir, "root.pem")
-	node, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}, OnEvent: func(media.Event) {}})
+	var ways atomic.Pointer[relay.Server]
+	node, err := sfu.New(sfu.Config{
+		Addresses: []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}, OnEvent: func(media.Event) {},
+		OnQuality: func(q media.Quality) { b.path.Store(&q.Path) },
+		Relayed:   func(address string) string { return ways.Load().Way(address) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +151,7 @@ func (b *behind) serve(t *testing.T, static string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = turn.Close() })
+	ways.Store(turn)
 	b.turn, b.secret, b.meter = int(turn.Addresses()[0].Port()), secret, turn.Meter()
 	outer, err := net.Listen("tcp", net.JoinHostPort(b.near.String(), "0"))
 	if err != nil {
@@ -311,24 +319,31 @@ func browserBehind(t *testing.T, only string) {
 		name    string
 		allow   []string
 		leg     string // protocol, and how the relay was reached
+		path    string // as the node tells it
 		works   string
 		verdict string
 	}{
 		// A name server that says nothing would be waited for.
-		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp tcp tls", "good"},
-		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "udp", "good"},
-		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "tcp tls", "detour"},
-		{"HTTPS alone", []string{b.allowHTTPS()}, "udp tls", "tls", "detour"},
-		{"nothing", []string{"drop"}, " ", "", "cut"},
+		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp", "udp tcp tls", "good"},
+		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "turn/udp", "udp", "good"},
+		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "turn/tcp", "tcp tls", "detour"},
+		{"HTTPS alone", []string{b.allowHTTPS()}, "udp tls", "turn/tls", "tls", "detour"},
+		// No relay at all: the media port itself over TCP (RFC 6544). The self-test tries relays alone.
+		{"the media port over TCP alone", []string{fmt.Sprintf("tcp dport %d accept", b.media)}, "tcp ", "tcp", "", "cut"},
+		{"nothing", []string{"drop"}, " ", "", "", "cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if only != "" && c.name != only {
 				t.Skip("in the soak")
 			}
 			b.firewall(t, c.allow...)
+			b.path.Store(new(string))
 			got := b.browse(t, home, true)
 			if leg := got.Leg.Protocol + " " + got.Leg.Relay; leg != c.leg {
 				t.Errorf("the leg went by %q (%+v), want %q", leg, got.Leg, c.leg)
+			}
+			if path := *b.path.Load(); path != c.path {
+				t.Errorf("the node tells of %q, want %q", path, c.path)
 			}
 			var works []string
 			for _, l := range got.Test.Legs {

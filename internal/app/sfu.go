@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"kuule/internal/bus"
 	"kuule/internal/metrics"
 	"kuule/interview/media"
 	"kuule/sfu"
+	"kuule/sfu/relay"
 )
 
 // runSFU is the process that forwards sealed media. It holds sockets and
@@ -33,17 +35,25 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 	if cfg.Addresses, err = in.mediaAddresses(in.Ports.Media); err != nil {
 		return err
 	}
+	var ways atomic.Pointer[relay.Server]
+	cfg.Relayed = func(address string) string {
+		if r := ways.Load(); r != nil {
+			return r.Way(address)
+		}
+		return ""
+	}
 	node, err := sfu.New(cfg)
 	if err != nil {
 		return err
 	}
 	defer node.Close()
-	relay, closeRelay, err := serveRelay(in, conn, cfg.Addresses)
+	relays, closeRelay, err := serveRelay(in, conn, cfg.Addresses)
 	if err != nil {
 		return err
 	}
 	defer closeRelay()
-	if err := metrics.Serve(ctx, in.metricsPort(conn.Name()), metrics.Show(legs.show), metrics.Show(showRelay(relay))); err != nil {
+	ways.Store(relays)
+	if err := metrics.Serve(ctx, in.metricsPort(conn.Name()), metrics.Show(legs.show), metrics.Show(showRelay(relays))); err != nil {
 		return err
 	}
 	if err := bus.Handle(conn, "leg.open", func(ctx context.Context, _ bus.Name, req media.OpenLeg) (media.LegOpened, error) {

@@ -32,7 +32,7 @@ type Quality struct {
 	Leg        interview.LegID   `json:"leg"`
 	IntervalMS int               `json:"interval_ms"`
 	RTT        int64             `json:"rtt_us"`
-	Path       string            `json:"path,omitempty"` // udp or tcp; what a relay sends comes as udp
+	Path       string            `json:"path,omitempty"` // udp, tcp, or by the relay: turn/udp, turn/tcp, turn/tls
 	Up         Direction         `json:"up"`
 	Down       Direction         `json:"down"`
 	Estimate   int64             `json:"estimate"` // bit/s that the way down is held to carry; 0 while it has shown no limit

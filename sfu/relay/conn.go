@@ -58,6 +58,7 @@ type conn struct {
 	up, down *rate.Limiter
 	count    *counters
 	channels atomic.Int32
+	way      atomic.Pointer[string] // by which its client reaches the relay
 	forget   func()
 }
 

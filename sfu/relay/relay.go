@@ -70,6 +70,7 @@ type Server struct {
 	count   counters
 	turn    *turn.Server
 	udp     []net.PacketConn
+	tls     net.Addr // nil: no TLS
 	streams []*listener
 	probe   *probe
 	meter   *meter
@@ -79,6 +80,21 @@ type Server struct {
 	total  int                // allocations
 	device map[string]int     // allocations, by device
 	relays map[string]*conn   // by the relayed address
+}
+
+// Way says by what the client of a relayed address reaches the relay: udp, tcp or
+// tls; "" where the address is none of the relay's.
+func (s *Server) Way(relayed string) string {
+	s.mu.Lock()
+	c := s.relays[relayed]
+	s.mu.Unlock()
+	if c == nil {
+		return ""
+	}
+	if way := c.way.Load(); way != nil {
+		return *way
+	}
+	return ""
 }
 
 // client is one address that has allocations, at one or more of the relay's.
@@ -158,6 +174,7 @@ func New(cfg Config) (_ *Server, err error) {
 		if cfg.Certificate == nil {
 			return nil, errors.New("relay: TLS without a certificate")
 		}
+		s.tls = cfg.TLS.Addr()
 		// TURN clients offer no application protocol, and some only TLS 1.2.
 		stream(tls.NewListener(cfg.TLS, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cfg.Certificate}}), MaxStreams) // one address: the door counts by whom
 	}
@@ -285,10 +302,17 @@ func (s *Server) events() turn.EventHandler {
 				s.count.unknown.Add(1)
 			}
 		},
-		OnAllocationCreated: func(from, _ net.Addr, _, name, _ string, relayed net.Addr, _ int) {
+		OnAllocationCreated: func(from, at net.Addr, _, name, _ string, relayed net.Addr, _ int) {
 			device, _, _ := readName(name)
 			s.count.opened.Add(1)
+			way := from.Network()
+			if s.tls != nil && at.String() == s.tls.String() {
+				way = "tls"
+			}
 			s.mu.Lock()
+			if c := s.relays[relayed.String()]; c != nil {
+				c.way.Store(&way)
+			}
 			c := s.open[key(from)]
 			if c == nil {
 				c = &client{name: name}

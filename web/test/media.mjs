@@ -77,6 +77,10 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         const now = await level(tones.interviewer)
         return [now < -70 && (await level(tones.interpreter)) > -50, now]
       })
+      await until('nothing else is sent to counsel', 45_000, async () => {
+        const coming = flow(await rates(counsel), { out: false, kind: 'audio' }).filter((s) => s.packets > 0)
+        return [coming.length === 1, coming.map((s) => `${s.mid} ${s.packets}/s`)]
+      })
       // The keyboard alone: the next choice of the group.
       await counsel.page.locator('input[type=radio]:checked').first().focus()
       await counsel.page.keyboard.press('ArrowUp')

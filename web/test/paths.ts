@@ -30,6 +30,8 @@ async function connect(patience: number) {
       if (pc.connectionState !== 'connected' || sent === undefined) continue
       const all = [...(await pc.getStats()).values()] as Record<string, unknown>[]
       const pair = all.find((s) => s.type === 'transport')?.selectedCandidatePairId
+      // The media server tells how a leg fares every two seconds, the first time after the second.
+      await new Promise((done) => setTimeout(done, 5000))
       const local = all.find((s) => s.id === all.find((p) => p.id === pair)?.localCandidateId)
       return { state: pc.connectionState, kind: local?.candidateType, protocol: local?.protocol, relay: local?.relayProtocol ?? '' }
     }

@@ -35,6 +35,10 @@ export class Peer {
     return Promise.resolve()
   }
 
+  hold() {
+    // nothing is lost here
+  }
+
   replace(): Promise<void> {
     return Promise.resolve()
   }

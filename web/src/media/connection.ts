@@ -7,6 +7,7 @@ import { Peer, wantedCipher, type OwnTrack } from './peer'
 import type { Sealing } from './sealing'
 import type { RoomSocket } from './socket'
 import { cipherOf, flows, gradeOf, pathOf, received, type Flow, type Grade, type Path, type Report } from './stats'
+import { Steady } from './steady'
 import { Turns } from './turns'
 import { Pace, wishOf, type Shown } from './wishes'
 
@@ -58,6 +59,7 @@ export class Connection {
   private readonly watch = new LinkWatch(performance.now())
   private slots: Slot[] = []
   private shown: Omit<Shown, 'fresh'> = { heights: new Map(), speakers: [], followed: [] }
+  private readonly steadies = new Map<string, Steady>() // by mid
   /** When each track first had a slot. */
   private came = new Map<words.TrackID, number>()
   private readonly hints = new Map<words.TrackID, SendHint>()
@@ -239,6 +241,11 @@ export class Connection {
   private grade(before: Report, now: Report): { own: Grade; grades: Map<words.MemberID, Grade> } {
     const all = flows(before, now)
     const { rtt } = pathOf(now)
+    for (const f of all.filter((f) => !f.out && f.kind === 'audio')) {
+      const steady = this.steadies.get(f.mid) ?? new Steady()
+      this.steadies.set(f.mid, steady)
+      this.peer?.hold(f.mid, f.packets > 0 ? steady.see(f.concealed) : 0)
+    }
     const grades = new Map<words.MemberID, Grade>()
     for (const member of new Set(this.slots.map((s) => s.member))) {
       const mids = this.slots.filter((s) => s.member === member && s.source !== 'screen').map((s) => s.mid)

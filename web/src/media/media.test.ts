@@ -9,6 +9,7 @@ import { advised, encodingsOf, layersFor, publishingOf } from './publishing'
 import { constantRate, layersTurned, withVoiceForm, withVoiceRepair } from './sdp'
 import { flows, gradeOf, received, type Stat } from './stats'
 import { readStay } from './stay'
+import { Steady, steadyHold } from './steady'
 import { Pace, stepOf, wishOf } from './wishes'
 
 const member = (n: number): words.MemberID => `mem_${n}`
@@ -105,10 +106,10 @@ describe('wishes', () => {
     expect(order).toEqual([track(3), track(1), track(2)])
   })
 
-  it('name voices only for who follows one (G2)', () => {
+  it('name voices only for who follows some, and have the others not sent (G2)', () => {
     const wish = wishOf(slots, { heights: new Map(), fresh: new Set(), speakers: [], followed: [track(5)] })
     expect(wish.filter((w) => w.rank === 0 && !w.off)).toEqual([{ track: track(5), rank: 0, height: 0, off: false }])
-    expect(wish.find((w) => w.track === track(4))?.rank).toBeGreaterThan(0)
+    expect(wish.find((w) => w.track === track(4))).toMatchObject({ off: true })
   })
 
   it('speak of heights in steps', () => {
@@ -136,6 +137,16 @@ describe('wishes', () => {
       vi.advanceTimersByTime(1000)
       expect(told.filter((n) => n === 99)).toHaveLength(2)
     })
+  })
+})
+
+describe('a voice that is lost in part', () => {
+  it('is held longer until it has been whole for half a minute', () => {
+    const steady = new Steady()
+    expect([0, 0.002, 0.01, 0.002].map((c) => steady.see(c))).toEqual([0, 0, steadyHold, steadyHold])
+    for (let i = 0; i < 14; i++) expect(steady.see(0)).toBe(steadyHold)
+    expect(steady.see(0)).toBe(0)
+    expect(steady.see(0.01)).toBe(steadyHold)
   })
 })
 

@@ -181,6 +181,13 @@ export class Peer {
     })
   }
 
+  /** Holds what comes on a slot for at least so many milliseconds before it is played; 0: as the browser likes. */
+  hold(mid: string, ms: number) {
+    const receiver = this.slots.find((t) => t.mid === mid)?.receiver
+    const target = ms === 0 ? null : ms
+    if (receiver !== undefined && receiver.jitterBufferTarget !== target) receiver.jitterBufferTarget = target
+  }
+
   get state(): RTCPeerConnectionState {
     return this.pc.connectionState
   }

@@ -118,7 +118,9 @@ export function pathOf(report: Report): Path {
   const pair = report.find((s) => s.id === chosen)
   const candidate = (id: string | undefined) => {
     const c = report.find((s) => s.id === id)
-    return c === undefined ? '' : [c.candidateType, c.relayProtocol ?? c.protocol].filter((w) => w !== undefined).join(' ')
+    if (c === undefined) return ''
+    if (c.candidateType === 'relay') return `turn/${c.relayProtocol ?? c.protocol ?? ''}`
+    return [c.candidateType, c.protocol].filter((w) => w !== undefined).join(' ')
   }
   return { rtt: pair?.currentRoundTripTime ?? 0, local: candidate(pair?.localCandidateId), remote: candidate(pair?.remoteCandidateId), available: pair?.availableOutgoingBitrate ?? 0 }
 }

@@ -16,14 +16,14 @@ export interface Shown {
   fresh: ReadonlySet<words.TrackID>
   /** Members who speak, the latest first. */
   speakers: readonly words.MemberID[]
-  /** The voice that the listener follows, before all others. */
+  /** The voices that the listener chose to hear alone; none: all of them. */
   followed: readonly words.TrackID[]
 }
 
 /**
  * The whole wish for the tracks on the slots: pictures by the size of their
  * tiles, the largest first, then who speaks; voices as the door ranks them by
- * role, unless the listener follows one. Of pictures that have no tile yet
+ * role, unless the listener follows some: then the rest is not sent. Of pictures that have no tile yet
  * nothing is said, so that the first of them is not held back.
  */
 export function wishOf(slots: readonly Slot[], { heights, fresh, speakers, followed }: Shown): SlotWish[] {
@@ -41,7 +41,7 @@ export function wishOf(slots: readonly Slot[], { heights, fresh, speakers, follo
   const follows = followed.length > 0 && voices.some((v) => followed.includes(v.track))
   return [
     ...order.map((s, rank): SlotWish => ({ track: s.track, rank, height: height(s) === 0 ? 0 : stepOf(height(s)), off: height(s) === 0 })),
-    ...(follows ? voices.map((v): SlotWish => ({ track: v.track, rank: followed.includes(v.track) ? 0 : 8, height: 0, off: false })) : []),
+    ...(follows ? voices.map((v): SlotWish => ({ track: v.track, rank: followed.includes(v.track) ? 0 : 8, height: 0, off: !followed.includes(v.track) })) : []),
   ].slice(0, 32)
 }
 
