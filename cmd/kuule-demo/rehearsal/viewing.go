@@ -341,7 +341,7 @@ func (r *rehearsal) handOver(ctx context.Context) (string, error) {
 // mixed downloads the mixed file as the page does and has ffprobe look at it.
 func (r *rehearsal) mixed(ctx context.Context) (string, error) {
 	for _, tool := range []string{"ffmpeg", "ffprobe"} {
-		if _, err := exec.LookPath(tool); err != nil {
+		if !installed(tool) {
 			return tool + " is not installed here: not made", nil
 		}
 	}
@@ -371,6 +371,11 @@ func (r *rehearsal) mixed(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("streams: %v", codecs)
 	}
 	return fmt.Sprintf("%d bytes, %s packets of sound and %s pictures; ffprobe finds no fault", n, codecs["opus"], codecs["vp8"]), nil
+}
+
+func installed(tool string) bool {
+	_, err := exec.LookPath(tool)
+	return err == nil
 }
 
 // receiver is who takes the sealed medium.
