@@ -33,13 +33,8 @@ type Device struct {
 	changed  chan struct{} // closed when another certificate takes the place of this one
 }
 
-// Open opens an enrolled device. It fails on any machine but the one that
-// enrolled: the TPM has to sign with the certified key.
-func Open(stateDir, tpm string) (*Device, error) {
-	s, err := readState(stateDir)
-	if err != nil {
-		return nil, err
-	}
+// PinnedTrust is the trust file that the device got when it was enrolled.
+func PinnedTrust(stateDir string) (*trust.File, error) {
 	text, err := readFile(stateDir, fileTrust)
 	if err != nil {
 		return nil, fmt.Errorf("pinned trust file: %w", err)
@@ -47,6 +42,20 @@ func Open(stateDir, tpm string) (*Device, error) {
 	pinned, err := trust.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("pinned trust file: %w", err)
+	}
+	return pinned, nil
+}
+
+// Open opens an enrolled device. It fails on any machine but the one that
+// enrolled: the TPM has to sign with the certified key.
+func Open(stateDir, tpm string) (*Device, error) {
+	s, err := readState(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	pinned, err := PinnedTrust(stateDir)
+	if err != nil {
+		return nil, err
 	}
 	roots, err := trust.Pool(pinned.ServerRoots)
 	if err != nil {

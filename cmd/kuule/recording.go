@@ -22,6 +22,7 @@ type recordingCommand struct {
 	Export exportCommand `cmd:"" help:"Write the sealed copy of a recording that an interviewer released on the page."`
 	Handed handedCommand `cmd:"" help:"Keep who received a sealed medium, and when."`
 	Intake intakeCommand `cmd:"" help:"Take in a room terminal's back-up of what no recorder has."`
+	Settle settleCommand `cmd:"" help:"Say whether room terminals may delete their back-ups of a hearing, and write the release."`
 }
 
 type exportCommand struct {

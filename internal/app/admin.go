@@ -71,6 +71,7 @@ func (d *door) serveAdmin() (io.Closer, error) {
 		_ = writeJSON(w, status)
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
+	mux.HandleFunc("POST /backups", answer(d.settleBackups))
 	d.viewings.administer(mux)
 	d.keeping.administer(mux)
 	mux.HandleFunc("POST /doctor/health", answer(d.health))

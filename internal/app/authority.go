@@ -447,7 +447,7 @@ func (a *authority) certifyRecorder(spki []byte) (certifyAnswer, error) {
 }
 
 // sealable are the types that authority seals with its sealing key.
-var sealable = map[string]bool{"kuule-record+jws": true, "kuule-evidence+jws": true}
+var sealable = map[string]bool{"kuule-record+jws": true, "kuule-evidence+jws": true, "kuule-backup-release+jws": true}
 
 func (a *authority) seal(q sealQuestion) (sealAnswer, error) {
 	if !sealable[q.Type] {

@@ -122,7 +122,9 @@ func TestAMediaNodeThatIsStartedAgainWhileRecorded(t *testing.T) {
 	if err := rec.Open(recorder.Hearing{Case: interview.NewCaseID(), Hearing: h.world.Hearing}); err != nil {
 		t.Fatal(err)
 	}
-	patiently(t, "the recorder is on the roster", func() bool { return chair.IncludeRecorder(true) == nil && len(rec.Status()) == 1 && rec.Status()[0].Durable > 0 })
+	patiently(t, "the recorder is on the roster", func() bool {
+		return chair.IncludeRecorder(true) == nil && len(rec.Status()) == 1 && rec.Status()[0].Durable > 0
+	})
 	stop := make(chan struct{})
 	defer close(stop)
 	for _, s := range []*someone{chair, applicant} {

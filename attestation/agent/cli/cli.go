@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +38,7 @@ type Commands struct {
 	Run        Run        `cmd:"" help:"Keep this machine attested and serve its browser."`
 	StartURL   StartURL   `cmd:"" name:"start-url" help:"Print a start link for the browser: one use, one minute."`
 	Status     Status     `cmd:"" help:"Say how this machine stands."`
+	Release    Release    `cmd:"" help:"Delete this terminal's back-ups of a hearing, at the agency's signed word."`
 	Identifier Identifier `cmd:"" help:"Print the name of this machine's TPM, for the agreement."`
 }
 
@@ -58,6 +60,12 @@ type (
 		Server  string `arg:"" help:"Server, https://HOST[:PORT]."`
 		Trust   string `help:"Trust file of the installation, got from the security office." required:"" type:"existingfile"`
 		Address string `help:"HOST:PORT to dial where names do not resolve."`
+	}
+
+	// Release deletes back-ups of a hearing.
+	Release struct {
+		Where
+		File string `arg:"" help:"Release, as 'kuule recording settle' wrote it." type:"existingfile"`
 	}
 
 	// Run keeps the machine attested. Without a bundle it serves no browser.
@@ -188,13 +196,15 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 // terminalKind is the kind of device that keeps a back-up of its own.
 const terminalKind = "room-terminal"
 
+const backupFolder = "backup" // in the state directory
+
 // backup opens a room terminal's back-up; nil on other devices, and where the
 // installation has no key for it.
 func (c Run) backup(t *trust.File) (*backup.Store, error) {
 	if c.Kind != terminalKind || t.BackupKey == "" {
 		return nil, nil
 	}
-	return backup.Open(filepath.Join(c.State, "backup"), t)
+	return backup.Open(filepath.Join(c.State, backupFolder), t)
 }
 
 // signIn is nil where no identity provider is named.
@@ -230,6 +240,27 @@ func (c StartURL) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintln(out, link.URL)
+	return err
+}
+
+// Run deletes what the release names, and nothing where it does not verify.
+func (c Release) Run(out io.Writer) error {
+	pinned, err := agent.PinnedTrust(c.State)
+	if err != nil {
+		return err
+	}
+	message, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	store, err := backup.Open(filepath.Join(c.State, backupFolder), pinned)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(store.Release(strings.TrimSpace(string(message))), store.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "the back-ups of that hearing are deleted")
 	return err
 }
 
