@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -565,4 +566,50 @@ func TestCardAccessNumberOpensTheChip(t *testing.T) {
 			t.Errorf("%s: %+v %v, want %s", can, out, err, want)
 		}
 	}
+}
+
+// B10, B14, B15: the desk of kiosks over HTTP: officers alone take visits over and
+// see figures; any kiosk tells of its parts.
+func TestDeskOfKiosksOverHTTP(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mux := http.NewServeMux()
+	by := officer("a")
+	kioskbridge.RegisterDesk(interview.NewAPI(mux), w.desk(), func(c interview.Caller) (kioskbridge.Officer, error) { return by, nil })
+	staff := interview.Caller{Device: by.Device, Subject: "a", Roles: []interview.Role{interview.RoleOfficer}}
+	device := interview.Caller{Device: interview.NewDeviceID()}
+	out, err := w.visit(with(w.passport(emrtdtest.AlteredDG1)), tunnel.ServiceInterview)
+	if err != nil || out.Handover == "" {
+		t.Fatalf("%+v %v", out, err)
+	}
+	do := func(c interview.Caller, method, path string, body any, want int) []byte {
+		t.Helper()
+		status, answer := interviewtest.Do(mux, c, method, path, body)
+		if status != want {
+			t.Fatalf("%s %s: %d %s", method, path, status, answer)
+		}
+		return answer
+	}
+	for _, route := range []string{"/api/desk/handovers", "/api/desk/notices/" + interview.NewCallID().String() + "/seen"} {
+		do(device, http.MethodPost, route, map[string]any{"code": out.Handover}, http.StatusUnauthorized)
+	}
+	do(device, http.MethodGet, "/api/desk/visits", nil, http.StatusUnauthorized)
+	do(device, http.MethodPost, "/api/desk/notices", map[string]any{"part": "printer", "code": "no-paper"}, http.StatusNoContent)
+	var handed kioskbridge.HandedOver
+	if err := json.Unmarshal(do(staff, http.MethodPost, "/api/desk/handovers", map[string]any{"code": out.Handover}, http.StatusOK), &handed); err != nil {
+		t.Fatal(err)
+	}
+	do(staff, http.MethodPost, "/api/desk/identifications", map[string]any{"from": handed.Visit, "method": "document", "note": note}, http.StatusOK)
+	var figures kioskbridge.Figures
+	if err := json.Unmarshal(do(staff, http.MethodGet, "/api/desk/visits", nil, http.StatusOK), &figures); err != nil || figures.Visits != 1 || figures.Recent[0].Result != tunnel.ResultDesk {
+		t.Errorf("%+v %v", figures, err)
+	}
+	var waiting struct {
+		Notices         []kioskbridge.Notice
+		Identifications []kioskbridge.Identification
+	}
+	if err := json.Unmarshal(do(staff, http.MethodGet, "/api/desk", nil, http.StatusOK), &waiting); err != nil || len(waiting.Notices) != 1 || len(waiting.Identifications) != 1 || waiting.Identifications[0].From != handed.Visit {
+		t.Fatalf("%+v %v", waiting, err)
+	}
+	do(staff, http.MethodPost, "/api/desk/notices/"+waiting.Notices[0].ID.String()+"/seen", nil, http.StatusNoContent)
 }
