@@ -44,6 +44,7 @@ func FuzzDetails(f *testing.F) {
 		f.Add(files[n])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		if d, err := ParseDG11(b); err == nil && len(d.OtherNames) > maxObjects {
 			t.Error("more names than allowed")
 		}
@@ -61,6 +62,7 @@ func FuzzSecurityInfos(f *testing.F) {
 	f.Add(files[15])
 	f.Add(unhex(f, workedExample.cardAccess))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		for _, parse := range []func([]byte) (*securityInfos, error){parseSecurityInfos, parseDG14} {
 			infos, err := parse(b)
 			if err != nil {
@@ -102,6 +104,7 @@ func FuzzRevocationList(f *testing.F) {
 	}
 	f.Add(crl)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		l, err := parseRevocationList(b, list)
 		if err == nil && len(l.revoked) != 1 {
 			t.Error("a list was read that the state did not sign")
@@ -153,6 +156,7 @@ func FuzzActiveAuthentication(f *testing.F) {
 	key := &rsa.PublicKey{N: n, E: 65537}
 	f.Add(bytes.Repeat([]byte{1}, 256))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		if verifyRecovery(key, []byte("12345678"), b) == nil {
 			t.Error("a signature under a key that nobody has")
 		}

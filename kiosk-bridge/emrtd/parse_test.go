@@ -278,6 +278,7 @@ func FuzzTLV(f *testing.F) {
 	f.Add([]byte{0x61, 0x03, 0x5F, 0x1F, 0x00})
 	f.Add([]byte{0x75, 0x83, 0xFF, 0xFF, 0xFF})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		for rest := b; len(rest) > 0; {
 			v, after, err := nextTLV(rest)
 			if err != nil {
@@ -302,7 +303,8 @@ func FuzzCMS(f *testing.F) {
 	p := issue(f, s, emrtdtest.Genuine)
 	f.Add(p.SOD[4:])
 	f.Add([]byte{0x30, 0x80, 0x24, 0x80, 0x04, 0x01, 0x01, 0, 0, 0, 0})
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		if m, err := parseCMS(b); err == nil {
 			_, _, _ = m.verify()
 		}
@@ -317,7 +319,8 @@ func FuzzSOD(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(issue(f, s, emrtdtest.Genuine).SOD)
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		if o, err := parseSOD(b); err == nil {
 			_, _, _ = o.cms.verify()
 			_, _ = o.covers(1, b)
@@ -333,6 +336,7 @@ func FuzzResponse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer bounded(t, b)()
 		r, err := ParseResponse(b)
 		if err != nil {
 			return
