@@ -262,7 +262,7 @@ func (v *screenVisit) after(ctx context.Context, out tunnel.Outcome) []string {
 			notes = append(notes, note)
 		}
 	}
-	if v.screen.Printer != nil && v.screen.Certificate != nil && out.Result == tunnel.ResultJoin {
+	if v.screen.Printer != nil && v.screen.Certificate != nil && (out.Result == tunnel.ResultJoin || out.Result == tunnel.ResultDone) {
 		if note := v.print(ctx, out); note != "" {
 			notes = append(notes, note)
 		}

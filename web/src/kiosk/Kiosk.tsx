@@ -281,7 +281,7 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
     case 'visit':
       return stages[place.stage.step]
     case 'outcome':
-      return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result }
+      return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result === 'done' ? 'join' : place.outcome.result }
     case 'problem':
       return { key: problemKey(place.problem), picture: 'again' }
     case 'called':

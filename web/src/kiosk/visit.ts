@@ -28,7 +28,7 @@ export interface Stage {
 }
 
 export interface Outcome {
-  result: 'join' | 'again' | 'desk'
+  result: 'join' | 'again' | 'desk' | 'done'
   place: string
   expires: number // seconds since 1970; 0 where there is no ticket
   handover: string // for the desk; '' where there is none
@@ -49,7 +49,7 @@ export interface Taken {
 export type Visit = { at: 'step'; stage: Stage } | { at: 'picture'; picture: Blob } | { at: 'outcome'; outcome: Outcome } | { at: 'problem'; problem: Document }
 
 const protocol = 'kuule-screen.v1'
-const results: readonly string[] = ['join', 'again', 'desk'] satisfies Outcome['result'][]
+const results: readonly string[] = ['join', 'again', 'desk', 'done'] satisfies Outcome['result'][]
 
 const text = (v: unknown) => (typeof v === 'string' ? v : '')
 const number = (v: unknown) => (typeof v === 'number' ? v : 0)

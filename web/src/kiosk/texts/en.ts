@@ -92,6 +92,7 @@ export const en: Texts = {
   'outcome.join': 'Done. Please go to the room now.',
   'outcome.again': 'The passport could not be read. Let us try once more.',
   'outcome.desk': 'Staff will help you. Please go to the desk. Your appointment is kept.',
+  'outcome.done': 'Done. You may leave.',
   where: 'Room',
   until: 'The ticket waits until',
   'handover.show': 'Show this at the desk.',

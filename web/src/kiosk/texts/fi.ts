@@ -91,6 +91,7 @@ export const fi = {
   'outcome.join': 'Valmista. Menkää nyt huoneeseen.',
   'outcome.again': 'Passia ei voitu lukea. Yritetään uudelleen.',
   'outcome.desk': 'Henkilökunta auttaa teitä. Menkää tiskille. Aikanne säilyy.',
+  'outcome.done': 'Valmista. Voitte lähteä.',
   where: 'Huone',
   until: 'Lippu odottaa asti',
   'handover.show': 'Näyttäkää tämä tiskillä.',

@@ -92,6 +92,7 @@ export const fr: Texts = {
   'outcome.join': 'C’est fait. Allez maintenant dans la salle.',
   'outcome.again': 'Le passeport n’a pas pu être lu. Essayons encore une fois.',
   'outcome.desk': 'Le personnel vous aide. Allez au guichet. Votre rendez-vous est gardé.',
+  'outcome.done': 'C’est fait. Vous pouvez partir.',
   where: 'Salle',
   until: 'Le billet attend jusqu’à',
   'handover.show': 'Montrez ceci au guichet.',

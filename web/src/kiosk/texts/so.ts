@@ -92,6 +92,7 @@ export const so: Texts = {
   'outcome.join': 'Waa dhammaatay. Hadda qolka aad.',
   'outcome.again': 'Baasaboorka lama akhrin karin. Aan mar kale isku dayno.',
   'outcome.desk': 'Shaqaalaha ayaa ku caawinaya. Miiska aad. Ballantaadu way kuu taallaa.',
+  'outcome.done': 'Waa dhammaatay. Waad bixi kartaa.',
   where: 'Qolka',
   until: 'Tigidhku wuxuu sugayaa ilaa',
   'handover.show': 'Tan miiska ku tus.',

@@ -92,6 +92,7 @@ export const sv: Texts = {
   'outcome.join': 'Klart. Gå till rummet nu.',
   'outcome.again': 'Passet kunde inte läsas. Vi försöker en gång till.',
   'outcome.desk': 'Personalen hjälper dig. Gå till disken. Din tid finns kvar.',
+  'outcome.done': 'Klart. Du kan gå.',
   where: 'Rum',
   until: 'Biljetten väntar till',
   'handover.show': 'Visa detta vid disken.',
