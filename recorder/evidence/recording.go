@@ -39,10 +39,10 @@ func (v *verifier) recording(want Recording) (RecordingReport, error) {
 	j, err := check(false, map[int64]*openKey{})
 	if err == nil && j.again {
 		// A sender's key came after its frames: with all keys, from the beginning.
-		fresh, refresh := map[int64]*openKey{}, error(nil)
+		fresh := map[int64]*openKey{}
 		for kid, k := range j.keys {
-			if fresh[kid], refresh = newOpenKey(k.sender); refresh != nil {
-				return j.report, refresh
+			if fresh[kid], err = newOpenKey(k.sender); err != nil {
+				return j.report, err
 			}
 		}
 		j, err = check(false, fresh)

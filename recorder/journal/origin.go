@@ -176,15 +176,16 @@ func spell(entries []Entry, o *Opened) {
 	}
 }
 
-// delta is how one RTP time follows another, which counts round (RFC 3550).
-func delta(now, before uint32) int64 { return int64(int32(now - before)) } //nolint:gosec // meant to wrap
+// delta is how one RTP time follows another, which counts round (RFC 3550): it
+// is meant to wrap.
+func delta(now, before uint32) int64 { return int64(int32(now - before)) }
 
 func (d *decoder) delta(before uint32) uint32 {
 	v := d.varint("an RTP time")
 	if v < math.MinInt32 || v > math.MaxInt32 {
 		d.fail("an RTP time is not within its bounds")
 	}
-	return before + uint32(v) //nolint:gosec // meant to wrap
+	return before + uint32(v)
 }
 
 var errFrameHeader = fmt.Errorf("the frame's own header does not say its key id and counter")

@@ -23,6 +23,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "evidence bundle written", do: r.writeEvidence},
 		{name: "log cosigned, bundle verifies", do: r.verify},
 		{name: "one flipped byte is refused", do: r.flip},
+		{name: "back-ups judged", do: r.settle},
 		{name: "recording opened for a written purpose", do: r.openRecording},
 		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
@@ -89,11 +90,33 @@ func (r *rehearsal) verify(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%d ms are missing on record because of %s", (s.To-s.From)/1000, s.Cause)
 		}
 	}
+	r.missing = c.Missing
 	var frames int64
 	for _, rec := range report.Recordings {
 		frames += rec.Frames
 	}
 	return fmt.Sprintf("%d members, %d recordings with %d frames: %.1f s on record are kept, %d ms while no recorder lived are marked; %d sealed versions, %d log entries proved, cosigned outside the agency by %d", report.Members, len(report.Recordings), frames, float64(c.Recorded)/1e6, c.Missing/1000, report.Records, report.Log.Entries, len(report.Log.Cosigned)), nil
+}
+
+// settle asks whether room terminals may delete their back-ups: not while
+// anything is missing that they may have.
+func (r *rehearsal) settle(ctx context.Context) (string, error) {
+	release := r.out("backup.release")
+	if err := os.Remove(release); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	said, err := r.tool(ctx, "recording", "settle", r.hearing.ID.String(), "--out", release, "--data", r.stage.Data())
+	_, absent := os.Stat(release)
+	switch {
+	case r.missing > 0 && (err == nil || absent == nil || !strings.Contains(err.Error(), "are wanted")):
+		return "", fmt.Errorf("%d ms are missing, and the back-ups were not asked for: %s: %v", r.missing/1000, said, err)
+	case r.missing > 0:
+		return fmt.Sprintf("%d ms are missing: no release, the terminal's back-up is asked for", r.missing/1000), nil
+	case err != nil:
+		return "", err
+	default:
+		return strings.TrimSpace(said), absent
+	}
 }
 
 // flip changes one bit at several places, headers included, and wants each

@@ -46,6 +46,7 @@ type rehearsal struct {
 	recorders                      []interview.MemberID // that were in the room, those that are there last
 	killed                         time.Time            // all recorders
 	crashed                        interview.Micros     // the whole server
+	missing                        interview.Micros     // on record, by the evidence
 	spans                          []said
 	paused                         people.Span
 	watched                        watched
