@@ -109,7 +109,7 @@ func (r *rehearsal) settle(ctx context.Context) (string, error) {
 	_, absent := os.Stat(release)
 	switch {
 	case r.missing > 0 && (err == nil || absent == nil || !strings.Contains(err.Error(), "are wanted")):
-		return "", fmt.Errorf("%d ms are missing, and the back-ups were not asked for: %s: %v", r.missing/1000, said, err)
+		return "", errors.Join(fmt.Errorf("%d ms are missing, and the back-ups were not asked for: %s", r.missing/1000, said), err)
 	case r.missing > 0:
 		return fmt.Sprintf("%d ms are missing: no release, the terminal's back-up is asked for", r.missing/1000), nil
 	case err != nil:
