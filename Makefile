@@ -69,8 +69,9 @@ $(GOLANGCI):
 	.ci/golangci-lint $(GOLANGCI_VERSION) $(@D)
 
 .PHONY: test-go
-test-go: face-engine ## unit and integration tests with the race detector
-	KUULE_TEST_FACE=$(FACE) CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
+test-go: ## unit and integration tests with the race detector
+	.ci/face-engine $(TOOLS)/face-engine-1 $(TOOLS)/face # not beside the binaries: the rehearsal goes without it
+	KUULE_TEST_FACE=$(TOOLS)/face CGO_ENABLED=1 go test -race -timeout 15m $(GO_PACKAGES)
 	go test -count=1 ./test/house # the test cache does not see new files
 
 .PHONY: soak
