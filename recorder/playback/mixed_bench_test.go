@@ -14,7 +14,7 @@ import (
 // What a mixed file of four people costs: CPU seconds of ffmpeg for a recorded
 // hour, its peak of memory, and how much faster than the hearing it is made.
 func BenchmarkMixedFile(b *testing.B) {
-	const seconds = 60
+	const seconds = 24
 	w := journaltest.New(b)
 	path := playbacktest.Held(b, w, playbacktest.Scene{
 		Seconds: seconds, Roles: []interview.Role{interview.RoleInterviewer, interview.RoleApplicant, interview.RoleInterpreter, interview.RoleCounsel}, Tones: []int{310, 430, 550, 670},
