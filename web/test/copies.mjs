@@ -40,7 +40,8 @@ export async function downloads({ person }) {
   await person.shot('copy-made')
   await person.press(/^Lopeta kuuntelu/)
   await page.locator('.player').waitFor({ state: 'detached' })
-  await page.getByText(/^Kuka on kuunnellut/).click()
+  // It may be open since the recording was played.
+  await page.locator('summary', { hasText: /^Kuka on kuunnellut/ }).evaluate((s) => (s.parentElement.open = true))
   await page.getByText(/vastaanottaja Erik Lindqvist/).first().waitFor()
   return `${voice.name} of ${voice.content.length} bytes; ${sealed.name} of ${sealed.content.length} bytes, its passphrase shown once; the receipt is listed`
 }
