@@ -116,8 +116,9 @@ test-browser: build ## journeys in Chromium
 	npm --prefix web run journey
 
 .PHONY: rehearse
-rehearse: build ## one complete interview, with Go members and with three browsers
+rehearse: build ## one complete interview, with Go members and with three browsers; and one whose server is killed
 	bin/kuule-demo rehearse --json --out .tmp/rehearse
+	bin/kuule-demo rehearse --crash --json --out .tmp/rehearse-crash
 	bin/kuule-demo rehearse --browser --json --out .tmp/rehearse-browser
 
 .PHONY: clean
