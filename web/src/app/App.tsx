@@ -40,7 +40,7 @@ export function App({ booting }: { booting: Promise<Boot> }) {
 }
 
 function Frame({ booted }: { booted: Boot | null }) {
-  const { t, language } = useTexts()
+  const { t, language, dir } = useTexts()
   const ready = booted?.state === 'ready' ? booted : null
   const persona = ready === null ? null : personaOf(ready.device, ready.me)
   // The applicant chooses the language on the page itself; staff pages are not in all of them.
@@ -53,7 +53,12 @@ function Frame({ booted }: { booted: Boot | null }) {
       <a className="skip" href="#content" onClick={skip}>
         {t('shared.skip')}
       </a>
-      {ready?.device.trust.demonstration === true && <p className="demo">{t('shared.demonstration')}</p>}
+      {/* The kiosk turns the page for its own languages, which these texts are not in. */}
+      {ready?.device.trust.demonstration === true && (
+        <p className="demo" lang={language} dir={dir}>
+          {t('shared.demonstration')}
+        </p>
+      )}
       <header className="top">
         <div>
           <span className="mark">
