@@ -304,8 +304,10 @@ for (const language of ['fi', 'en']) {
       await page.keyboard.press('ArrowUp')
       await page.keyboard.press('ArrowDown')
       assert.ok(await page.getByRole('dialog').isVisible(), 'the page is still there')
+      await page.getByLabel(/^Hakijan syntymäaika|date of birth/).fill('31.2.1990')
       await page.getByRole('dialog').getByRole('button', { name: /^Varaa$|^Book$/ }).press('Enter')
       await page.locator('.wrong').first().waitFor() // A5
+      await page.locator('.wrong', { hasText: /Tällaista syntymäaikaa|no date of birth/ }).waitFor()
       await look('form')
     })
     walk('counsel', { code: 'counsel', language, size }, async ({ page, look }) => {

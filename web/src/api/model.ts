@@ -67,7 +67,7 @@ export interface Booking {
   justification?: string
   opens: string
   closes: string
-  participants: { role: words.Role; name: string; subject?: string; device: words.DeviceID; premises: words.PremisesID }[]
+  participants: { role: words.Role; name: string; subject?: string; device: words.DeviceID; premises: words.PremisesID; born?: string }[]
 }
 
 export const utteranceKinds = ['question', 'answer', 'rendering', 'note'] as const

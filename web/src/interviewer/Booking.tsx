@@ -8,6 +8,7 @@ import type { Document, Mode } from '../api/words'
 import { useTexts } from '../i18n'
 import { Button, Choice, Field, Radios } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
+import { readBorn } from './born'
 
 const spoken = ['ar', 'so', 'en', 'fa', 'prs', 'ku', 'ru', 'uk', 'tr', 'fi'] as const
 type Spoken = (typeof spoken)[number]
@@ -20,6 +21,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
   const [diary, setDiary] = useState('')
   const [lodged, setLodged] = useState<CalendarDate>(today(getLocalTimeZone()))
   const [applicant, setApplicant] = useState('')
+  const [born, setBorn] = useState('')
   const [place, setPlace] = useState<string>(places.find((p) => !p.own)?.device ?? '')
   const [language, setLanguage] = useState<Spoken>('ar')
   const [when, setWhen] = useState<CalendarDateTime>(toCalendarDateTime(now(getLocalTimeZone())).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 }))
@@ -30,7 +32,8 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
   const [problem, setProblem] = useState<Document | null>(null)
 
   const needs = (text: string) => (tried && text.trim() === '' ? { wrong: t('staff.book.needed') } : {})
-  const complete = diary.trim() !== '' && applicant.trim() !== '' && (mode === 'in-person' || justification.trim() !== '')
+  const known = born.trim() === '' ? undefined : readBorn(born, today(getLocalTimeZone()))
+  const complete = diary.trim() !== '' && known !== null && applicant.trim() !== '' && (mode === 'in-person' || justification.trim() !== '')
 
   const submit = async (event: SyntheticEvent) => {
     event.preventDefault()
@@ -52,7 +55,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
         closes: at(when.add(length)),
         participants: [
           { role: 'interviewer', name: me.person.name, subject: me.person.subject, device: own.device, premises: own.premises },
-          { role: 'applicant', name: applicant.trim(), device: seat.device, premises: seat.premises },
+          { role: 'applicant', name: applicant.trim(), device: seat.device, premises: seat.premises, ...(known === undefined ? {} : { born: known }) },
         ],
       })
       onDone()
@@ -70,6 +73,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
       <Field label={t('staff.book.diary')} help={t('staff.book.diaryHelp')} value={diary} onChange={setDiary} required first {...needs(diary)} />
       <Dates label={t('staff.book.lodged')} granularity="day" value={lodged} onChange={(v) => setLodged(parseDate(v.toString().slice(0, 10)))} />
       <Field label={t('staff.book.applicant')} value={applicant} onChange={setApplicant} required {...needs(applicant)} />
+      <Field label={t('staff.book.born')} help={t('staff.book.bornHelp')} value={born} onChange={setBorn} {...(tried && known === null ? { wrong: t('staff.book.bornWrong') } : {})} />
       <Choice label={t('staff.knock.place')} value={place} onChange={setPlace} options={places.filter((p) => !p.own).map((p) => ({ id: p.device, text: `${p.label}, ${p.place}` }))} />
       <Choice label={t('staff.book.language')} value={language} onChange={setLanguage} options={spoken.map((s) => ({ id: s, text: t(`staff.book.languages.${s}`) }))} />
       <Dates label={t('staff.book.when')} granularity="minute" value={when} onChange={(v) => setWhen(toCalendarDateTime(v))} />
