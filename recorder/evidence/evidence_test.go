@@ -267,6 +267,49 @@ func TestAListThatNobodySignedIsNamed(t *testing.T) {
 	}
 }
 
+// Who has a sender's key can seal another frame under a counter. Beside the
+// sender's own, it is found in whatever order they and their list stand.
+func TestTwoFramesUnderOneCounterAreFound(t *testing.T) {
+	t.Parallel()
+	for name, forgedFirst := range map[string]bool{"forged first": true, "forged second": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := hold(t, func(h *hearing, j *journal.Writer) {
+				double := journaltest.Copy(h.sender)
+				frames := []journal.Frame{h.sender.Seal(500_000, false, []byte{1}), double.Seal(500_000, false, []byte{2})}
+				if forgedFirst {
+					frames[0], frames[1] = frames[1], frames[0]
+				}
+				for _, f := range frames {
+					must(t, j.Append(f))
+				}
+				e, err := journal.NewSigned(journal.EntryOrigin, 500_000, h.sender.Origin())
+				must(t, err)
+				must(t, j.AddEntry(e))
+			})
+			if _, err := verify(h.build(t), h.Trust(), h.options()); !errors.Is(err, evidence.ErrOrigin) {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTheLogKnowsABlockOnce(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	head := h.blockHash(t, 2)
+	for _, heads := range [][]string{{head, head}, {"another", head}, {head, "another"}} {
+		o := h.options()
+		o.Log = func(*trust.File, evidence.Manifest, map[string][]byte) (evidence.LogReport, error) {
+			return evidence.LogReport{Heads: []evidence.LoggedHead{{Recording: h.Recording, Seq: 2, Head: heads[0]}, {Recording: h.Recording, Seq: 2, Head: heads[1]}}}, nil
+		}
+		_, err := verify(h.build(t), h.Trust(), o)
+		if same := heads[0] == heads[1]; same && err != nil || !same && !errors.Is(err, evidence.ErrRecording) {
+			t.Fatalf("%v: %v", heads, err)
+		}
+	}
+}
+
 func TestSameContentGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	h := hold(t)

@@ -165,6 +165,9 @@ func (j *recordingCheck) logged() (map[int64]string, error) {
 		if h.Seq < 0 || h.Seq >= j.want.Blocks {
 			return nil, fmt.Errorf("%w: the log knows of block %d, the journal ends before it", ErrRecording, h.Seq)
 		}
+		if before, ok := out[h.Seq]; ok && before != h.Head {
+			return nil, fmt.Errorf("%w: the log knows two different blocks %d", ErrRecording, h.Seq)
+		}
 		out[h.Seq] = h.Head
 		j.report.Logged = max(j.report.Logged, h.Seq+1)
 	}
