@@ -27,7 +27,7 @@ type intakeCommand struct {
 	Evidence string `help:"Evidence bundle of the hearing: what no recorder has is taken in, and nothing else." required:"" type:"existingfile"`
 	Trust    string `help:"Trust file of the installation." required:"" type:"existingfile"`
 	Key      string `help:"The agency's private back-up key (PEM)." required:"" type:"existingfile"`
-	Out      string `help:"Folder for the sound, one Ogg file per track, opened; it must not exist." required:"" type:"path"`
+	Out      string `help:"Folder for the sound, one Ogg file per member and track, opened; it must not exist." required:"" type:"path"`
 }
 
 // Run takes in what is missing. Where nothing is, nothing is written.
@@ -60,14 +60,20 @@ func (c intakeCommand) Run(out io.Writer) error {
 	if err := os.Mkdir(c.Out, 0o700); err != nil {
 		return err
 	}
-	tracks := map[interview.TrackID]*oggwriter.OggWriter{}
+	// Whose frames they are is proved; the track's name is the sender's word.
+	type voice struct {
+		member interview.MemberID
+		track  interview.TrackID
+	}
+	tracks := map[voice]*oggwriter.OggWriter{}
 	report, err := e.Read(func() (io.ReadCloser, error) { return os.Open(c.File) }, private, t, func(x intake.Frame) error {
-		w := tracks[x.Track]
+		of := voice{x.Member, x.Track}
+		w := tracks[of]
 		if w == nil {
-			if w, err = oggwriter.New(filepath.Join(c.Out, x.Track.String()+".ogg"), 48000, 1); err != nil {
+			if w, err = oggwriter.New(filepath.Join(c.Out, fmt.Sprintf("%s-%s.ogg", x.Member, x.Track)), 48000, 1); err != nil {
 				return err
 			}
-			tracks[x.Track] = w
+			tracks[of] = w
 		}
 		return w.WriteRTP(&rtp.Packet{Header: rtp.Header{Timestamp: uint32(x.Capture / 1000 * 48)}, Payload: x.Codec})
 	})

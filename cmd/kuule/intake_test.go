@@ -131,7 +131,7 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 		}
 		var r intake.Report
 		must(t, json.Unmarshal(said, &r))
-		files, _ := filepath.Glob(filepath.Join(out, "*.ogg"))
+		files, _ := filepath.Glob(filepath.Join(out, speaker.Member().String()+"-*.ogg"))
 		if r.Taken != taken || r.Had != 50-taken || r.Unsure != 0 || len(files) != int(min(taken, 1)) {
 			t.Errorf("%s: %+v, files %v", name, r, files)
 		}

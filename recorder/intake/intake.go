@@ -127,9 +127,10 @@ func (e *Evidence) lacks(t interview.Micros) bool {
 }
 
 type listed struct {
-	track interview.TrackID
-	kid   uint64
-	count uint64
+	member interview.MemberID // who signed it
+	track  interview.TrackID
+	kid    uint64
+	count  uint64
 }
 
 // Read reads a back-up file through, twice: lists first, since the list of a
@@ -206,7 +207,7 @@ func (e *Evidence) lists(c *backup.Chunk, own hpke.PrivateKey, into map[listed][
 			return ErrStranger
 		}
 		for n := uint64(0); len(hashes) >= sealing.OriginHashBytes; n++ {
-			into[listed{o.Track, uint64(o.KID), uint64(o.First) + n}] = hashes[:sealing.OriginHashBytes]
+			into[listed{c.Member, o.Track, uint64(o.KID), uint64(o.First) + n}] = hashes[:sealing.OriginHashBytes]
 			hashes = hashes[sealing.OriginHashBytes:]
 		}
 	}
@@ -223,7 +224,7 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, lists map[l
 	if err != nil {
 		return err
 	}
-	want := lists[listed{f.Track, h.KID, h.Counter}]
+	want := lists[listed{c.Member, f.Track, h.KID, h.Counter}]
 	sum := sha256.Sum256(sealed)
 	key := keys[h.KID]
 	proved := key != nil && want != nil && bytes.Equal(want, sum[:sealing.OriginHashBytes])
