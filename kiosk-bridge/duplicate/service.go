@@ -11,6 +11,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"kuule/internal/problem"
 	"kuule/internal/store"
 	"kuule/interview"
 )
@@ -78,6 +79,8 @@ const (
 	LostRestart  = "interrupted"
 	LostRegister = "register-absent"
 	LostResult   = "result-does-not-count"
+
+	lostErased = "erased" // no task: the case's keys were destroyed meanwhile
 )
 
 // Types of the audit events of this package. The first is written alike whether
@@ -175,14 +178,20 @@ func forget(pictures []Picture) {
 
 // Run works until ctx ends: it describes what was handed in, asks the register
 // and writes down what it answers. Searches that a restart interrupted are asked
-// for again by their key, and lost where the register does not know it.
+// for again by their key, and lost where the register does not know it. The
+// keyring or the database may come back later than this process, so that what
+// cannot be written down now is tried again.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.interrupted(ctx); err != nil {
-		return err
-	}
 	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
+	ended := false // what another process left waiting
 	for {
+		if !ended {
+			err := s.interrupted(ctx)
+			if ended = err == nil; !ended && ctx.Err() == nil {
+				s.Log.Error("interrupted searches for duplicates could not be ended", "err", err)
+			}
+		}
 		var err error
 		select {
 		case in := <-s.queue:
@@ -206,15 +215,14 @@ func (s *Service) interrupted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, r := range rows {
 		if _, held := s.mine.Load(r.Visit); held {
 			continue
 		}
-		if err := s.end(ctx, r, stateLost, LostRestart, ""); err != nil {
-			return err
-		}
+		errs = append(errs, s.end(ctx, r, stateLost, LostRestart, ""))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *Service) rows(ctx context.Context, where string, args ...any) ([]row, error) {
@@ -312,10 +320,14 @@ func (s *Service) answered(ctx context.Context, r row, standing Standing) error 
 	return s.end(ctx, r, stateHits, "", standing.Result)
 }
 
+func erased(err error) bool { return errors.Is(err, problem.New(problem.CodeErased, "")) }
+
 func (s *Service) end(ctx context.Context, r row, state, reason, result string) error {
 	// Sealed also where nothing was found: a row's size tells nothing of it.
 	sealed, err := interview.SealJSON(ctx, s.Sealer, r.Case, aad(r.Visit), kept{Result: result})
-	if err != nil {
+	if erased(err) { // nothing of it may be kept, and nobody has to look
+		sealed, state, reason = nil, stateLost, lostErased
+	} else if err != nil {
 		return fmt.Errorf("search %s: %w", r.Visit, err)
 	}
 	r.State, r.Reason, r.EndedAt, r.Sealed = state, reason, s.Now().UnixMilli(), sealed

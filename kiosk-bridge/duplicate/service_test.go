@@ -84,11 +84,52 @@ func (r *register) answer(key string) (duplicate.Standing, error) {
 	return duplicate.Standing{Done: true, Result: signed}, err
 }
 
+// sealer is one whose keyring can be away, and whose cases can be erased.
+type sealer struct {
+	interviewtest.Sealer
+
+	mu     sync.Mutex
+	away   bool
+	erased interview.CaseID
+}
+
+func (s *sealer) state(c interview.CaseID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.away:
+		return errors.New("the keyring does not answer")
+	case c == s.erased:
+		return problem.New(problem.CodeErased, "case %s", c)
+	}
+	return nil
+}
+
+func (s *sealer) set(away bool, erased interview.CaseID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away, s.erased = away, erased
+}
+
+func (s *sealer) Seal(ctx context.Context, c interview.CaseID, aad string, plain []byte) ([]byte, error) {
+	if err := s.state(c); err != nil {
+		return nil, err
+	}
+	return s.Sealer.Seal(ctx, c, aad, plain)
+}
+
+func (s *sealer) Open(ctx context.Context, c interview.CaseID, aad string, sealed []byte) ([]byte, error) {
+	if err := s.state(c); err != nil {
+		return nil, err
+	}
+	return s.Sealer.Open(ctx, c, aad, sealed)
+}
+
 type world struct {
 	t        *testing.T
 	db       *bun.DB
 	outbox   interviewtest.Outbox
-	sealer   interviewtest.Sealer
+	sealer   sealer
 	register *register
 	service  *duplicate.Service
 	describe func(context.Context, []duplicate.Picture) ([]duplicate.Probe, error)
@@ -286,6 +327,46 @@ func TestARestartEndsWhatWaited(t *testing.T) {
 	w.run(func() bool { return len(w.tasks()) == 1 })
 	if got := w.tasks()[0]; got.Lost != duplicate.LostRestart {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The keyring may start after the door: the service goes on when it is there.
+func TestAServiceWaitsForTheKeyring(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.submit(w.submission()) // and nobody runs it
+	w.start()
+	w.sealer.set(true, interview.CaseID{})
+	back := time.AfterFunc(50*time.Millisecond, func() { w.sealer.set(false, interview.CaseID{}) })
+	defer back.Stop()
+	w.run(func() bool {
+		tasks, err := w.service.Tasks(t.Context())
+		return err == nil && len(tasks) == 1
+	})
+	s := w.submission()
+	w.submit(s)
+	w.run(func() bool { return w.state(s.Visit) == "clear" })
+}
+
+// An erased case takes no other case's tasks away, and its own searches end.
+func TestAnErasedCaseHidesNoTaskOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.register.candidates = hit
+	first, second := w.submission(), w.submission()
+	w.submit(first)
+	w.submit(second)
+	w.run(func() bool { return len(w.tasks()) == 2 })
+	w.sealer.set(false, first.Case)
+	if tasks := w.tasks(); len(tasks) != 1 || tasks[0].Visit != second.Visit {
+		t.Errorf("%+v", tasks)
+	}
+	late := w.submission()
+	w.sealer.set(false, late.Case)
+	w.submit(late)
+	w.run(func() bool { return w.state(late.Visit) == "lost" })
+	if tasks := w.tasks(); len(tasks) != 2 {
+		t.Errorf("%+v", tasks)
 	}
 }
 

@@ -60,6 +60,9 @@ func (s *Service) Tasks(ctx context.Context) ([]Task, error) {
 	out := []Task{}
 	for _, r := range rows {
 		t, err := s.task(ctx, r)
+		if erased(err) {
+			continue // no task is left of a case that was erased, and the others' remain
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -73,12 +76,12 @@ func (s *Service) task(ctx context.Context, r row) (Task, error) {
 		Visit: r.Visit, Case: r.Case, Participant: r.Participant, Submitted: time.UnixMilli(r.SubmittedAt).UTC(),
 		Lost: r.Reason, Candidates: []Candidate{},
 	}
-	if r.State == stateLost {
-		return t, nil
-	}
-	k, err := s.kept(ctx, r)
+	k, err := s.kept(ctx, r) // of a lost one too: it tells whether the case is still there
 	if err != nil {
 		return Task{}, err
+	}
+	if r.State == stateLost {
+		return t, nil
 	}
 	var result Result // its signature was checked when it came; the register's key may be another now
 	if err := jws.Peek(k.Result, TypResult, &result); err != nil {
