@@ -156,6 +156,9 @@ func TestWhatADownloadNeeds(t *testing.T) {
 		"two recipients":       {problem.CodeMalformed, `{"form":"sealed","passphrase":"correct horse battery","recipient":"age1x"}`, func(*watchedViewing) {}},
 		"a mixed file for two": {problem.CodeMalformed, `{"form":"mixed","passphrase":"correct horse battery","recipient":"age1x"}`, func(*watchedViewing) {}},
 		"long name":            {problem.CodeMalformed, `{"form":"sealed","passphrase":"correct horse battery","to":"` + strings.Repeat("x", maxReceiver+1) + `"}`, func(*watchedViewing) {}},
+		"tracks for somebody":  {problem.CodeMalformed, `{"form":"tracks","to":"Erik","passphrase":"correct horse battery"}`, func(*watchedViewing) {}},
+		"a lane for somebody":  {problem.CodeMalformed, `{"form":"lane","recipient":"age1x"}`, func(*watchedViewing) {}},
+		"files for somebody":   {problem.CodeMalformed, `{"form":"folder","passphrase":"correct horse battery"}`, func(*watchedViewing) {}},
 		"another is under way": {problem.CodeConflict, `{"form":"tracks"}`, func(w *watchedViewing) { w.opening.export = &exporting{} }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -112,6 +112,10 @@ func (q viewExport) check() error {
 	}
 	switch q.Form {
 	case formTracks, formLane, formFolder:
+		if q.sealed() {
+			// They leave in clear: nobody may be told, or note, that they are sealed.
+			return problem.New(problem.CodeMalformed, "form %q is not sealed: take sealed or mixed for a passphrase or a recipient", q.Form)
+		}
 		return nil
 	case formMixed:
 		if !q.sealed() {
