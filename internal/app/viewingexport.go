@@ -328,28 +328,29 @@ type Opened struct {
 // released is what an interviewer, who holds the viewing open now, released to
 // the console. By itself it opens and writes nothing: who runs the machine opens
 // no recording (DESIGN promise 7).
-func (d *viewingDesk) released(r *http.Request) (*opening, viewExport, error) {
+func (d *viewingDesk) released(r *http.Request) (*opening, *release, error) {
 	d.mu.Lock()
 	o := d.live[r.PathValue("viewing")]
 	d.mu.Unlock()
 	now := time.Now()
 	if o == nil || now.After(o.until) {
-		return nil, viewExport{}, problem.New(problem.CodeNotFound, "no interviewer holds that viewing open: open it on the page first, and leave it open")
+		return nil, nil, problem.New(problem.CodeNotFound, "no interviewer holds that viewing open: open it on the page first, and leave it open")
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.release == nil || now.After(o.release.until) {
-		return nil, viewExport{}, problem.Refused(problem.CodeForbidden, "release", "nothing was released to the console: whoever opened viewing %s does so on its page, for %s", o.row.ID, releaseLife)
+		return nil, nil, problem.Refused(problem.CodeForbidden, "release", "nothing was released to the console: whoever opened viewing %s does so on its page, for %s", o.row.ID, releaseLife)
 	}
-	return o, o.release.form, nil
+	return o, o.release, nil
 }
 
 func (d *viewingDesk) consoleReleased(w http.ResponseWriter, r *http.Request) {
-	o, q, err := d.released(r)
+	o, given, err := d.released(r)
 	if err != nil {
 		problem.Write(w, err)
 		return
 	}
+	q := given.form
 	_, name := q.file()
 	_ = writeJSON(w, Opened{Viewing: o.row.ID, Hearing: o.row.Hearing, Form: q.Form, Name: name, To: q.To})
 }
@@ -361,18 +362,24 @@ func (d *viewingDesk) consoleExport(w http.ResponseWriter, r *http.Request) {
 	}
 	err := readBody(w, r, &in)
 	var o *opening
-	var q viewExport
+	var given *release
 	if err == nil {
-		o, q, err = d.released(r)
+		o, given, err = d.released(r)
 	}
-	if err == nil && in.Form != q.Form {
-		err = problem.Refused(problem.CodeForbidden, "release", "%q was released to the console, not %q", q.Form, in.Form)
+	if err == nil && in.Form != given.form.Form {
+		err = problem.Refused(problem.CodeForbidden, "release", "%q was released to the console, not %q", given.form.Form, in.Form)
 	}
 	if err == nil {
 		o.mu.Lock()
-		o.release = nil
+		if o.release != given {
+			err = problem.New(problem.CodeConflict, "what was released of viewing %s was taken by another", o.row.ID)
+		} else {
+			o.release = nil
+		}
 		o.mu.Unlock()
-		err = d.sendExport(w, r, o, q, atConsole)
+	}
+	if err == nil {
+		err = d.sendExport(w, r, o, given.form, atConsole)
 	}
 	if err != nil {
 		problem.Write(w, err)
