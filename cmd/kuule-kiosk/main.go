@@ -62,6 +62,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		screen := &kiosk.Screen{
 			Client:   &kiosk.Client{URL: address, Identity: d, Dialer: dialer(d.Address())},
 			OpenCard: func(ctx context.Context) (kiosk.Card, error) { return kiosk.OpenCard(ctx, c.Card) },
+			Tell:     (&kiosk.Notices{Server: d.Server(), Identity: d, Dial: dialer(d.Address()).NetDialContext}).Tell,
 			Log:      log,
 		}
 		if err := c.equip(screen, d); err != nil {

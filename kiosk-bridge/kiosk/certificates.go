@@ -35,23 +35,33 @@ func (c *Certificates) Get(ctx context.Context, visit interview.VisitID) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Server+CertificatePath, bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("ask for a certificate: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	transport := &http.Transport{TLSClientConfig: c.Identity.ClientTLS(), DialContext: c.Dial, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
+	resp, err := post(ctx, c.Server+CertificatePath, body, c.Identity, c.Dial)
 	if err != nil {
 		return nil, fmt.Errorf("ask for a certificate: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask for a certificate: %w", refusal(resp, errors.New("refused")))
-	}
 	pdf, err := io.ReadAll(io.LimitReader(resp.Body, maxCertificate+1))
 	if err != nil || len(pdf) > maxCertificate || !bytes.HasPrefix(pdf, []byte("%PDF-")) {
 		return nil, errors.New("ask for a certificate: what came is none")
 	}
 	return pdf, nil
+}
+
+// post asks the server as this kiosk. An answer other than success is an error.
+func post(ctx context.Context, url string, body []byte, identity Identity, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	transport := &http.Transport{TLSClientConfig: identity.ClientTLS(), DialContext: dial, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 != 2 {
+		defer func() { _ = resp.Body.Close() }()
+		return nil, refusal(resp, errors.New("refused"))
+	}
+	return resp, nil
 }

@@ -187,7 +187,13 @@ func (v *screenVisit) choose(ctx context.Context, among ...Choice) (Choice, erro
 // papers scans what the person brought, page by page (row B16).
 func (v *screenVisit) papers(ctx context.Context) (tunnel.Capture, error) {
 	c := tunnel.Capture{Result: tunnel.TakenDone}
-	total := 0
+	broken, total := "", 0
+	defer func() {
+		// Of a scan that failed altogether the bridge tells.
+		if broken != "" && c.Result != tunnel.TakenFailed {
+			v.notice(ctx, partScanner, broken)
+		}
+	}()
 	for len(c.Pieces) < maxPages {
 		v.step(StepScan, len(c.Pieces))
 		choice, err := v.choose(ctx, ChoiceStart, ChoiceSkip)
@@ -197,7 +203,7 @@ func (v *screenVisit) papers(ctx context.Context) (tunnel.Capture, error) {
 		if choice == ChoiceSkip {
 			break
 		}
-		page, err := v.paper(ctx, &c)
+		page, err := v.paper(ctx, &c, &broken)
 		if err != nil {
 			return c, err
 		}
@@ -219,8 +225,9 @@ func (v *screenVisit) papers(ctx context.Context) (tunnel.Capture, error) {
 }
 
 // paper scans one page until the person is content with it. Nil: the person goes
-// on without.
-func (v *screenVisit) paper(ctx context.Context, c *tunnel.Capture) ([]byte, error) {
+// on without. It leaves in broken what was wrong with the scanner, though not that
+// no paper lay there: that is for the person to mend.
+func (v *screenVisit) paper(ctx context.Context, c *tunnel.Capture, broken *string) ([]byte, error) {
 	for {
 		c.Tries = min(c.Tries+1, ticket.MaxTries)
 		v.step(StepScanBusy, len(c.Pieces))
@@ -230,7 +237,9 @@ func (v *screenVisit) paper(ctx context.Context, c *tunnel.Capture) ([]byte, err
 		}
 		if err != nil {
 			v.screen.log().Warn("a paper was not scanned", "error", err)
-			c.Reason = ReasonOf(err)
+			if c.Reason = ReasonOf(err); c.Reason != tunnel.ReasonNoPaper {
+				*broken = c.Reason
+			}
 			v.step(StepScanFailed, len(c.Pieces))
 			choice, err := v.choose(ctx, ChoiceAgain, ChoiceSkip)
 			if err != nil || choice == ChoiceSkip {
@@ -298,10 +307,15 @@ func (v *screenVisit) print(ctx context.Context, out tunnel.Outcome) string {
 	}
 	v.step(StepPrintBusy, 0)
 	pdf, err := v.screen.Certificate(ctx, out.Visit)
-	if err == nil {
-		err = v.screen.Printer.Print(ctx, "certificate", pdf)
+	if err != nil {
+		v.screen.log().Warn("there is no certificate to print", "error", err)
+		return "print.failed"
 	}
+	err = v.screen.Printer.Print(ctx, "certificate", pdf)
 	clear(pdf)
+	if err != nil && ctx.Err() == nil {
+		v.notice(ctx, partPrinter, ReasonOf(err))
+	}
 	switch {
 	case err == nil:
 		return "print.done"

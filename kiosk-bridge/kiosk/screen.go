@@ -162,10 +162,14 @@ type Screen struct {
 	// Certificate gives the paper that a person's matter is pending, after a visit
 	// here; nil: none is offered.
 	Certificate func(ctx context.Context, visit interview.VisitID) ([]byte, error)
-	Limit       time.Duration // of a visit; 0: three minutes
-	Log         *slog.Logger  // nil: slog.Default
+	// Tell tells staff of a part that does not work and of which no step of a visit
+	// tells the bridge; nil: nobody is told.
+	Tell  func(ctx context.Context, part, code string) error
+	Limit time.Duration // of a visit; 0: three minutes
+	Log   *slog.Logger  // nil: slog.Default
 
-	busy atomic.Bool
+	busy   atomic.Bool
+	camera atomic.Bool // the page had one, in some visit
 }
 
 // Pages reads papers, one page at a time, as JPEG.
@@ -214,7 +218,7 @@ func (s *Screen) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The request's context ends with the hijacked connection's server only.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	v := &screenVisit{screen: s, conn: conn, limit: limit, out: make(chan outgoing, 16), in: make(chan incoming), touched: time.Now()}
+	v := &screenVisit{screen: s, conn: conn, limit: limit, out: make(chan outgoing, 16), in: make(chan incoming), touched: time.Now(), told: map[string]bool{}}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -264,6 +268,8 @@ type screenVisit struct {
 	touched time.Time // the page: the visit's stopwatch began
 	open    Card      // the chip's reader, with a document
 	done    int       // of the chip's answers
+
+	told map[string]bool // of which parts staff were told
 }
 
 func (v *screenVisit) tell(m ScreenMessage) { v.show(m, nil) }
@@ -412,6 +418,7 @@ func (v *screenVisit) visit(ctx context.Context) (tunnel.Outcome, error) {
 	if !slices.Contains(v.screen.services(), v.begin.Service) {
 		return none, problem.New(problem.CodeForbidden, "this kiosk is not set up for the service")
 	}
+	v.missCamera(ctx)
 	defer v.letGo()
 	business := tunnel.Begin{Reference: string(reference), Service: v.begin.Service, Language: v.begin.Language}
 	return v.screen.Client.Hold(ctx, business, v.touched, v)
