@@ -47,7 +47,18 @@ func init() {
 // become gives up one right after the other and then is the program. It returns
 // only when that fails.
 func (l launch) become() error {
-	environment := os.Environ()
+	program, err := syscall.BytePtrFromString(l.Program)
+	if err != nil {
+		return err
+	}
+	arguments, err := syscall.SlicePtrFromStrings(l.Arguments)
+	if err != nil {
+		return err
+	}
+	environment, err := syscall.SlicePtrFromStrings(os.Environ())
+	if err != nil {
+		return err
+	}
 	for what, most := range map[int]uint64{
 		unix.RLIMIT_CPU: l.Limits.CPU, unix.RLIMIT_FSIZE: l.Limits.File, unix.RLIMIT_NOFILE: l.Limits.Files, unix.RLIMIT_CORE: 0,
 	} {
@@ -66,11 +77,14 @@ func (l launch) become() error {
 	if err := closeCalls(); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
-	// Last: what runs until here needs more than a decoder may have.
-	if err := syscall.Setrlimit(unix.RLIMIT_AS, &syscall.Rlimit{Cur: l.Limits.Memory, Max: l.Limits.Memory}); err != nil {
-		return fmt.Errorf("limit of memory: %w", err)
+	// Last, and with nothing between: what runs until here needs more than a
+	// decoder may have, and Go's runtime dies of memory that it is refused.
+	memory := unix.Rlimit{Cur: l.Limits.Memory, Max: l.Limits.Memory}
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_AS, uintptr(unsafe.Pointer(&memory)), 0, 0, 0); errno != 0 {
+		return fmt.Errorf("limit of memory: %w", errno)
 	}
-	return syscall.Exec(l.Program, l.Arguments, environment)
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&arguments[0])), uintptr(unsafe.Pointer(&environment[0])))
+	return errno
 }
 
 // system is what a program needs to be loaded and to find its own measure.
