@@ -174,10 +174,9 @@ func (e *Engine) ask(ctx context.Context, op Operation, pictures ...[]byte) (Ans
 	c := exec.CommandContext(ctx, filepath.Join(e.dir, FileProgram), e.dir)
 	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(question.Bytes()), &out, &said
 	err := sandbox.Start(c, sandbox.Limits{Memory: engineMemory, CPU: engineCPU, Files: engineFiles, Read: []string{e.dir}})
-	if err != nil {
-		return Answer{}, fmt.Errorf("%w: %w", ErrEngine, err)
+	if err == nil {
+		err = c.Wait()
 	}
-	err = c.Wait()
 	if ctx.Err() != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
 	}
