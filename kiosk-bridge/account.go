@@ -20,7 +20,6 @@ import (
 // writes the ticket where the verdicts allow one.
 func (v *visit) conclude(ctx context.Context) error {
 	v.step = stepVouching
-	defer forget(v.live)
 	if v.zone.Format != "" {
 		booked := v.booking.Person.compare(v.zone)
 		v.set(booked.Name, booked.Verdict, booked.Reason)
@@ -71,7 +70,7 @@ func (v *visit) after(ctx context.Context, kept Kept) {
 		return
 	}
 	if kept.Ticket != nil {
-		v.bridge.portraits.keep(kept.Ticket.ID, v.live[0], time.Unix(kept.Ticket.Until, 0))
+		v.bridge.portraits.keep(kept.Ticket.ID, v.live[0], v.bridge.Now(), time.Unix(kept.Ticket.Until, 0))
 	}
 	if v.bridge.Duplicates == nil {
 		return

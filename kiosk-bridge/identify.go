@@ -111,6 +111,7 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 	if err != nil {
 		return problem.New(problem.CodeStalled, "inspect document: %w", err)
 	}
+	defer clear(doc.Face.Image)
 	v.checks = append(v.checks, doc.Checks...)
 	// Where another try could not help, none is offered.
 	if c.Result == tunnel.TakenNotAvailable || c.Result == tunnel.TakenDeclined || c.Reason == tunnel.ReasonPartBroken || c.Reason == tunnel.ReasonPartAbsent {
@@ -133,7 +134,6 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 	if err := v.compareFace(ctx, Image{Kind: "portrait", Format: doc.Face.Format, Bytes: doc.Face.Image}); err != nil {
 		return err
 	}
-	clear(doc.Face.Image)
 	return v.compareRegistered(ctx)
 }
 
@@ -296,7 +296,10 @@ func (v *visit) compareFace(ctx context.Context, reference Image) error {
 		f, err := v.bridge.Liveness.Live(ctx, ModalityFace, v.live, ask.Order)
 		v.found(ctx, CheckLiveness, f, err)
 	}
-	reference = v.decoded(ctx, reference)
+	if plain := v.decoded(ctx, reference); reference.Format != plain.Format {
+		reference = plain // a copy, which nobody else destroys
+		defer clear(plain.Bytes)
+	}
 	if len(reference.Bytes) == 0 {
 		v.set(emrtd.CheckFace, interview.Undetermined, emrtd.ReasonUnreadable)
 		return nil
@@ -347,6 +350,11 @@ func (v *visit) compareFingers(ctx context.Context, pictures []Image) error {
 	}
 	v.set(CheckFingers, interview.NotDone, reasonNoReference)
 	compared := false
+	defer func() {
+		for _, p := range c.Pieces {
+			clear(p.Bytes)
+		}
+	}()
 	for _, p := range c.Pieces {
 		i := slices.IndexFunc(pictures, func(r Image) bool { return r.Kind == p.Kind })
 		if i < 0 {
@@ -361,7 +369,6 @@ func (v *visit) compareFingers(ctx context.Context, pictures []Image) error {
 			step.Result = result
 		}
 		compared = true
-		clear(p.Bytes)
 	}
 	return nil
 }

@@ -30,27 +30,35 @@ type portraits struct {
 type portrait struct {
 	image Image
 	until time.Time
+	end   *time.Timer // destroys it, also where nobody asks any more
 }
 
-func (p *portraits) keep(t interview.TicketID, i Image, until time.Time) {
+func (p *portraits) keep(t interview.TicketID, i Image, now, until time.Time) {
 	own := Image{Kind: i.Kind, Format: i.Format, Bytes: append([]byte{}, i.Bytes...)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kept == nil {
 		p.kept = map[interview.TicketID]portrait{}
 	}
-	for id, old := range p.kept {
-		if !old.until.After(time.Now()) {
-			p.drop(id)
-		}
-	}
 	if len(p.kept) < maxPortraits {
-		p.kept[t] = portrait{own, until}
+		p.kept[t] = portrait{own, until, time.AfterFunc(until.Sub(now), func() { p.forget(t) })}
 	}
 }
 
+func (p *portraits) forget(t interview.TicketID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(t)
+}
+
+// drop destroys a picture, if there is one. The caller holds mu.
 func (p *portraits) drop(t interview.TicketID) {
-	clear(p.kept[t].image.Bytes)
+	found, ok := p.kept[t]
+	if !ok {
+		return
+	}
+	found.end.Stop()
+	clear(found.image.Bytes)
 	delete(p.kept, t)
 }
 
@@ -72,11 +80,7 @@ func (b *Bridge) Portrait(t interview.TicketID) (Image, bool) {
 
 // ForgetPortrait destroys the picture of a ticket: the interviewer has confirmed
 // the person, or somebody asked.
-func (b *Bridge) ForgetPortrait(t interview.TicketID) {
-	b.portraits.mu.Lock()
-	defer b.portraits.mu.Unlock()
-	b.portraits.drop(t)
-}
+func (b *Bridge) ForgetPortrait(t interview.TicketID) { b.portraits.forget(t) }
 
 // Entered finds the ticket with which somebody entered a hearing.
 func (s *SQL) Entered(ctx context.Context, h interview.HearingID, p interview.ParticipantID) (interview.TicketID, error) {

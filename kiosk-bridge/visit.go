@@ -80,6 +80,8 @@ func newVisit(b *Bridge, kiosk Kiosk, conn *websocket.Conn) *visit {
 }
 
 func (v *visit) run(ctx context.Context) error {
+	// However the visit ends: who breaks it off leaves no picture either.
+	defer func() { forget(v.live) }()
 	if err := v.greet(ctx); err != nil {
 		return err
 	}

@@ -127,12 +127,17 @@ type engine struct {
 	mu              sync.Mutex
 	searches        []kioskbridge.DuplicateSearch
 	reference       []byte // of the last match
+	handed          [][]byte
 }
 
 func (e *engine) Match(_ context.Context, q kioskbridge.MatchQuestion) (kioskbridge.Finding, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.reference = bytes.Clone(q.Reference.Bytes)
+	e.handed = append(e.handed, q.Reference.Bytes)
+	for _, i := range q.Live {
+		e.handed = append(e.handed, i.Bytes)
+	}
 	return e.finding, e.err
 }
 
@@ -216,6 +221,34 @@ func TestFacesAreComparedWithThePortrait(t *testing.T) {
 		}
 		if c.err == nil && len(e.reference) < 5000 {
 			t.Errorf("%s: compared with %d bytes, not with the chip's portrait", name, len(e.reference))
+		}
+	}
+}
+
+// B19: of what was compared nothing is left when the visit is over, also where it
+// was broken off.
+func TestComparedPicturesAreOverwritten(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]bool{"to its end": false, "broken off": true} {
+		e := &engine{finding: matches, living: isThere, pictures: []kioskbridge.Image{{Kind: "finger-2", Format: "image/png", Bytes: []byte("print in the register")}}}
+		w := newWorld(t, e.into)
+		h := with(w.passport(emrtdtest.Genuine))
+		if broken {
+			h.take[ticket.StepPhoto] = func(tunnel.Ask) (tunnel.Capture, error) {
+				return done(tunnel.Piece{Kind: "zone", Format: "text/plain", Bytes: []byte("of another step")}), nil
+			}
+		}
+		if _, err := w.visit(h, tunnel.ServiceCard); (err != nil) != broken {
+			t.Fatalf("%s: %v", name, err)
+		}
+		w.bridge.Close() // and the visit has ended
+		if len(e.handed) < 5 {
+			t.Fatalf("%s: %d pictures were compared", name, len(e.handed))
+		}
+		for i, b := range e.handed {
+			if !bytes.Equal(b, make([]byte, len(b))) {
+				t.Errorf("%s: picture %d is still there", name, i)
+			}
 		}
 	}
 }
