@@ -216,7 +216,7 @@ func surveyed(r ...playback.Recording) (playback.Outline, error) {
 	return s.Outline()
 }
 
-// changeable flips one bit from when at is set.
+// changeable flips one bit of each read once changed is set.
 type changeable struct {
 	io.ReaderAt
 	changed bool
