@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"kuule/kiosk-bridge/fingerprint"
 	"kuule/kiosk-bridge/tunnel"
@@ -31,6 +32,11 @@ func (o OpticsPart) Zone(ctx context.Context) (string, error) {
 		case err != nil:
 			return "", fmt.Errorf("ask the document reader: %w", err)
 		case !i.Present || i.Zone == "":
+			// A part may answer at once, where something without a zone lies there.
+			select {
+			case <-ctx.Done():
+			case <-time.After(cardPoll):
+			}
 			continue
 		}
 		zone := strings.TrimSpace(i.Zone)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"kuule/kiosk-bridge/fingerprint"
 	"kuule/kiosk-bridge/kiosk"
@@ -32,6 +33,21 @@ func TestADocumentReaderBehindTheContract(t *testing.T) {
 	cancel()
 	if _, err := reader.Zone(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("a person who left: %v", err)
+	}
+}
+
+// A part that answers at once is not asked without a pause.
+func TestADocumentWithoutAZoneIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	reader := kiosk.OpticsPart{Client: vendorporttest.Client(t, vendorporttest.Optics(func() *vendorport.Inspected {
+		asked.Add(1)
+		return vendorporttest.Specimen("")
+	}))}
+	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+	defer cancel()
+	if _, err := reader.Zone(ctx); !errors.Is(err, context.DeadlineExceeded) || asked.Load() > 3 {
+		t.Errorf("asked %d times, %v", asked.Load(), err)
 	}
 }
 
