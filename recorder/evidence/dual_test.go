@@ -1,6 +1,8 @@
 package evidence_test
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -62,6 +64,25 @@ func (k *keeper) add(e journal.Entry, err error) {
 	k.t.Helper()
 	must(k.t, err)
 	must(k.t, k.j.AddEntry(e))
+}
+
+// short is the journal without its last block.
+func (k *keeper) short() []evidence.Blob {
+	k.t.Helper()
+	blob := k.blobs()[0]
+	in, err := blob.Open()
+	must(k.t, err)
+	b, err := io.ReadAll(in)
+	must(k.t, errors.Join(err, in.Close()))
+	r, last := journal.NewReader(journal.Source{Name: blob.Name, Reader: bytes.NewReader(b)}), int64(0)
+	for {
+		x, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return []evidence.Blob{evidence.Bytes(blob.Name, b[:last])}
+		}
+		must(k.t, err)
+		last = x.Offset
+	}
 }
 
 func (k *keeper) blobs() []evidence.Blob {
@@ -179,5 +200,18 @@ func TestTwoRecordersAreVerifiedAsOne(t *testing.T) {
 	must(t, err)
 	if m := alone.Coverage; m.Missing != 400_000 || m.Spans[1].Cause != journal.CauseRestarted || len(m.Losses) != 2 {
 		t.Fatalf("one recorder alone: %+v", m)
+	}
+	// What was cut off the end of a recording, the one after it knows.
+	h.content.Journals = [][]evidence.Blob{one.short(), two.blobs(), third.blobs()}
+	var place *evidence.PlaceError
+	if _, err := verify(h.build(t), w.Trust(), o); !errors.Is(err, evidence.ErrRecording) || !errors.As(err, &place) || !strings.Contains(place.File, one.rec.String()) {
+		t.Fatalf("cut at its end: %v", err)
+	}
+	// Where none came after it, it is at least said.
+	h.content.Journals = [][]evidence.Blob{one.blobs(), two.short(), third.blobs()}
+	open, err := verify(h.build(t), w.Trust(), o)
+	must(t, err)
+	if len(open.Notes) != 1 || !strings.Contains(open.Notes[0], two.rec.String()) || len(r.Notes) != 0 {
+		t.Fatalf("not closed: %q, whole: %q", open.Notes, r.Notes)
 	}
 }

@@ -222,6 +222,9 @@ func (j *recordingCheck) recorder(o journal.Opened) error {
 				return fmt.Errorf("%w: who signed it is no recorder", ErrRecording)
 			}
 			j.opened = o
+			if o.After != nil {
+				j.v.after[o.Recording] = *o.After
+			}
 			j.anchors = append(j.anchors[:0], o.Anchor)
 			return nil
 		}

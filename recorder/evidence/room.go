@@ -171,6 +171,9 @@ func (v *verifier) recordings() error {
 		}
 		v.report.Recordings = append(v.report.Recordings, report)
 	}
+	if err := v.followed(); err != nil {
+		return err
+	}
 	for r := range v.opts.Keys {
 		if !seen[r] {
 			return fmt.Errorf("%w: recording %s is not in this bundle", ErrKeyFile, r)
@@ -182,6 +185,23 @@ func (v *verifier) recordings() error {
 		}
 	}
 	v.silent()
+	return nil
+}
+
+// followed holds each recording against the one that went on from it, whose
+// opening names the last block that it found: without a closing nothing else in
+// a journal tells that its end was cut off.
+func (v *verifier) followed() error {
+	for _, former := range v.report.Manifest.Recordings {
+		for next, a := range v.after {
+			if a.Recording != former.Recording || a.Seq < 0 {
+				continue
+			}
+			if former.Blocks <= a.Seq || former.Blocks == a.Seq+1 && former.Head != a.Head {
+				return wrong(journalFolder+former.Recording.String()+"/", "end", fmt.Errorf("%w: it does not reach block %d, from which %s went on", ErrRecording, a.Seq, next))
+			}
+		}
+	}
 	return nil
 }
 

@@ -109,7 +109,7 @@ const AgencyNote = "only the agency vouches: no cosignature from outside covers 
 // Verify checks a whole bundle. The error names the first place that is wrong
 // (*PlaceError); a report is only given where there is none.
 func Verify(bundle io.ReaderAt, size int64, t *trust.File, o Options) (Report, error) {
-	v := &verifier{in: bundle, size: size, file: t, opts: o, at: map[string]measured{}, members: map[string]*sealing.Member{}, rosters: map[epochOf]sealing.Roster{}, rosterHash: map[string]bool{}}
+	v := &verifier{in: bundle, size: size, file: t, opts: o, at: map[string]measured{}, members: map[string]*sealing.Member{}, rosters: map[epochOf]sealing.Roster{}, rosterHash: map[string]bool{}, after: map[interview.RecordingID]journal.After{}}
 	var err error
 	if v.trust, err = sealing.NewTrust(t); err != nil {
 		return Report{}, fmt.Errorf("verify bundle: trust file: %w", err)
@@ -143,6 +143,7 @@ type verifier struct {
 	rosters    map[epochOf]sealing.Roster
 	rosterHash map[string]bool
 	frames     journal.Once // of all recordings whose keys were given
+	after      map[interview.RecordingID]journal.After // what each recording says of the one before
 }
 
 func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
@@ -356,6 +357,9 @@ func (v *verifier) cover(phases []journal.Phase) {
 	for _, r := range v.report.Recordings {
 		lives = append(lives, coverage.Life{Recording: r.Recording.Recording, From: r.Recording.From, To: r.Recording.To, Gaps: r.Gaps})
 		open = open && r.Open
+		if !r.Recording.Closed {
+			v.report.Notes = append(v.report.Notes, fmt.Sprintf("recording %s was not closed: its recorder ended at once, or its end was cut off", r.Recording.Recording))
+		}
 		if r.Clock.Flagged {
 			v.report.Notes = append(v.report.Notes, fmt.Sprintf("the wall clock of %s moved by %d ms at once: the hearing clock counts", r.Recording.Recording, r.Clock.Largest/1000))
 		}
