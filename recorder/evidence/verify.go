@@ -142,7 +142,7 @@ type verifier struct {
 	members    map[string]*sealing.Member // by admission hash
 	rosters    map[epochOf]sealing.Roster
 	rosterHash map[string]bool
-	frames     journal.Once // of all recordings whose keys were given
+	frames     journal.Once                            // of all recordings whose keys were given
 	after      map[interview.RecordingID]journal.After // what each recording says of the one before
 }
 
