@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -374,7 +375,11 @@ func (d *Desk) Identifications(ctx context.Context, by Officer) ([]Identificatio
 	}
 	for _, r := range rows {
 		var kept sealedIdentification
-		if err := interview.OpenJSON(ctx, d.bridge.Sealer, r.Case, sealedTo+r.Visit.String(), r.Sealed, &kept); err != nil {
+		err := interview.OpenJSON(ctx, d.bridge.Sealer, r.Case, sealedTo+r.Visit.String(), r.Sealed, &kept)
+		if errors.Is(err, problem.New(problem.CodeErased, "")) {
+			continue // nobody is identified for a case that was erased, and the others wait on
+		}
+		if err != nil {
 			return nil, fmt.Errorf("identification %s: %w", r.Visit, err)
 		}
 		out = append(out, r.view(kept, words[r.Visit], by))

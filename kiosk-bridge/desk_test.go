@@ -12,6 +12,7 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/interviewtest"
 	"kuule/interview/ticket"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/tunnel"
@@ -256,5 +257,39 @@ func TestCallsAreAnsweredOnceAndMeasured(t *testing.T) {
 		if _, err := d.Raise(t.Context(), kiosk, bad[0], bad[1]); problem.Of(err).Code != problem.CodeMalformed {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// erasing is a sealer of which one case was erased.
+type erasing struct {
+	interviewtest.Sealer
+
+	erased interview.CaseID
+}
+
+func (s *erasing) Open(ctx context.Context, c interview.CaseID, aad string, sealed []byte) ([]byte, error) {
+	if c == s.erased {
+		return nil, problem.New(problem.CodeErased, "case %s", c)
+	}
+	return s.Sealer.Open(ctx, c, aad, sealed)
+}
+
+// An erased case leaves the desk's other people in their list.
+func TestAnErasedCaseHidesNobodyElseAtTheDesk(t *testing.T) {
+	t.Parallel()
+	sealer := &erasing{}
+	w := newWorld(t, func(c *kioskbridge.Config) { c.Sealer = sealer })
+	d, by := w.desk(), officer("a")
+	if _, err := d.Begin(t.Context(), by, reference, ticket.MethodDocument, note); err != nil {
+		t.Fatal(err)
+	}
+	sealer.erased = w.booking.Case
+	w.booking.Case = interview.NewCaseID()
+	second, err := d.Begin(t.Context(), by, reference, ticket.MethodDocument, note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := d.Identifications(t.Context(), by); err != nil || len(all) != 1 || all[0].Visit != second.Visit {
+		t.Errorf("%v %v", all, err)
 	}
 }
