@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
+import { deskRoutes } from './deskserver.mjs'
 import { kioskCall, kioskVisit } from './kioskserver.mjs'
 import { copy, segment, viewingRoutes } from './recording.mjs'
 
@@ -31,8 +32,8 @@ const seats = {
   interpreter: seat('interpreter', 'Layla Nasser', 'Joutsenon vastaanottokeskus, kuulemistila 2'),
   counsel: seat('counsel', 'Erik Lindqvist', 'Asianajotoimisto Lindqvist, neuvotteluhuone'),
 }
-const labels = { kiosk: 'Joutseno, kioski 1', interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
-const kinds = { kiosk: 'kiosk', interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
+const labels = { officer: 'Joutseno, palvelupiste', kiosk: 'Joutseno, kioski 1', interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
+const kinds = { officer: 'workstation', kiosk: 'kiosk', interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
 const today = (hour, minute = 0) => {
   const d = new Date()
   d.setHours(hour, minute, 0, 0)
@@ -76,6 +77,7 @@ function sealed() {
 function me(s) {
   const role = s.persona
   if (role === 'kiosk') return { device: `dev_${uuid(1)}`, roles: [], seats: [], tickets: [], places: [] }
+  if (role === 'officer') return { device: `dev_${uuid(1)}`, name: 'Olga Ranta', subject: 's2', roles: ['officer'], seats: [], tickets: [], places: [] }
   const review = s.name.includes('review')
   const here = role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]]
   const known = s.signedIn || (role === 'applicant' && s.redeemed)
@@ -139,6 +141,7 @@ const routes = [
   }],
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
   ...viewingRoutes(hearing),
+  ...deskRoutes(uuid, problem),
   ['GET', /^\/api\/hearings\/[^/]+\/keeping$/, () => ({
     case: `cas_${uuid(9)}`, extensions: [{ extension: 'x', until: '2060-01-01', asked_at: 1, approved_at: 2 }], mark: {}, marked: 'SALASSA PIDETTÄVÄ, JulkL 24.1 § 24, 31c k', tombstones: ['e30.e30.c2ln'], write_once: false,
     holds: [{ hold: 'h', ground: 'appeal', placed_at: Date.parse('2026-11-20T08:00:00Z') }], notes: { special: 1, observation: 2, until: '2027-05-20T00:00:00Z' }, files: { deleted: 0, left: 0, until: 0, at: 0 },
@@ -206,7 +209,8 @@ export async function serve(port, folder = './dist/') {
     if (s.cut && request.method === 'PUT') return request.socket.destroy()
     const route = routes.find(([method, pattern]) => method === request.method && pattern.test(path))
     if (route === undefined) return send(404, problem(404, 'no-route', 'correct-input'))
-    return send(200, route[2](s, body))
+    const answer = route[2](s, body, path)
+    return send(answer?.status >= 400 ? answer.status : 200, answer)
   })
 
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] })

@@ -2,11 +2,14 @@ import { useCallback, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Problem } from '../api/problem'
 import type { Document } from '../api/words'
-import { languages, useTexts, type Language } from '../i18n'
+import { useTexts } from '../i18n'
 import { grouped, isRight, length, symbol } from '../kiosk/reference'
+import { nameOf } from '../kiosk/texts'
 import { Button, Field, Notice, Radios, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
-import { desk, methods, waited, type Call, type Handed, type Identification, type Led, type Method, type Notice as PartNotice, type Waiting } from './desk'
+import { desk, methods, nameHere, waited, type Call, type Handed, type Identification, type Led, type Method, type Notice as PartNotice, type Waiting } from './desk'
+import { CheckCertificate } from './CheckCertificate'
+import { Duplicates } from './Duplicates'
 import { Figures } from './Figures'
 import { HandedOver, TakeOver } from './HandedOver'
 
@@ -113,6 +116,8 @@ export function Home() {
           })
         }
       />
+      <Duplicates />
+      <CheckCertificate />
       {(waiting?.notices ?? []).length > 0 && (
         <Section title={t('staff.desk.notices')}>
           <ul className="stack tight">
@@ -140,14 +145,15 @@ function Result({ led }: { led: Led }) {
 }
 
 function CallCard({ call, now, onAnswer }: { call: Call; now: number; onAnswer: () => void }) {
-  const { t } = useTexts()
-  const spoken = call.language in languages ? t(`shared.languages.${call.language as Language}`) : call.language
+  const { t, locale } = useTexts()
+  const here = nameHere(call.language, locale)
   return (
     <li className="row spread">
       <div>
         <strong>{call.place}</strong>
         <p className="quiet small">
-          <span lang={call.language}>{spoken}</span> · {t('staff.desk.waited', { time: waited((now - Date.parse(call.raised)) / 1000) })}
+          <bdi>{nameOf(call.language)}</bdi>
+          {here !== '' && ` (${here})`} · {t('staff.desk.waited', { time: waited((now - Date.parse(call.raised)) / 1000) })}
         </p>
       </div>
       <Button onPress={onAnswer}>{t('staff.desk.answer')}</Button>

@@ -1,5 +1,6 @@
 import { send } from '../api/session'
 import type * as words from '../api/words'
+import { nameOf } from '../kiosk/texts'
 
 /** How officers identify a person whom no kiosk could; interview/ticket has the same. */
 export const methods = ['document', 'register', 'known'] as const
@@ -61,6 +62,35 @@ export interface Handed {
   reference: string
 }
 
+/** How a possible duplicate is settled; kiosk-bridge/duplicate has the same. */
+export const settlements = ['same-person', 'other-person', 'same-entry', 'undetermined'] as const
+export type Settlement = (typeof settlements)[number]
+
+/** A search of the register that found somebody, or was lost. */
+export interface Duplicate {
+  visit: words.VisitID
+  case: words.CaseID
+  participant: words.ParticipantID
+  submitted: string
+  lost: string // why there is no result; '' where there is
+  candidates: { modality: string; reference: string; score: number }[]
+  threshold: string
+  line: number // the threshold's score
+  algorithm: string
+  size: number // of the register
+  asOf: string
+}
+
+/** What a certificate of a pending matter says. */
+export interface Certificate {
+  v: number
+  visit: words.VisitID
+  kiosk: words.DeviceID
+  diary: string
+  name: string
+  issued: number
+}
+
 /** How long visits took, from the first document placed to the verdict (milliseconds). */
 export interface Figures {
   target: number
@@ -95,6 +125,9 @@ export const desk = {
   begin: (of: { reference: string } | { from: words.VisitID }, method: Method, note: string) => send<Identification>('POST', '/api/desk/identifications', { ...of, method, note }),
   see: (notice: words.CallID) => send<undefined>('POST', `/api/desk/notices/${encodeURIComponent(notice)}/seen`),
   takeOver: (code: string) => send<Handed>('POST', '/api/desk/handovers', { code }),
+  duplicates: () => send<{ tasks: Duplicate[] }>('GET', '/api/desk/duplicates'),
+  settle: (visit: words.VisitID, settlement: Settlement, note: string) => send<undefined>('POST', `/api/desk/duplicates/${encodeURIComponent(visit)}`, { settlement, note }),
+  certificate: (code: string) => send<Certificate>('POST', '/api/desk/certificates', { code }),
   visits: () => send<Figures>('GET', '/api/desk/visits'),
   /** The device signs for the officer who is signed in at it; then the server counts the word. */
   async stand(i: Identification): Promise<Led> {
@@ -103,6 +136,31 @@ export const desk = {
   },
   raise: (language: string, step: string) => send<Call>('POST', '/api/desk/calls', { language, step }),
   called: (call: words.CallID) => send<Call>('GET', `/api/desk/calls/${encodeURIComponent(call)}`),
+}
+
+/**
+ * Whether a refused code looks like a certificate's at all: then it was changed,
+ * misread or made elsewhere. Only the server decides whether one is genuine.
+ */
+export function likeCertificate(code: string): boolean {
+  const parts = code.replace(/\s/g, '').split('.')
+  if (parts.length !== 3 || parts.some((p) => !/^[\w-]+$/.test(p))) return false
+  try {
+    const head: unknown = JSON.parse(atob((parts[0] ?? '').replace(/-/g, '+').replace(/_/g, '/')))
+    return (head as { typ?: unknown } | null)?.typ === 'kuule-pending-matter+jws'
+  } catch {
+    return false
+  }
+}
+
+/** A language's name in the page's own language; '' where it is the speakers' own name, or unknown. */
+export function nameHere(code: string, locale: string): string {
+  try {
+    const here = new Intl.DisplayNames([locale], { type: 'language', fallback: 'none' }).of(code) ?? ''
+    return here.toLowerCase() === nameOf(code).toLowerCase() ? '' : here
+  } catch {
+    return '' // no code of a language
+  }
 }
 
 /** A wait as people say it: 0:42, 3:05. */

@@ -84,7 +84,8 @@ export function Choice<T extends string>({ label, value, onChange, options, hide
   )
 }
 
-export function Radios<T extends string>({ label, value, onChange, options }: { label: string; value: T; onChange: (value: T) => void; options: readonly { id: T; text: string }[] }) {
+/** One of a few; null while nothing is chosen. */
+export function Radios<T extends string>({ label, value, onChange, options }: { label: string; value: T | null; onChange: (value: T) => void; options: readonly { id: T; text: string }[] }) {
   return (
     <RadioGroup className="field" value={value} onChange={(v) => onChange(v as T)}>
       <Label className="label">{label}</Label>
