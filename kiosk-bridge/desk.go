@@ -317,7 +317,7 @@ func (d *Desk) addWord(ctx context.Context, tx bun.Tx, row identificationRow, bo
 		return nil, err
 	}
 	if words = append(words, word); len(words) < row.Needed {
-		return nil, nil
+		return nil, row.mark(ctx, tx, 0)
 	}
 	return d.end(ctx, tx, row, booking, words, now)
 }
@@ -344,11 +344,25 @@ func (d *Desk) end(ctx context.Context, tx bun.Tx, row identificationRow, bookin
 	if err := saveVisit(ctx, tx, d.outbox, record, Kept{Ticket: made}); err != nil {
 		return nil, err
 	}
-	update := tx.NewUpdate().Model((*identificationRow)(nil)).Set("ended_at = ?", now.UnixMilli()).Where("visit_id = ?", row.Visit)
-	if err := store.CompareAndSet(ctx, update, row.Version); err != nil {
-		return nil, fmt.Errorf("end identification %s: %w", row.Visit, err)
+	if err := row.mark(ctx, tx, now.UnixMilli()); err != nil {
+		return nil, err
 	}
 	return made, nil
+}
+
+// mark notes that a word was added, and whether it was the last. Of two officers
+// at the same moment, neither of whom sees the other's word, one has to say it
+// again: else both would wait for the other for ever.
+func (r identificationRow) mark(ctx context.Context, tx bun.Tx, ended int64) error {
+	update := tx.NewUpdate().Model((*identificationRow)(nil)).Set("ended_at = ?", ended).Where("visit_id = ?", r.Visit)
+	err := store.CompareAndSet(ctx, update, r.Version)
+	if errors.Is(err, store.ErrConflict) {
+		return problem.New(problem.CodeConflict, "another officer spoke for identification %s at this moment", r.Visit)
+	}
+	if err != nil {
+		return fmt.Errorf("mark identification %s: %w", r.Visit, err)
+	}
+	return nil
 }
 
 // Identifications lists what waits for an officer, oldest first.

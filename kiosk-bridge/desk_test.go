@@ -293,3 +293,35 @@ func TestAnErasedCaseHidesNobodyElseAtTheDesk(t *testing.T) {
 		t.Errorf("%v %v", all, err)
 	}
 }
+
+// B12: two officers who speak at the same moment end the identification, once: who
+// came second is heard, or told to say it again.
+func TestTwoOfficersAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d, a, b := w.desk(), officer("a"), officer("b")
+	i, err := d.Begin(t.Context(), a, reference, ticket.MethodKnown, note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan tunnel.Result, 2)
+	for _, by := range []kioskbridge.Officer{a, b} {
+		go func() {
+			out, err := d.Word(t.Context(), by, i.Visit, "signed")
+			for tries := 0; problem.Of(err).Code == problem.CodeConflict && tries < 10; tries++ {
+				out, err = d.Word(t.Context(), by, i.Visit, "signed")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			results <- out.Result
+		}()
+	}
+	if x, y := <-results, <-results; x == y || x != tunnel.ResultJoin && y != tunnel.ResultJoin {
+		t.Errorf("%s and %s", x, y)
+	}
+	var version int64
+	if err := w.db.NewRaw("SELECT version FROM desk_identification WHERE visit_id = ?", i.Visit).Scan(t.Context(), &version); err != nil || version != 3 {
+		t.Errorf("version %d, %v: a word left no mark that another could meet", version, err)
+	}
+}
