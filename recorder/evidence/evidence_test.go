@@ -337,13 +337,24 @@ func (f sealFunc) SealEvidence(_ context.Context, m evidence.Manifest) (string, 
 // H3, promise 5: a flipped byte anywhere, ZIP headers included, is found and named.
 func TestEveryFlippedByteIsFoundAndNamed(t *testing.T) {
 	t.Parallel()
+	flipBytes(t, 13)
+}
+
+// TestSoakEveryFlippedByteIsFoundAndNamed leaves no byte out.
+func TestSoakEveryFlippedByteIsFoundAndNamed(t *testing.T) {
+	if os.Getenv("KUULE_SOAK") == "" {
+		t.Skip("minutes of flipped bytes: set KUULE_SOAK=1")
+	}
+	flipBytes(t, 1)
+}
+
+// flipBytes flips a bit of each byte of a bundle's headers, and of every so
+// manieth of its contents.
+func flipBytes(t *testing.T, step int) {
+	t.Helper()
 	h := hold(t)
 	b := h.build(t)
 	where := regions(t, b)
-	step := 5 // of contents; headers are tried byte by byte
-	if testing.Short() {
-		step = 31
-	}
 	file := h.Trust()
 	opts := evidence.Options{Log: h.options().Log}
 	for i := 0; i < len(b); i++ {
