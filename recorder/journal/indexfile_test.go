@@ -3,6 +3,7 @@ package journal_test
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"kuule/interview"
@@ -19,18 +20,18 @@ func many(t testing.TB) (path string, w *journaltest.World, ends []interview.Mic
 	must(t, err)
 	cfg := w.Config(disk)
 	cfg.RotateAt = 6 << 10
-	var now interview.Micros
-	cfg.Clock = func() interview.Micros { return now }
+	var now atomic.Int64 // the writer looks at its clock whenever it likes
+	cfg.Clock = func() interview.Micros { return interview.Micros(now.Load()) }
 	cfg.Interval = 1 << 40
 	j, err := journal.Create(cfg)
 	must(t, err)
 	m, track := w.Member(interview.RoleApplicant).Member(), interview.NewTrackID()
 	for n := range uint64(20) {
 		must(t, j.Append(w.Numbered(m, track, n)))
-		now += 500_000
+		now.Add(500_000)
 		j.Flush()
 		untilSeq(t, j, int64(n)+1)
-		ends = append(ends, now)
+		ends = append(ends, interview.Micros(now.Load()))
 	}
 	must(t, j.Close("ended"))
 	return path, w, ends
