@@ -233,6 +233,13 @@ for (const language of ['fi', 'en']) {
       await press(page, /Aloita tallenne|Start the record/)
       await page.locator('.sign.on').waitFor()
       await page.locator('.asked').waitFor()
+      // B21: the kiosk's picture stands beside the live one until the interviewer says who it is.
+      await page.locator('img[src^="blob:"]').waitFor()
+      assert.ok(await page.locator('img[src^="blob:"]').evaluate((i) => i.naturalWidth > 0), 'the picture of the kiosk is shown')
+      await look('portrait')
+      await press(page, /^Tämä on Samir|^This is Samir/)
+      await page.locator('img[src^="blob:"]').waitFor({ state: 'detached' })
+      assert.ok(server.scenes.get('interviewer').confirmed, 'who it is was said')
       // The transcript by keyboard alone.
       await press(page, /^Uusi rivi|^New line/)
       await page.keyboard.type('Kertokaa omin sanoin, miksi lähditte.')
@@ -322,7 +329,7 @@ for (const language of ['fi', 'en']) {
       // G2 by keyboard: the interpreter beside the applicant has a voice of its own.
       await page.getByRole('radio', { checked: true }).focus()
       await page.keyboard.press('ArrowDown')
-      assert.equal(await page.getByRole('radio').nth(1).isChecked(), true, 'the next mix')
+      await page.getByRole('radio', { checked: true }).and(page.getByRole('radio').nth(1)).waitFor({ state: 'attached' }) // the next mix
       await page.keyboard.press('Control+Alt+KeyK')
       await page.getByRole('dialog').locator('pre', { hasText: 'connection connected' }).waitFor()
       const numbers = await page.locator('pre.numbers').innerText()

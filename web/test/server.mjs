@@ -108,6 +108,9 @@ function hearings(s) {
 
 const problem = (status, code, way, rule) => ({ status, type: `urn:kuule:problem:${code}`, title: code, code, way, ...(rule ? { rule } : {}) })
 
+/** What the kiosk's camera saw: nobody who lives. */
+const drawn = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="400"><rect width="320" height="400" fill="#cfd8e3"/><ellipse cx="160" cy="180" rx="90" ry="120" fill="#c9976b"/><circle cx="125" cy="160" r="10"/><circle cx="195" cy="160" r="10"/><path d="M120 240 q40 30 80 0" stroke="#000" stroke-width="6" fill="none"/></svg>'
+
 /** The HTTP interface as docs/protocol.md and src/api/http.ts have it. */
 const routes = [
   ['GET', /^\/gw\/device$/, (s) => ({
@@ -140,6 +143,8 @@ const routes = [
     return made
   }],
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
+  ['GET', /^\/api\/hearings\/[^/]+\/portraits\/[^/]+$/, (s) => (s.confirmed ? { format: '', image: null } : { format: 'image/svg+xml', image: Buffer.from(drawn).toString('base64') })],
+  ['POST', /^\/api\/hearings\/[^/]+\/portraits\/[^/]+\/confirmed$/, (s) => ((s.confirmed = true), {})],
   ...viewingRoutes(hearing),
   ...deskRoutes(uuid, problem),
   ['GET', /^\/api\/hearings\/[^/]+\/keeping$/, () => ({
