@@ -66,7 +66,9 @@ class Person {
     this.context = await browser.newContext({ viewport: this.device === 'applicant' ? { width: 1280, height: 800 } : { width: 1440, height: 900 }, permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
     this.page = await this.context.newPage()
     this.page.setDefaultTimeout(60_000)
-    this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && this.wrong.push(m.text()))
+    // A viewing that was closed is not found by what was still on its way.
+    const ended = (m) => m.text().includes('status of 404') && m.location().url.includes('/api/viewings/')
+    this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && !ended(m) && this.wrong.push(`${m.text()} ${m.location().url.replace(/^.*?(?=\/api)/, '')}`))
     this.page.on('pageerror', (e) => this.wrong.push(String(e)))
     await this.page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
   }
