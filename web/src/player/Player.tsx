@@ -30,14 +30,14 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
     if (import.meta.env.MODE === 'journey') Object.assign(globalThis, { kuulePlayer: made })
     const tell = () => {
       const spans = made.heard.take().map((s) => ({ from: first.from + Math.round(s.from * 1e6), to: first.from + Math.round(s.to * 1e6) }))
-      return viewings.heard(viewing, spans).catch(() => undefined) // what was given out is logged in any case
+      viewings.heard(viewing, spans).catch(() => undefined) // what was given out is logged in any case
     }
-    const timer = setInterval(() => void tell(), tellEvery)
+    const timer = setInterval(tell, tellEvery)
     return () => {
       clearInterval(timer)
+      tell()
       made.close()
-      // The last that was heard is told before the viewing is no more; it ends by itself, too.
-      void tell().then(() => viewings.close(viewing)).catch(() => undefined)
+      viewings.close(viewing).catch(() => undefined) // it ends by itself too
     }
   }, [viewing, first])
 
