@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"kuule/internal/jws"
 	"kuule/internal/trust"
@@ -43,22 +42,8 @@ func (s sealer) SealEvidence(_ context.Context, m evidence.Manifest) (string, er
 // life is one recording from a moment to another, as blobs.
 func life(t *testing.T, w *journaltest.World, rec *journaltest.Member, after *journal.After, from, to interview.Micros) ([]evidence.Blob, *journal.After) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "rec")
-	disk, err := journal.Directory(path)
-	must(t, err)
-	now := from
-	cfg := w.Config(disk)
-	cfg.Interval, cfg.Signer, cfg.Clock = time.Hour, rec.Signer(), func() interview.Micros { return now }
-	cfg.Opened.Recording, cfg.Opened.Member, cfg.Opened.Statement = interview.NewRecordingID(), rec.Member(), rec.Statement
-	cfg.Opened.Anchor.Hearing, cfg.Opened.After = from, after
-	j, err := journal.Create(cfg)
-	must(t, err)
-	now = to
-	must(t, j.Close("test"))
-	tail, err := journal.Recover(path)
-	must(t, err)
-	name := filepath.Join(path, journal.FileName(1))
-	return []evidence.Blob{{Name: journal.FileName(1), Open: func() (io.ReadCloser, error) { return os.Open(name) }}}, tail.After(journal.CauseRestarted)
+	file, next := w.Life(t, rec, after, from, to)
+	return []evidence.Blob{{Name: filepath.Base(file), Open: func() (io.ReadCloser, error) { return os.Open(file) }}}, next
 }
 
 // H5: the program itself takes from a terminal's back-up what no recorder has,

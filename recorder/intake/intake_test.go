@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"kuule/internal/jws"
 	"kuule/internal/trust"
@@ -42,23 +41,8 @@ func (s sealer) SealEvidence(_ context.Context, m evidence.Manifest) (string, er
 // recorded is a journal from a moment to another, as blobs.
 func recorded(t *testing.T, w *journaltest.World, rec *journaltest.Member, after *journal.After, from, to interview.Micros) ([]evidence.Blob, *journal.After) {
 	t.Helper()
-	path := t.TempDir() + "/rec"
-	disk, err := journal.Directory(path)
-	must(t, err)
-	now := from
-	cfg := w.Config(disk)
-	cfg.Interval, cfg.Signer, cfg.Clock = time.Hour, rec.Signer(), func() interview.Micros { return now }
-	cfg.Opened.Recording, cfg.Opened.Member, cfg.Opened.Statement = interview.NewRecordingID(), rec.Member(), rec.Statement
-	cfg.Opened.Anchor.Hearing, cfg.Opened.After = from, after
-	j, err := journal.Create(cfg)
-	must(t, err)
-	now = to
-	must(t, j.Close("test"))
-	tail, err := journal.Recover(path)
-	must(t, err)
-	names, err := filepath.Glob(path + "/*.kj")
-	must(t, err)
-	return []evidence.Blob{{Name: filepath.Base(names[0]), Open: func() (io.ReadCloser, error) { return os.Open(names[0]) }}}, tail.After(journal.CauseRestarted)
+	file, next := w.Life(t, rec, after, from, to)
+	return []evidence.Blob{{Name: filepath.Base(file), Open: func() (io.ReadCloser, error) { return os.Open(file) }}}, next
 }
 
 // H5: the recorder failed between 400 and 800 ms, and there was no other. Of the

@@ -12,8 +12,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math/big"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,4 +324,33 @@ func Copy(s *Sender) *Sender {
 	c.sealer, err = sframe.NewSealer(s.Key, uint64(s.KID))
 	must(s.w.t, err)
 	return c
+}
+
+// Life writes one recording of a recorder from a moment to another, which ends as
+// one that is restarted does. It gives its one journal file and what the next
+// recording says of it.
+func (w *World) Life(t testing.TB, rec *Member, after *journal.After, from, to interview.Micros) (file string, next *journal.After) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "rec")
+	disk, err := journal.Directory(path)
+	must(err)
+	var now atomic.Int64 // the writer looks at its clock whenever it likes
+	now.Store(int64(from))
+	cfg := w.Config(disk)
+	cfg.Interval, cfg.Signer, cfg.Clock = time.Hour, rec.Signer(), func() interview.Micros { return interview.Micros(now.Load()) }
+	cfg.Opened.Recording, cfg.Opened.Member, cfg.Opened.Statement = interview.NewRecordingID(), rec.Member(), rec.Statement
+	cfg.Opened.Anchor.Hearing, cfg.Opened.After = from, after
+	j, err := journal.Create(cfg)
+	must(err)
+	now.Store(int64(to))
+	must(j.Close("test"))
+	tail, err := journal.Recover(path)
+	must(err)
+	return filepath.Join(path, journal.FileName(1)), tail.After(journal.CauseRestarted)
 }
