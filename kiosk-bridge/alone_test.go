@@ -20,7 +20,7 @@ import (
 // of its own.
 const aloneVariable = "KUULE_TEST_ALONE"
 
-// B9, B20: bridge and kiosk in a network namespace that has nothing but its
+// Promise 8, B9, B20: bridge and kiosk in a network namespace that has nothing but its
 // loopback: a whole visit, with chip, face, search and ticket, ends as it does
 // elsewhere, and nobody so much as tried to send a packet out of the house. No
 // issuing state, and nobody else, is asked anything.

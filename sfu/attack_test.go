@@ -16,7 +16,7 @@ import (
 	"kuule/sfu"
 )
 
-// Promise of section 7: SRTP is AEAD_AES_256_GCM, or there is no connection. A
+// SRTP is AEAD_AES_256_GCM, or there is no connection. A
 // client that offers only less does not connect; the same one with it does.
 func TestOnlyOneCipher(t *testing.T) {
 	t.Parallel()

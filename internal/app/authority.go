@@ -37,8 +37,8 @@ import (
 	"kuule/interview/viewing"
 )
 
-// postureAge is how old a device's proof of state may be at the door (DESIGN
-// section 5).
+// postureAge is how old a device's proof of state may be at the door: three
+// quotes may be late.
 const postureAge = 60 * time.Second
 
 // recorderLifetime is how long a recorder's certificate lives: a recorder asks

@@ -202,7 +202,7 @@ func (v *vouched) ask() (string, error) {
 	return v.a.admit(v.t.Context(), v.facts)
 }
 
-// Promise 2, DESIGN section 3: a captured door cannot admit whom it likes. Each
+// Promises 2, 7: a captured door cannot admit whom it likes. Each
 // single fact that does not carry its own proof is refused.
 func TestAuthorityCountersignsOnlyWhatProvesItself(t *testing.T) {
 	t.Parallel()

@@ -327,7 +327,7 @@ func (c *caller) want(what, method, path, body string, want problem.Code, change
 
 func host(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 
-// DESIGN section 3: enrol.HOST alone asks for no certificate, and leads to
+// C5: enrol.HOST alone asks for no certificate, and leads to
 // nothing but enrolment.
 func TestTheHandshakeDecidesWhoComesIn(t *testing.T) {
 	t.Parallel()

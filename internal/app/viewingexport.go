@@ -327,7 +327,7 @@ type Opened struct {
 
 // released is what an interviewer, who holds the viewing open now, released to
 // the console. By itself it opens and writes nothing: who runs the machine opens
-// no recording (DESIGN promise 7).
+// no recording (promise 7).
 func (d *viewingDesk) released(r *http.Request) (*opening, *release, error) {
 	d.mu.Lock()
 	o := d.live[r.PathValue("viewing")]

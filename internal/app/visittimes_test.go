@@ -9,7 +9,7 @@ import (
 	"kuule/kiosk-bridge/tunnel"
 )
 
-// B10: a visit beyond 90 seconds names its slow step to who watches the numbers.
+// B10, M6: a visit beyond 90 seconds names its slow step to who watches the numbers.
 // A kiosk may journal steps of its own naming; they make no endless labels.
 func TestVisitTimesAreShown(t *testing.T) {
 	t.Parallel()

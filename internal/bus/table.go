@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Role is a kind of process (DESIGN section 3).
+// Role is a kind of process.
 type Role string
 
 // The processes of an installation.

@@ -22,7 +22,7 @@ const (
 // refused.
 type Rights map[Kind]Right
 
-// rights is the whole policy (DESIGN section 3) of what others may do with the
+// rights is the whole policy (promise 7) of what others may do with the
 // ring that authority holds. Rotating and destroying is authority's alone: it
 // destroys only what is due, or what two persons ordered.
 var rights = map[string]Rights{

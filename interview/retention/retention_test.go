@@ -181,6 +181,7 @@ func TestNoSecurityClassOnOrdinaryRecords(t *testing.T) {
 	}
 }
 
+// O7: rules are versions of law; one that is not understood whole is refused.
 func TestRulesAreReadStrictly(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

@@ -43,7 +43,7 @@ func (a *Assessment) valid() error {
 	return scored(a.Score, a.Threshold, a.Algorithm)
 }
 
-// Judgement is the word of DESIGN for the maker's.
+// Judgement is our word for the maker's.
 func (a *Assessment) Judgement() interview.Verdict { return asserted(a.Verdict == BonaFide) }
 
 func asserted(yes bool) interview.Verdict {
@@ -152,7 +152,7 @@ func (c *Compared) valid() error {
 	return nil
 }
 
-// Judgement is the word of DESIGN for the maker's.
+// Judgement is our word for the maker's.
 func (c *Compared) Judgement() interview.Verdict { return asserted(c.Verdict == Match) }
 
 // Inspect asks a document reader for what lies on it.
@@ -230,7 +230,7 @@ func pictureFormat(f string) bool {
 	return f == "image/jpeg" || f == "image/png" || f == "image/jp2"
 }
 
-// Judgement is the word of DESIGN for the maker's: what only optics say.
+// Judgement is our word for the maker's: what only optics say.
 func (i *Inspected) Judgement() interview.Verdict {
 	return asserted(i.Present && i.Verdict == Genuine)
 }

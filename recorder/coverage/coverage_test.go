@@ -164,7 +164,7 @@ func TestTheTimeLineAgreesWithEachMomentByItself(t *testing.T) {
 	}
 }
 
-// M1: five per cent of frames lost for four hours is 90 000 gaps; the report of
+// H4: five per cent of frames lost for four hours is 90 000 gaps; the report of
 // them costs no more than their number.
 func TestManyGapsAreCheap(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ import (
 
 const module = "kuule/"
 
-// rooms are the top-level folders that never know each other (DESIGN section 2).
+// rooms are the top-level folders that never know each other.
 var rooms = []string{"agreements", "attestation", "kiosk-bridge", "signaling", "sfu", "recorder", "transcript", "web"}
 
 // production are the binaries that people run.

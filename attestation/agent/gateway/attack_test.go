@@ -169,7 +169,7 @@ func TestASocketPathIsNoCall(t *testing.T) {
 	}
 }
 
-// DESIGN section 9: both families held or nothing served.
+// C5: both families held or nothing served.
 func TestASquatterOnEitherFamilyKeepsTheGatewayFromStarting(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ network, address string }{

@@ -3,7 +3,7 @@ import type * as signed from '../api/signed'
 import type * as words from '../api/words'
 import type { Chunk } from './seal/backup'
 
-/** What a page needs of the sealing (DESIGN section 6), whatever makes it. */
+/** What a page needs of the sealing, whatever makes it. */
 export interface Sealing {
   /** This page instance's public keys, base64url of uncompressed P-256 points. */
   readonly keys: { hpke: string; sign: string }
