@@ -16,6 +16,9 @@ import (
 	"kuule/kiosk-bridge/tunnel"
 )
 
+// triesWithin is how long a try in vain counts.
+const triesWithin = time.Hour
+
 // conclude decides, has the kiosk vouch for the evidence, keeps the visit, and
 // writes the ticket where the verdicts allow one.
 func (v *visit) conclude(ctx context.Context) error {
@@ -25,6 +28,16 @@ func (v *visit) conclude(ctx context.Context) error {
 		v.set(booked.Name, booked.Verdict, booked.Reason)
 	}
 	result, way, assurance := v.decide()
+	if result == tunnel.ResultAgain {
+		// Who tried in vain as often as there are tries is not sent round in circles.
+		tried, err := v.bridge.Store.Again(ctx, v.booking, v.bridge.Now().Add(-triesWithin))
+		if err != nil {
+			return err
+		}
+		if tried+1 >= v.bridge.Policy.tries(ticket.StepChip) {
+			result, way = tunnel.ResultDesk, problem.WayAskStaff
+		}
+	}
 	record := Record{
 		ID: v.id, Case: v.booking.Case, Hearing: v.booking.Hearing, Participant: v.booking.Participant, Role: v.booking.Role, Purpose: v.booking.Purpose, Kiosk: v.kiosk.Device,
 		Site: v.kiosk.Site, Route: v.route, Policy: v.bridge.policyVersion, Result: result, Assurance: assurance, StartedAt: v.started.UnixMilli(),
@@ -69,8 +82,8 @@ func (v *visit) after(ctx context.Context, kept Kept) {
 	if len(v.live) == 0 {
 		return
 	}
-	if kept.Ticket != nil {
-		v.bridge.portraits.keep(kept.Ticket.ID, v.live[0], v.bridge.Now(), time.Unix(kept.Ticket.Until, 0))
+	if t := kept.Ticket; t != nil && t.Purpose == interview.PurposeHearing {
+		v.bridge.portraits.keep(t.ID, t.Hearing, v.live[0], v.bridge.Now(), time.Unix(t.Until, 0))
 	}
 	if v.bridge.Duplicates == nil {
 		return

@@ -24,6 +24,9 @@ type Store interface {
 	// Identity finds the last visit, not before since, that found out by a document
 	// who the booking's person is. None, where a visit led to this seat already.
 	Identity(ctx context.Context, b Booking, since time.Time) (Record, bool, error)
+	// Again counts the visits for the booking, not before since, after which the
+	// person was asked to try once more.
+	Again(ctx context.Context, b Booking, since time.Time) (int, error)
 	// Notice tells staff of a kiosk's part.
 	Notice(ctx context.Context, kiosk Kiosk, part Part, code string, at time.Time) error
 	// Visit reads one visit; a problem (CodeNotFound) when there is none.
@@ -209,6 +212,16 @@ func (s *SQL) Identity(ctx context.Context, b Booking, since time.Time) (Record,
 		return Record{}, false, fmt.Errorf("find an earlier identity of case %s: %w", b.Case, err)
 	}
 	return r, true, nil
+}
+
+// Again implements [Store].
+func (s *SQL) Again(ctx context.Context, b Booking, since time.Time) (int, error) {
+	n, err := s.db.NewSelect().Model((*Record)(nil)).Where("v.participant_id = ?", b.Participant).Where("v.purpose = ?", b.Purpose).
+		Where("v.result = ?", tunnel.ResultAgain).Where("v.ended_at >= ?", since.UnixMilli()).Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count the tries of a person at hearing %s: %w", b.Hearing, err)
+	}
+	return int(n), nil
 }
 
 // Visit implements [Store].

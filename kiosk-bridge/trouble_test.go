@@ -225,3 +225,33 @@ func TestPrinterWithoutPaperIsTold(t *testing.T) {
 		t.Errorf("still waits: %+v %v", notices, err)
 	}
 }
+
+// B12: whom the machine asked to try once more, and for whom it is in vain again,
+// is not sent round in circles: the second time leads to the desk, with what was
+// done so far. Somebody else's try counts for nobody.
+func TestSecondTryInVainLeadsToTheDesk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dead := w.passport(emrtdtest.DeadChip)
+	visit := func() tunnel.Outcome {
+		t.Helper()
+		w.kiosk = w.newDevice()
+		out, err := w.client().Visit(t.Context(), reference, dead.Printed, dead.Card())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if out := visit(); out.Result != tunnel.ResultAgain || out.Handover != "" {
+		t.Errorf("the first time: %+v", out)
+	}
+	mine := w.booking.Participant
+	w.booking.Participant = interview.NewParticipantID()
+	if out := visit(); out.Result != tunnel.ResultAgain {
+		t.Errorf("another person's first time: %+v", out)
+	}
+	w.booking.Participant = mine
+	if out := visit(); out.Result != tunnel.ResultDesk || out.Handover == "" {
+		t.Errorf("the second time: %+v", out)
+	}
+}
