@@ -19,19 +19,20 @@ import (
 
 // conformanceCommand tries a maker's part (docs/integration.md).
 type conformanceCommand struct {
-	Port string        `required:"" enum:"pad,fingerprint,optics,quality,face,duplicates" help:"Kind of part: ${enum}."`
+	Port string        `required:"" enum:"pad,fingerprint,optics,quality,face,duplicates,register" help:"Kind of part: ${enum}."`
 	URL  string        `required:"" placeholder:"URL" help:"Where it is: https://HOST:PORT, or unix:PATH."`
 	CA   string        `type:"existingfile" placeholder:"FILE" help:"For https: PEM file of the authority that the part's certificate comes from."`
 	Cert string        `type:"existingfile" placeholder:"FILE" help:"For https: PEM file of the certificate that we show."`
 	Key  string        `type:"existingfile" placeholder:"FILE" help:"For https: PEM file of its key."`
-	Sign string        `name:"signer" type:"existingfile" placeholder:"FILE" help:"For a register: PEM file of the public key that its results are signed by."`
+	Sign string        `name:"signer" type:"existingfile" placeholder:"FILE" help:"For duplicates: PEM file of the public key that results are signed by."`
+	Test string        `name:"test-person" placeholder:"NUMBER" help:"For a register: number of a test person who has a face and a finger there; without one, such a person is not asked for."`
 	Wait time.Duration `default:"20s" help:"Longest time for one answer."`
 	JSON bool          `help:"Print the results as JSON."`
 }
 
 // Run prints a line for each check. It is an error where one fails.
 func (c *conformanceCommand) Run(ctx context.Context) error {
-	config := conformance.Config{Port: vendorport.Port(c.Port), URL: c.URL, Wait: c.Wait}
+	config := conformance.Config{Port: vendorport.Port(c.Port), URL: c.URL, Test: c.Test, Wait: c.Wait}
 	var err error
 	if c.CA != "" || c.Cert != "" || c.Key != "" {
 		if config.TLS, err = mutualTLS(c.CA, c.Cert, c.Key); err != nil {

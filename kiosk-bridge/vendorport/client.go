@@ -157,6 +157,7 @@ func (c *Client) once(ctx context.Context, method, path, idempotency string, bod
 	if err != nil {
 		return pause, fmt.Errorf("%w: %w", ErrAway, err)
 	}
+	defer clear(text) // it may be somebody's finger
 	if len(text) > MaxAnswer {
 		return 0, fmt.Errorf("%w: over %d bytes", ErrAnswer, MaxAnswer)
 	}
@@ -241,6 +242,20 @@ func (c *Client) Inspect(ctx context.Context, idempotency string, in Inspect) (*
 func (c *Client) Grade(ctx context.Context, idempotency string, in Grade) (*Graded, error) {
 	out := &Graded{}
 	if err := c.do(ctx, OpAssess, idempotency, in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Person asks a register for one person.
+func (c *Client) Person(ctx context.Context, idempotency string, in PersonQuestion) (*RegisteredPerson, error) {
+	out := &RegisteredPerson{}
+	err := c.do(ctx, OpPerson, idempotency, in, out)
+	if err == nil {
+		err = out.wanted(in.Want)
+	}
+	if err != nil {
+		out.Forget()
 		return nil, err
 	}
 	return out, nil

@@ -47,6 +47,7 @@ const (
 	PortQuality     Port = "quality"
 	PortFace        Port = "face"
 	PortDuplicates  Port = "duplicates"
+	PortRegister    Port = "register"
 )
 
 // Operation is what a part is asked.
@@ -60,16 +61,17 @@ const (
 	OpCompare Operation = "compare" // fingerprint, face
 	OpInspect Operation = "inspect" // optics
 	OpSearch  Operation = "search"  // duplicates
+	OpPerson  Operation = "person"  // register
 )
 
 var operations = map[Port][]Operation{
 	PortPAD: {OpAssess}, PortFingerprint: {OpCapture, OpCompare}, PortOptics: {OpInspect},
-	PortQuality: {OpAssess}, PortFace: {OpCompare}, PortDuplicates: {OpSearch},
+	PortQuality: {OpAssess}, PortFace: {OpCompare}, PortDuplicates: {OpSearch}, PortRegister: {OpPerson},
 }
 
 // Ports lists all kinds of parts.
 func Ports() []Port {
-	return []Port{PortPAD, PortFingerprint, PortOptics, PortQuality, PortFace, PortDuplicates}
+	return []Port{PortPAD, PortFingerprint, PortOptics, PortQuality, PortFace, PortDuplicates, PortRegister}
 }
 
 // Description is what a part says of itself.

@@ -16,16 +16,21 @@ func FuzzAnswers(f *testing.F) {
 		`{"present":true,"zone":"P<UTO","verdict":"genuine","features":[{"name":"uv","verdict":"genuine"}],"images":[],"algorithm":"a"}`,
 		`{"overall":50,"measures":[{"name":"size","value":1}],"hints":["blurred"],"algorithm":"a"}`,
 		`{"search":"0123456789abcdef","state":"running","result":""}`,
+		`{"found":true,"name":"A B","born":"1988-03","number":"A1","pictures":[{"kind":"finger-2","format":"iso-19794-2-2005","data":"AAAA"},{"kind":"face","format":"image/jpeg","data":"AAAA"}]}`,
 		`{"port":"pad","versions":[1],"vendor":"a","product":"b","release":"c","serial":"","algorithm":"","operations":["assess"],"measured":""}`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, out := range []valid{&Assessment{}, &Captured{}, &Compared{}, &Inspected{}, &Graded{}, &Searching{}} {
+		for _, out := range []valid{&Assessment{}, &Captured{}, &Compared{}, &Inspected{}, &Graded{}, &Searching{}, &RegisteredPerson{}} {
 			if canon.Strict(b, out) != nil || out.valid() != nil {
 				continue
 			}
 			switch v := out.(type) {
+			case *RegisteredPerson:
+				if len(v.Pictures) > maxRegistered || !v.Found && (v.Name != "" || len(v.Pictures) > 0) {
+					t.Errorf("%d pictures were taken", len(v.Pictures))
+				}
 			case *Captured:
 				if v.Taken && (len(v.Template.Data) == 0 || v.Quality > 100) {
 					t.Errorf("%+v was taken", v)

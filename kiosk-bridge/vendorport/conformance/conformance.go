@@ -39,7 +39,8 @@ type Config struct {
 	Port vendorport.Port
 	URL  string           // as for [vendorport.Config]
 	TLS  *tls.Config      // as for [vendorport.Config]
-	Key  crypto.PublicKey // of a register, which signs results
+	Key  crypto.PublicKey // of a search for duplicates, which signs results
+	Test string           // number of a test person in a register, who has a face and a finger there; "": such a person is not asked for
 	Wait time.Duration    // for one answer; 0: 20 s
 }
 
@@ -135,6 +136,14 @@ func (r *run) checks() []check {
 		all = append(all,
 			check{"signed-result", "a search comes to a result, signed for this search and these probes", r.searches},
 			check{"unknown-search", "a search that nobody handed in is refused with unknown", r.unknownSearch})
+	case vendorport.PortRegister:
+		all = append(all,
+			check{"nobody", "of a person whom the register does not know nothing is told", r.nobody},
+			check{"one-person", "a request that names no person is refused with malformed", r.onePerson},
+			check{"purpose", "a request for another purpose, or none, is refused with malformed", r.purpose})
+		if r.Test != "" {
+			all = append(all, check{"wanted-alone", "of the test person come the pictures that were asked for, whole, and no others", r.wantedAlone})
+		}
 	}
 	if r.TLS != nil {
 		all = append(all, check{"mutual-tls", "nobody is answered without a certificate", r.mutual})
@@ -180,6 +189,8 @@ func (r *run) answer(ctx context.Context, o vendorport.Operation, key string) er
 		_, err = r.client.Inspect(ctx, key, in)
 	case vendorport.Search:
 		_, err = r.client.Search(ctx, key, in)
+	case vendorport.PersonQuestion:
+		_, err = r.client.Person(ctx, key, in)
 	case vendorport.Capture:
 		var out *vendorport.Captured
 		out, err = r.client.Capture(ctx, key, in)
@@ -207,6 +218,8 @@ func (r *run) request(o vendorport.Operation) any {
 		return vendorport.Inspect{Wait: briefly}
 	case r.Port == vendorport.PortDuplicates:
 		return vendorport.Search{Purpose: "duplicates", MaxCandidates: 10, Probes: []vendorport.Probe{{Modality: "face", Template: vendorport.Template{Format: "image/jpeg", Data: live1}}}}
+	case r.Port == vendorport.PortRegister:
+		return r.person(nobodysNumber, vendorport.WantFace, vendorport.WantFingers)
 	case o == vendorport.OpCapture:
 		return vendorport.Capture{Finger: 2, Attempt: 1, Wait: briefly}
 	default:
@@ -368,6 +381,9 @@ func (r *run) another(body []byte) []byte {
 	}
 	if bytes.Contains(body, []byte(`"at":0`)) {
 		return bytes.Replace(body, []byte(`"at":0`), []byte(`"at":1`), 1)
+	}
+	if r.Port == vendorport.PortRegister {
+		return bytes.Replace(body, []byte(nobodysNumber), []byte(nobodysNumber+"2"), 1)
 	}
 	return bytes.Replace(body, []byte(`"maxCandidates":10`), []byte(`"maxCandidates":11`), 1)
 }
@@ -544,6 +560,83 @@ func (r *run) searches(ctx context.Context) error {
 func (r *run) unknownSearch(ctx context.Context) error {
 	if _, err := r.client.Searched(ctx, newKey()); !errors.Is(err, vendorport.ErrUnknown) {
 		return fmt.Errorf("a search of nobody: %w", err)
+	}
+	return nil
+}
+
+// nobodysNumber is on no document.
+const nobodysNumber = "KUULECONFORMANCENOBODY"
+
+// person asks for the person of a number, in a visit that never was.
+func (r *run) person(number string, want ...string) vendorport.PersonQuestion {
+	return vendorport.PersonQuestion{
+		Purpose: vendorport.PurposeIdentification, Visit: "conformance", Hearing: "conformance", Number: number, Want: want,
+	}
+}
+
+func (r *run) nobody(ctx context.Context) error {
+	p, err := r.client.Person(ctx, newKey(), r.person(nobodysNumber, vendorport.WantFace, vendorport.WantFingers))
+	if err != nil {
+		return err
+	}
+	if p.Found {
+		p.Forget()
+		return errors.New("somebody was found under a number of nobody")
+	}
+	return nil
+}
+
+func (r *run) onePerson(ctx context.Context) error {
+	return r.refusesPerson(ctx, r.person("", vendorport.WantFace))
+}
+
+func (r *run) purpose(ctx context.Context) error {
+	for _, purpose := range []string{"", "curiosity"} {
+		in := r.person(nobodysNumber, vendorport.WantFace)
+		in.Purpose = purpose
+		if err := r.refusesPerson(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) refusesPerson(ctx context.Context, in vendorport.PersonQuestion) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	a, err := r.post(ctx, vendorport.PathOperation+string(vendorport.OpPerson), newKey(), spoken, body)
+	return refused(a, err, vendorport.CodeMalformed)
+}
+
+func (r *run) wantedAlone(ctx context.Context) error {
+	for _, want := range []string{vendorport.WantFace, vendorport.WantFingers} {
+		p, err := r.client.Person(ctx, newKey(), r.person(r.Test, want))
+		if err != nil {
+			return err
+		}
+		err = wholeOf(p, want)
+		p.Forget()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wholeOf says what is missing of a test person's pictures of a kind.
+func wholeOf(p *vendorport.RegisteredPerson, want string) error {
+	if !p.Found || len(p.Pictures) == 0 {
+		return fmt.Errorf("the test person has no %s in the register", want)
+	}
+	for _, r := range p.Pictures {
+		if r.Format != vendorport.FormatFinger {
+			continue
+		}
+		if _, err := fingerprint.Check(r.Data); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func TestPartsThatKeepTheContractPass(t *testing.T) {
 		for _, faults := range [][]vendorporttest.Fault{nil, {vendorporttest.Busy}} { // to be busy is no fault
 			k := key(t)
 			url := vendorporttest.Serve(t, vendorporttest.New(port, k, faults...))
-			results, err := Run(t.Context(), Config{Port: port, URL: url, Key: &k.PublicKey, Wait: time.Minute})
+			results, err := Run(t.Context(), Config{Port: port, URL: url, Key: &k.PublicKey, Test: vendorporttest.Somebody.Number, Wait: time.Minute})
 			if err != nil || len(results) < 12 {
 				t.Fatalf("%s: %d results, %v", port, len(results), err)
 			}
@@ -120,10 +120,16 @@ func TestEveryFaultIsFound(t *testing.T) {
 		{vendorport.PortFace, vendorporttest.Crashing, "no-picture"},
 		{vendorport.PortDuplicates, vendorporttest.Forging, "signed-result"},
 		{vendorport.PortDuplicates, vendorporttest.Amnesic, "signed-result"},
+		{vendorport.PortRegister, vendorporttest.Contrary, "wanted-alone"},
+		{vendorport.PortRegister, vendorporttest.Generous, "wanted-alone"},
+		{vendorport.PortRegister, vendorporttest.Guessing, "one-person"},
+		{vendorport.PortRegister, vendorporttest.Purposeless, "purpose"},
+		{vendorport.PortRegister, vendorporttest.Credulous, "nobody"},
+		{vendorport.PortRegister, vendorporttest.Lenient, "unknown-field"},
 	} {
 		k := key(t)
 		url := vendorporttest.Serve(t, vendorporttest.New(c.port, k, c.fault))
-		results, err := Run(t.Context(), Config{Port: c.port, URL: url, Key: &k.PublicKey, Wait: time.Minute})
+		results, err := Run(t.Context(), Config{Port: c.port, URL: url, Key: &k.PublicKey, Test: vendorporttest.Somebody.Number, Wait: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,6 +44,10 @@ const (
 	Busy        Fault = "busy"        // is busy the first time
 	Open        Fault = "open-to-all" // asks for no certificate
 	Contrary    Fault = "contrary"    // says match below its threshold
+	Generous    Fault = "generous"    // gives pictures that nobody asked for
+	Guessing    Fault = "guessing"    // finds somebody where nobody is named
+	Credulous   Fault = "credulous"   // takes any number for that of somebody
+	Purposeless Fault = "purposeless" // asks for no purpose
 )
 
 // Part plays one part. It is an [http.Handler]; its fields are set before it is

@@ -7,8 +7,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"image"
-	_ "image/jpeg" // what pictures are
-	_ "image/png"
+	"image/jpeg"
+	_ "image/png" // what pictures are
+	"maps"
 	"slices"
 	"time"
 
@@ -50,6 +51,8 @@ func New(port vendorport.Port, key crypto.Signer, faults ...Fault) *Part {
 		p = Faces()
 	case vendorport.PortDuplicates:
 		p = Duplicates(key, nil)
+	case vendorport.PortRegister:
+		p = Register(Somebody)
 	}
 	p.Faults = faults
 	return p
@@ -227,6 +230,74 @@ func Quality() *Part {
 		return out, nil
 	}
 	return p
+}
+
+// Registered is somebody in a register that is played.
+type Registered struct {
+	Diary  string // of the case
+	Number string // of the document of an applicant
+	Name   string
+	Born   string
+	Face   []byte            // JPEG; nil: none
+	Finger map[string][]byte // by finger-1 ... finger-10, as records
+}
+
+// Somebody is in the register that [New] plays.
+var Somebody = Registered{
+	Diary: "KUULE/1/2026", Number: "A294711", Name: "Specimen Person", Born: "1988-03-14", Face: drawn(), Finger: map[string][]byte{"finger-2": Finger(7, 2, 80).Template.Data},
+}
+
+// drawn is a small picture of nobody.
+func drawn() []byte {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 64, 80)), nil); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// Register plays the register of the agency: it knows people by the diary number
+// of their case, and a number is held against theirs.
+func Register(people ...Registered) *Part {
+	p := &Part{Description: describe(vendorport.PortRegister, vendorport.OpPerson)}
+	p.Answer = func(_ vendorport.Operation, body []byte) (any, *vendorport.Refusal) {
+		var in vendorport.PersonQuestion
+		if r := p.read(body, &in); r != nil {
+			return nil, r
+		}
+		if in.Purpose != vendorport.PurposeIdentification && !p.has(Purposeless) {
+			return nil, &vendorport.Refusal{Code: vendorport.CodeMalformed, Detail: "the purpose is identification"}
+		}
+		if in.Diary == "" && in.Number == "" && !p.has(Guessing) || in.Visit == "" || len(in.Want) == 0 {
+			return nil, &vendorport.Refusal{Code: vendorport.CodeMalformed, Detail: "one person is to be named, and what is wanted"}
+		}
+		i := slices.IndexFunc(people, func(r Registered) bool {
+			return (in.Diary == "" || in.Diary == r.Diary) && (in.Number == "" || in.Number == r.Number || p.has(Credulous))
+		})
+		if i < 0 {
+			return &vendorport.RegisteredPerson{Pictures: []vendorport.RegisteredPicture{}}, nil
+		}
+		return p.registered(people[i], in.Want), nil
+	}
+	return p
+}
+
+func (p *Part) registered(r Registered, want []string) *vendorport.RegisteredPerson {
+	out := &vendorport.RegisteredPerson{Found: true, Name: r.Name, Born: r.Born, Number: r.Number, Pictures: []vendorport.RegisteredPicture{}}
+	if p.has(Contrary) {
+		out.Born = "yesterday"
+	}
+	wants := func(kind string) bool { return slices.Contains(want, kind) || p.has(Generous) }
+	if wants(vendorport.WantFace) && r.Face != nil {
+		out.Pictures = append(out.Pictures, vendorport.RegisteredPicture{Kind: vendorport.WantFace, Format: "image/jpeg", Data: r.Face})
+	}
+	if !wants(vendorport.WantFingers) {
+		return out
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.Finger)) {
+		out.Pictures = append(out.Pictures, vendorport.RegisteredPicture{Kind: kind, Format: vendorport.FormatFinger, Data: r.Finger[kind]})
+	}
+	return out
 }
 
 // Duplicates plays a register: a probe is found if its bytes are in it, under the
