@@ -47,11 +47,9 @@ func ServeCard(l net.Listener, card Transmitter) error {
 	}
 }
 
-// VPCD is where the virtual reader of Debian's vsmartcard-vpcd waits for a card.
-const VPCD = "127.0.0.1:35963"
-
-// PlugIn lays a chip on the virtual reader at address, as seen by programs that
-// use this machine's PC/SC service, and returns once the reader has taken it.
+// PlugIn lays a chip on the slot of the virtual reader at address (see [Slots]),
+// as seen by programs that use this machine's PC/SC service, and returns once the
+// reader has taken it.
 // It lies there until stop is called.
 func PlugIn(ctx context.Context, address string, card Transmitter) (stop func(), err error) {
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)

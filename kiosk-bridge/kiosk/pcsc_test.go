@@ -1,11 +1,9 @@
 package kiosk_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -23,38 +21,16 @@ const reader = "pcsc:Virtual PCD"
 // on a machine, and one card on a reader: tests of it do not run in parallel.
 func pcscd(t *testing.T) {
 	t.Helper()
-	path, err := exec.LookPath("pcscd")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	stop, err := emrtdtest.StartService(ctx)
+	if errors.Is(err, emrtdtest.ErrNoService) {
+		missing(t, err.Error())
+	}
 	if err != nil {
-		path = "/usr/sbin/pcscd"
-	}
-	if _, err := os.Stat(path); err != nil {
-		missing(t, "pcscd and its virtual reader are missing: apt-get install pcscd vsmartcard-vpcd")
-	}
-	if exec.Command("pgrep", "-x", "pcscd").Run() == nil {
-		return
-	}
-	if os.Getuid() != 0 {
-		missing(t, "pcscd does not run, and only root can start it")
-	}
-	if err := os.MkdirAll("/run/pcscd", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
-	cmd := exec.Command(path, "--foreground")
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		// On a busy machine it may miss the signal while its reader waits.
-		kill := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
-		kill.Stop()
-		if t.Failed() {
-			t.Logf("pcscd said: %s", said.String())
-		}
-	})
+	t.Cleanup(stop)
 }
 
 // missing skips where a person works without the packages; the test suite's own
@@ -71,7 +47,7 @@ func missing(t *testing.T, why string) {
 func lay(t *testing.T, card emrtdtest.Transmitter) {
 	t.Helper()
 	waitFor(t, "virtual reader", func() bool {
-		stop, err := emrtdtest.PlugIn(t.Context(), emrtdtest.VPCD, card)
+		stop, err := emrtdtest.PlugIn(t.Context(), emrtdtest.Slots[0].Address, card)
 		if err == nil {
 			t.Cleanup(stop)
 		}
