@@ -245,13 +245,16 @@ func (l *leg) slotOf(ssrc uint32) *slot {
 func (l *leg) State(state port.State) {
 	ev := media.Event{Room: l.room, Leg: l.id}
 	switch state {
-	case port.Connected, port.Moved:
+	case port.Connected, port.Moved, port.Rescued:
 		// What was lost on the way before says nothing of this one.
 		l.way.restart()
+		if state == port.Moved {
+			return // and nothing was lost
+		}
 		for _, s := range l.slots {
 			s.wantKey()
 		}
-		if state == port.Moved {
+		if state == port.Rescued {
 			return
 		}
 		l.connected.Store(true)

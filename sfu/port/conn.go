@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +19,8 @@ type State int
 const (
 	Connected State = iota // keys are agreed and packets come
 	Lost                   // nothing authenticated came for LostAfter
-	Moved                  // packets take another path from now on
+	Moved                  // packets take another path from now on; the one before still brought some
+	Rescued                // likewise, but the one before brought none any more
 	Closed                 // over: said by the peer, or for too long silent
 )
 
@@ -59,6 +59,7 @@ type Conn struct {
 	opened  int64
 
 	selected atomic.Pointer[path]
+	beside   atomic.Pointer[path] // is sent everything too, while the selected one is silent
 	heard    atomic.Int64
 
 	receiving sync.Mutex
@@ -87,16 +88,6 @@ type Conn struct {
 	paths []*path
 }
 
-// path is one way to the peer that proved itself by a check.
-type path struct {
-	conn   *Conn
-	socket *socket
-	stream *stream // over TCP
-	name   sockaddr
-	key    key
-	heard  atomic.Int64
-}
-
 // Open makes a connection that waits for a peer whose certificate has the given
 // SHA-256 fingerprint. Close it to free its place.
 func (p *Port) Open(fingerprint string, h Handler) (*Conn, error) {
@@ -122,29 +113,33 @@ func (c *Conn) take(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
 	case b[1] >= 192 && b[1] <= 223: // RFC 5761
 		c.takeControl(via, out, at, b)
 	default:
-		c.takePacket(via, out, at, buffer, b)
+		if c.takePacket(via, out, at, buffer, b) {
+			c.follow(via, at)
+		}
 	}
 }
 
-func (c *Conn) takePacket(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
+// takePacket reports whether the packet is the peer's.
+func (c *Conn) takePacket(via *path, out *Batch, at int64, buffer *Buffer, b []byte) bool {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	if c.in == nil {
-		return
+		return false
 	}
 	p := &c.packet
 	header, err := p.Header.Unmarshal(b)
 	if err != nil {
-		return
+		return false
 	}
 	clear, authentic := c.in.packets.open(b, header)
 	if !authentic {
-		return
+		return false
 	}
 	c.heardBy(via, at)
 	p.Payload = payloadOf(clear, &p.Header)
 	p.Size, p.At, p.Buffer = len(b), at, buffer
 	c.handler.Packet(out, p)
+	return true
 }
 
 // payloadOf cuts header and padding off; nil if the padding is not as it must be.
@@ -185,12 +180,6 @@ func (c *Conn) takeControl(via *path, out *Batch, at int64, b []byte) {
 	c.handler.Control(out, at, clear)
 }
 
-// heardBy notes that something authenticated came.
-func (c *Conn) heardBy(via *path, at int64) {
-	via.heard.Store(at)
-	c.heard.Store(at)
-}
-
 // sealedControl is what SRTCP adds to a report (RFC 7714, section 9).
 const sealedControl = tagBytes + 4
 
@@ -218,7 +207,18 @@ func (c *Conn) Send(out *Batch, header, prefix, payload []byte) {
 	datagram := c.out.packets.seal(slot[:len(header)], payload)
 	c.sending.Unlock()
 	if datagram != nil {
-		out.add(to, datagram)
+		c.add(out, to, datagram)
+	}
+}
+
+// add gives a sealed datagram to the batch. While it is not known whether the
+// selected path still carries, another one takes it too: what comes twice is
+// dropped by the peer's replay window (RFC 3711, section 3.3.2).
+func (c *Conn) add(out *Batch, to *path, datagram []byte) {
+	out.add(to, datagram)
+	if beside := c.beside.Load(); beside != nil && beside != to {
+		slot := out.slot(beside)
+		out.add(beside, slot[:copy(slot, datagram)])
 	}
 }
 
@@ -238,7 +238,7 @@ func (c *Conn) SendControl(out *Batch, compound []byte) {
 	datagram, err := c.out.control.EncryptRTCP(slot, slot[:n], &c.outReport)
 	c.sending.Unlock()
 	if err == nil {
-		out.add(to, datagram)
+		c.add(out, to, datagram)
 	}
 }
 
@@ -259,6 +259,7 @@ func (c *Conn) Path() (network, remote string) {
 
 // look tells what the silence of a connection means.
 func (c *Conn) look(now int64) {
+	c.doubt(now)
 	heard := c.heard.Load()
 	c.mu.Lock()
 	var told []State
@@ -327,6 +328,7 @@ func (c *Conn) Close() {
 	}
 	c.tasks.Wait()
 	c.selected.Store(nil)
+	c.beside.Store(nil)
 }
 
 // write sends what is not media, at once.
@@ -336,24 +338,6 @@ func (to *path) write(b []byte) {
 		return
 	}
 	_, _ = to.socket.conn.WriteToUDPAddrPort(b, to.name.addrPort()) // what is lost is asked for again
-}
-
-// forget drops the oldest path that is not in use, with its stream: nobody else
-// would ever end that. The port's lock is held.
-func (c *Conn) forget() {
-	selected := c.selected.Load()
-	for i, to := range c.paths {
-		if to != selected {
-			if to.stream != nil {
-				to.stream.close()
-			}
-			if c.port.byAddr[to.key] == to {
-				delete(c.port.byAddr, to.key)
-			}
-			c.paths = slices.Delete(c.paths, i, i+1)
-			return
-		}
-	}
 }
 
 var _ net.PacketConn = (*pipe)(nil)

@@ -2,7 +2,6 @@ package port
 
 import (
 	"crypto/rand"
-	"net"
 	"strings"
 	"time"
 
@@ -15,12 +14,8 @@ type credentials struct {
 	conn     *Conn
 	name     string
 	password string
-	checked  bool // a check came
+	taken    bool // one of its paths was selected: the generations before are over
 }
-
-// silentFor is how long the selected path may be silent before any other that
-// proves itself takes its place, nominated or not.
-const silentFor = 500 * time.Millisecond
 
 // checksPerSecond is how many authentic checks of a peer are heeded; a browser
 // sends a few dozen. Each may move the path, after which much is learned anew.
@@ -38,7 +33,7 @@ func (c *Conn) mayCheck(at int64) bool {
 }
 
 // name gives a connection new credentials; the port's lock is held. Those of
-// before hold until a check comes with the new ones.
+// before hold until a path of the new ones is selected.
 func (p *Port) name(c *Conn) *credentials {
 	n := &credentials{conn: c, name: rand.Text()[:16], password: rand.Text() + rand.Text()[:6]}
 	if len(c.names) > 1 { // a restart that nobody took up
@@ -109,11 +104,10 @@ func (p *Port) check(at int64, b []byte, via *path) {
 func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path {
 	c := n.conn
 	p.mu.RLock()
-	known := p.byAddr[via.key]
-	fresh := known == nil || known.conn != c || !n.checked
+	known, taken := p.byAddr[via.key], n.taken
 	p.mu.RUnlock()
-	if fresh {
-		if known = p.adopt(at, n, via); known == nil {
+	if known == nil || known.conn != c {
+		if known = p.adopt(at, c, via); known == nil {
 			return nil
 		}
 	}
@@ -122,24 +116,34 @@ func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path
 	switch {
 	case selected == known:
 	case nominated, selected == nil, at-selected.heard.Load() > int64(silentFor):
-		if c.selected.CompareAndSwap(selected, known) && selected != nil {
-			c.handler.State(Moved)
-		}
+		c.choose(selected, known, at)
+	}
+	if !taken && c.selected.Load() == known {
+		p.take(n)
 	}
 	return known
 }
 
-func (p *Port) adopt(at int64, n *credentials, via *path) *path {
+// take ends the generations before, since the peer has moved on to this one. Until
+// then their paths are checked and used as before (RFC 8445, section 9), so that
+// a restart that leads nowhere costs nothing.
+func (p *Port) take(n *credentials) {
 	c := n.conn
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !n.checked {
-		n.checked = true
-		for len(c.names) > 1 && c.names[0] != n { // the generations before are over
-			delete(p.byName, c.names[0].name)
-			c.names = c.names[1:]
-		}
+	if n.taken || p.byName[n.name] != n {
+		return
 	}
+	n.taken = true
+	for len(c.names) > 1 && c.names[0] != n {
+		delete(p.byName, c.names[0].name)
+		c.names = c.names[1:]
+	}
+}
+
+func (p *Port) adopt(at int64, c *Conn, via *path) *path {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	known := p.byAddr[via.key]
 	if known != nil && known.conn == c {
 		return known
@@ -157,14 +161,4 @@ func (p *Port) adopt(at int64, n *credentials, via *path) *path {
 	c.paths = append(c.paths, via)
 	p.byAddr[via.key] = via
 	return via
-}
-
-// mapped is the address that the peer is seen at.
-func (to *path) mapped() *stun.XORMappedAddress {
-	if to.stream != nil {
-		a := to.stream.conn.RemoteAddr().(*net.TCPAddr)
-		return &stun.XORMappedAddress{IP: a.IP, Port: a.Port}
-	}
-	a := to.name.addrPort()
-	return &stun.XORMappedAddress{IP: a.Addr().AsSlice(), Port: int(a.Port())}
 }

@@ -120,8 +120,12 @@ func (p *Port) welcome(conn net.Conn, number uint16) *stream {
 func (p *Port) dismiss(s *stream) {
 	p.mu.Lock()
 	delete(p.streams, s)
+	conn := s.via.conn
 	p.mu.Unlock()
 	s.close()
+	if conn != nil {
+		conn.gone(&s.via, Now())
+	}
 }
 
 // receive reads datagrams until the stream ends; known is called once, when it

@@ -1,0 +1,130 @@
+package port
+
+import (
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/stun/v4"
+)
+
+// What the silence of the selected path means. A peer that is connected sends at
+// least reports several times a second.
+const (
+	followAfter = 60 * time.Millisecond  // packets that come by another path move it
+	doubtAfter  = 250 * time.Millisecond // another path is sent everything too
+	silentFor   = 500 * time.Millisecond // any check by another path moves it, nominated or not
+	willingFor  = 30 * time.Second       // a path that was not heard for so long is not sent to by guess (RFC 7675, section 5.1)
+)
+
+// path is one way to the peer that proved itself by a check.
+type path struct {
+	conn   *Conn
+	socket *socket
+	stream *stream // over TCP
+	name   sockaddr
+	key    key
+	heard  atomic.Int64
+}
+
+// heardBy notes that something authenticated came.
+func (c *Conn) heardBy(via *path, at int64) {
+	via.heard.Store(at)
+	c.heard.Store(at)
+}
+
+// follow moves to the path by which the peer sends, once the selected one brings
+// nothing any more: a peer that has left a path may tell only with its next
+// check. That a late packet comes by the path before changes nothing.
+func (c *Conn) follow(via *path, at int64) {
+	selected := c.selected.Load()
+	if selected == via || selected == nil || at-selected.heard.Load() <= int64(followAfter) {
+		return
+	}
+	c.choose(selected, via, at)
+}
+
+// choose moves from one path to another, unless somebody else did meanwhile.
+func (c *Conn) choose(from, to *path, at int64) {
+	if !c.selected.CompareAndSwap(from, to) || from == nil {
+		return
+	}
+	if at-from.heard.Load() > int64(doubtAfter) {
+		c.handler.State(Rescued)
+	} else {
+		c.handler.State(Moved)
+	}
+}
+
+// doubt has another path sent everything too while the selected one is silent:
+// who is there to hear it does not wait until the peer finds out and says so.
+func (c *Conn) doubt(now int64) {
+	selected := c.selected.Load()
+	if selected == nil || now-selected.heard.Load() <= int64(doubtAfter) {
+		c.beside.Store(nil)
+		return
+	}
+	c.port.mu.RLock()
+	other := c.other(selected, now)
+	c.port.mu.RUnlock()
+	c.beside.Store(other)
+}
+
+// other is the path that was heard last of those beside one; nil where none is
+// to be sent to. The port's lock is held.
+func (c *Conn) other(than *path, now int64) (best *path) {
+	for _, to := range c.paths {
+		if to == than || now-to.heard.Load() > int64(willingFor) || c.port.byAddr[to.key] != to {
+			continue
+		}
+		if best == nil || to.heard.Load() > best.heard.Load() {
+			best = to
+		}
+	}
+	return best
+}
+
+// gone takes out a path whose stream has ended, and goes on by another.
+func (c *Conn) gone(via *path, now int64) {
+	p := c.port
+	p.mu.Lock()
+	_, open := p.conns[c]
+	if p.byAddr[via.key] == via {
+		delete(p.byAddr, via.key)
+	}
+	c.paths = slices.DeleteFunc(c.paths, func(to *path) bool { return to == via })
+	other := c.other(via, now)
+	p.mu.Unlock()
+	if open && other != nil && c.selected.CompareAndSwap(via, other) {
+		c.handler.State(Rescued)
+	}
+}
+
+// forget drops the oldest path that is not in use, with its stream: nobody else
+// would ever end that. The port's lock is held.
+func (c *Conn) forget() {
+	selected := c.selected.Load()
+	for i, to := range c.paths {
+		if to != selected {
+			if to.stream != nil {
+				to.stream.close()
+			}
+			if c.port.byAddr[to.key] == to {
+				delete(c.port.byAddr, to.key)
+			}
+			c.paths = slices.Delete(c.paths, i, i+1)
+			return
+		}
+	}
+}
+
+// mapped is the address that the peer is seen at.
+func (to *path) mapped() *stun.XORMappedAddress {
+	if to.stream != nil {
+		a := to.stream.conn.RemoteAddr().(*net.TCPAddr)
+		return &stun.XORMappedAddress{IP: a.IP, Port: a.Port}
+	}
+	a := to.name.addrPort()
+	return &stun.XORMappedAddress{IP: a.Addr().AsSlice(), Port: int(a.Port())}
+}
