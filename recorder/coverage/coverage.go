@@ -15,7 +15,8 @@ type State string
 const (
 	Recorded  State = "recorded"   // on record, and durable at one recorder or more
 	OffRecord State = "off-record" // waiting, paused or in consultation: nothing is kept
-	Missing   State = "missing"    // on record, and no recorder kept it
+	Backup    State = "backup"     // on record, no recorder kept it, and a room terminal's back-up of its own sound was taken in
+	Missing   State = "missing"    // on record, and nobody kept it
 )
 
 // CauseUnknown is of what is missing without a recorder's word why: no recorder
@@ -27,6 +28,7 @@ type Life struct {
 	Recording interview.RecordingID
 	From, To  interview.Micros // its blocks tile this
 	Gaps      []journal.Gap
+	Backup    bool // it holds what came from a room terminal's back-up, and no recorder's
 }
 
 // Span is a stretch of the hearing in which nothing changes.
@@ -36,7 +38,7 @@ type Span struct {
 	Phase      interview.Phase         `json:"phase"`
 	State      State                   `json:"state"`
 	Recordings []interview.RecordingID `json:"recordings"` // that have it
-	Cause      journal.Cause           `json:"cause"`      // of what is missing
+	Cause      journal.Cause           `json:"cause"`      // why no recorder has it
 }
 
 // Loss is a stretch of one track that no recorder kept whole.
@@ -48,13 +50,14 @@ type Loss struct {
 	Cause  journal.Cause      `json:"cause"`
 }
 
-// Report is the time line of a hearing. Recorded + OffRecord + Missing is
-// To - From, and the spans follow each other without a hole.
+// Report is the time line of a hearing. Recorded + OffRecord + Backup + Missing
+// is To - From, and the spans follow each other without a hole.
 type Report struct {
 	From      interview.Micros `json:"from"`
 	To        interview.Micros `json:"to"`
 	Recorded  interview.Micros `json:"recorded"`
 	OffRecord interview.Micros `json:"off_record"`
+	Backup    interview.Micros `json:"backup"`
 	Missing   interview.Micros `json:"missing"`
 	Spans     []Span           `json:"spans"`
 	Losses    []Loss           `json:"losses"`
@@ -88,6 +91,8 @@ func Of(phases []journal.Phase, lives []Life) Report {
 			r.Recorded += s.To - s.From
 		case OffRecord:
 			r.OffRecord += s.To - s.From
+		case Backup:
+			r.Backup += s.To - s.From
 		case Missing:
 			r.Missing += s.To - s.From
 		}
@@ -150,9 +155,10 @@ func (c *laying) phase(t interview.Micros) interview.Phase {
 // moment is what is known of a stretch between two cuts.
 type moment struct {
 	from, to interview.Micros
-	have     []interview.RecordingID // that have it
+	have     []interview.RecordingID // recorders' that have it
+	backup   []interview.RecordingID // taken in from a back-up
 	member   interview.MemberID      // whose is missing
-	cause    journal.Cause           // why nobody has it
+	cause    journal.Cause           // why no recorder has it
 }
 
 // walk gives the stretches of a track, or of everybody where of is zero, in
@@ -183,12 +189,15 @@ func (c *laying) walk(of interview.TrackID, each func(moment)) {
 			}
 			l.open = slices.DeleteFunc(l.open, func(g journal.Gap) bool { return end(g) <= m.from })
 			if len(l.open) > 0 {
-				if m.cause == CauseUnknown {
+				if m.cause == CauseUnknown && !l.life.Backup {
 					m.member, m.cause = l.open[0].Member, l.open[0].Cause
 				}
 				continue
 			}
-			if l.life.From <= m.from && m.from < l.life.To {
+			switch has := l.life.From <= m.from && m.from < l.life.To; {
+			case has && l.life.Backup:
+				m.backup = append(m.backup, l.life.Recording)
+			case has:
 				m.have = append(m.have, l.life.Recording)
 			}
 		}
@@ -208,6 +217,8 @@ func (c *laying) spans() []Span {
 			s.State, s.Cause = OffRecord, ""
 		case len(s.Recordings) > 0:
 			s.State = Recorded
+		case len(m.backup) > 0:
+			s.State, s.Recordings = Backup, m.backup
 		default:
 			s.State = Missing
 		}
@@ -230,7 +241,7 @@ func (c *laying) losses(spans []Span) []Loss {
 	seen := map[interview.TrackID]bool{}
 	for _, l := range c.lives {
 		for _, g := range l.Gaps {
-			if everybody(g) || seen[g.Track] {
+			if l.Backup || everybody(g) || seen[g.Track] {
 				continue
 			}
 			seen[g.Track] = true

@@ -34,7 +34,7 @@ func exact(t *testing.T, r coverage.Report) {
 		}
 		at, sum = s.To, sum+s.To-s.From
 	}
-	if at != r.To || sum != r.To-r.From || r.Recorded+r.OffRecord+r.Missing != r.To-r.From {
+	if at != r.To || sum != r.To-r.From || r.Recorded+r.OffRecord+r.Backup+r.Missing != r.To-r.From {
 		t.Fatalf("%d + %d + %d of %d..%d, spans sum up to %d", r.Recorded, r.OffRecord, r.Missing, r.From, r.To, sum)
 	}
 }
@@ -69,6 +69,47 @@ func TestAMomentIsMissingOnlyWhereNoRecorderHasIt(t *testing.T) {
 			for _, s := range r.Spans {
 				if (s.State == coverage.Missing) != (s.Cause != "") || s.State == coverage.Missing && s.Cause != c.cause {
 					t.Fatalf("span %+v, want cause %q", s, c.cause)
+				}
+			}
+		})
+	}
+}
+
+// H5, H4: what came from a terminal's back-up closes a moment that no recorder
+// has, is told apart from what they recorded, and adds nothing elsewhere.
+func TestABackupClosesWhatNoRecorderHas(t *testing.T) {
+	t.Parallel()
+	on := phases(0, interview.PhaseWaiting, 100, interview.PhaseOnRecord, 900, interview.PhasePaused)
+	taken := func(from, to interview.Micros, gaps ...journal.Gap) coverage.Life {
+		l := life(from, to, gaps...)
+		l.Backup = true
+		return l
+	}
+	restarted := journal.Gap{Cause: journal.CauseRestarted, From: 400, To: 600}
+	hole := journal.Gap{Cause: journal.CauseNotReceived, From: 450, To: 480}
+	for name, c := range map[string]struct {
+		lives           []coverage.Life
+		backup, missing interview.Micros
+	}{
+		"the whole of it":          {[]coverage.Life{life(50, 400), life(600, 1000, restarted), taken(400, 600)}, 200, 0},
+		"with a hole of its own":   {[]coverage.Life{life(50, 400), life(600, 1000, restarted), taken(400, 600, hole)}, 170, 30},
+		"more than is missing":     {[]coverage.Life{life(50, 400), life(600, 1000, restarted), taken(300, 700)}, 200, 0},
+		"half of it":               {[]coverage.Life{life(50, 400), life(600, 1000, restarted), taken(500, 600)}, 100, 100},
+		"nothing was missing":      {[]coverage.Life{life(50, 1000), taken(400, 600)}, 0, 0},
+		"nothing but a back-up":    {[]coverage.Life{taken(100, 950)}, 800, 0},
+		"reaching into the pause":  {[]coverage.Life{life(50, 800), taken(800, 1000)}, 100, 0},
+		"the gap of a track alone": {[]coverage.Life{life(50, 1000), taken(400, 600, journal.Gap{Cause: journal.CauseNotReceived, From: 450, To: 460, Track: interview.NewTrackID()})}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := coverage.Of(on, c.lives)
+			exact(t, r)
+			if r.Backup != c.backup || r.Missing != c.missing || len(r.Losses) != 0 {
+				t.Fatalf("%d from the back-up and %d missing, want %d and %d: %+v", r.Backup, r.Missing, c.backup, c.missing, r)
+			}
+			for _, s := range r.Spans {
+				if s.State == coverage.Backup && (s.Cause == "" || len(s.Recordings) != 1) {
+					t.Fatalf("span %+v says neither why nor from where", s)
 				}
 			}
 		})
