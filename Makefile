@@ -55,7 +55,7 @@ run: packages build face-engine ## the demonstration: everything on this machine
 ## Test
 
 .PHONY: test
-test: packages lint test-go test-vault test-web test-browser rehearse ## everything that CI runs
+test: packages lint test-go test-postgres test-vault test-web test-browser rehearse ## everything that CI runs
 
 .PHONY: packages
 packages: ## Debian packages that tests and demonstration need
@@ -88,6 +88,10 @@ soak: packages build ## the long forms of tests: hours; faults by the hundred, f
 # would take the time of finding more.
 FUZZTIME ?= 60s
 
+.PHONY: test-postgres
+test-postgres: packages ## what keeps records, on a PostgreSQL server of its own instead of SQLite
+	.ci/postgres go test -timeout 5m $$(go list -test -f '{{if .ForTest}}{{.ForTest}} {{join .Deps " "}}{{end}}' ./... | grep -w kuule/internal/store/storetest | cut -d' ' -f1 | grep -v kuule/internal/app | sort -u) ./internal/jobs
+
 .PHONY: test-vault
 test-vault: $(VAULTD) ## the keyring against a real Vault server on loopback, built once
 	KUULE_TEST_VAULTD=$(VAULTD) go test -timeout 5m ./internal/keyring/vault
@@ -116,9 +120,9 @@ test-browser: build ## journeys in Chromium
 	npm --prefix web run journey
 
 .PHONY: rehearse
-rehearse: build ## one complete interview, with Go members and with three browsers; and one whose server is killed
+rehearse: build ## one complete interview, with Go members and with three browsers; and one whose server, with PostgreSQL, is killed
 	bin/kuule-demo rehearse --json --out .tmp/rehearse
-	bin/kuule-demo rehearse --crash --json --out .tmp/rehearse-crash
+	.ci/postgres bin/kuule-demo rehearse --crash --json --out .tmp/rehearse-crash
 	bin/kuule-demo rehearse --browser --json --out .tmp/rehearse-browser
 
 .PHONY: clean

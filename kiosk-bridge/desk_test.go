@@ -11,6 +11,7 @@ import (
 
 	"kuule/internal/canon"
 	"kuule/internal/problem"
+	"kuule/internal/store/storetest"
 	"kuule/interview"
 	"kuule/interview/interviewtest"
 	"kuule/interview/ticket"
@@ -190,16 +191,8 @@ func TestNothingOfTheDeskIsStoredOpen(t *testing.T) {
 	if _, err := d.Word(t.Context(), by, i.Visit, "signed"); err != nil {
 		t.Fatal(err)
 	}
-	var path string
-	if err := w.db.NewRaw("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(t.Context(), &path); err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(path + "*")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
 	seen := false
-	for _, f := range files {
+	for _, f := range storetest.Files(t, w.db) {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

@@ -459,12 +459,8 @@ func TestAVisitLeavesNoPictureAndNoTemplate(t *testing.T) {
 		t.Errorf("the planted duplicate: %+v, %v", tasks, err)
 	}
 
-	var database string
-	if err := s.db.NewRaw("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(t.Context(), &database); err != nil {
-		t.Fatal(err)
-	}
 	secrets := map[string][]byte{"live picture": now, "portrait": portrait, "template": raw}
-	if n := traces(t, secrets, filepath.Dir(database), folder, temporary, "/dev/shm"); n < 3 {
+	if n := traces(t, secrets, filepath.Dir(storetest.Files(t, s.db)[0]), folder, temporary, "/dev/shm"); n < 3 {
 		t.Errorf("only %d files were looked at", n)
 	}
 }

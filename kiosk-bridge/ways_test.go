@@ -2,8 +2,8 @@ package kioskbridge_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +18,7 @@ import (
 
 	"kuule/internal/canon"
 	"kuule/internal/problem"
+	"kuule/internal/store/storetest"
 	"kuule/interview"
 	"kuule/interview/interviewtest"
 	"kuule/interview/ticket"
@@ -42,7 +43,7 @@ type hands struct {
 }
 
 var everyStep = []ticket.StepName{
-	ticket.StepDocument, ticket.StepChip, ticket.StepFace, ticket.StepFingers, ticket.StepSignature, ticket.StepPhoto, ticket.StepScan,
+	ticket.StepDocument, ticket.StepApplicant, ticket.StepChip, ticket.StepFace, ticket.StepFingers, ticket.StepSignature, ticket.StepPhoto, ticket.StepScan,
 }
 
 func with(p *emrtdtest.Passport) *hands {
@@ -124,6 +125,8 @@ type engine struct {
 	finding, living kioskbridge.Finding
 	err             error
 	pictures        []kioskbridge.Image
+	number, name    string // of who is in the register
+	looked          []kioskbridge.RegisterQuestion
 	mu              sync.Mutex
 	searches        []kioskbridge.DuplicateSearch
 	reference       []byte // of the last match
@@ -145,10 +148,18 @@ func (e *engine) Live(context.Context, kioskbridge.Modality, []kioskbridge.Image
 	return e.living, e.err
 }
 
-func (e *engine) Pictures(context.Context, kioskbridge.RegisterQuestion) ([]kioskbridge.Image, error) {
-	var out []kioskbridge.Image
+func (e *engine) Person(_ context.Context, q kioskbridge.RegisterQuestion) (kioskbridge.Registered, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.looked = append(e.looked, q)
+	if len(e.pictures) == 0 || e.number != "" && q.Number != "" && q.Number != e.number {
+		return kioskbridge.Registered{}, e.err
+	}
+	out := kioskbridge.Registered{Found: true, Person: kioskbridge.Person{Name: cmp.Or(e.name, "Anna Maria Eriksson"), DateOfBirth: "1974-08-12", ApplicantNumber: e.number}}
 	for _, p := range e.pictures {
-		out = append(out, kioskbridge.Image{Kind: p.Kind, Format: p.Format, Bytes: bytes.Clone(p.Bytes)})
+		if p.Kind == "face" && q.Face || p.Kind != "face" && q.Fingers {
+			out.Pictures = append(out.Pictures, kioskbridge.Image{Kind: p.Kind, Format: p.Format, Bytes: bytes.Clone(p.Bytes)})
+		}
 	}
 	return out, e.err
 }
@@ -279,7 +290,7 @@ func TestWayByTheRegister(t *testing.T) {
 		{Kind: "face", Format: "image/jpeg", Bytes: []byte("picture in the register")}, {Kind: "finger-2", Format: "image/png", Bytes: []byte("print in the register")},
 	}
 	number := func(tunnel.Ask) (tunnel.Capture, error) {
-		return done(tunnel.Piece{Kind: "number", Format: "text/plain", Bytes: []byte("A29-4711")}), nil
+		return done(tunnel.Piece{Kind: tunnel.NumberTyped, Format: "text/plain", Bytes: []byte("A29-4711")}), nil
 	}
 	for name, c := range map[string]struct {
 		finding   kioskbridge.Finding
@@ -299,7 +310,7 @@ func TestWayByTheRegister(t *testing.T) {
 		e := &engine{finding: c.finding, living: isThere, pictures: c.pictures, err: c.err}
 		w := newWorld(t, e.into)
 		h := with(nil)
-		h.take[ticket.StepDocument] = number
+		h.take[ticket.StepApplicant] = number
 		out, err := w.visit(h, tunnel.ServiceInterview)
 		if err != nil || out.Result != c.result {
 			t.Errorf("%s: %+v %v", name, out, err)
@@ -496,19 +507,11 @@ func TestCardServiceKeepsWhatItIsAbout(t *testing.T) {
 	}
 }
 
-// nothingHolds scans the database's files.
+// nothingHolds scans what the database keeps.
 func (w *world) nothingHolds(secrets map[string][]byte) {
 	w.t.Helper()
-	var path string
-	if err := w.db.NewRaw("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(w.t.Context(), &path); err != nil {
-		w.t.Fatal(err)
-	}
-	files, err := filepath.Glob(path + "*")
-	if err != nil || len(files) == 0 {
-		w.t.Fatal(files, err)
-	}
 	seen, visit := false, []byte(w.last().ID.String())
-	for _, f := range files {
+	for _, f := range storetest.Files(w.t, w.db) {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			w.t.Fatal(err)
@@ -522,66 +525,6 @@ func (w *world) nothingHolds(secrets map[string][]byte) {
 	}
 	if !seen {
 		w.t.Error("the visit was not found: the search proves nothing")
-	}
-}
-
-// B3, B19, B21: the interviewer holds the kiosk's picture beside the live one. It
-// lies in memory alone, only for the hearing's interviewer, until that one has
-// confirmed the person or the ticket keeps no seat any more.
-func TestKiosksPictureIsForTheInterviewerUntilConfirmed(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	w := newWorld(t, (&engine{finding: claims, living: isThere}).into, func(c *kioskbridge.Config) { c.Now = func() time.Time { return now } })
-	var mine error
-	mux := http.NewServeMux()
-	kioskbridge.RegisterPortraits(interview.NewAPI(mux), w.bridge, w.store, func(context.Context, interview.Caller, interview.HearingID) error { return mine })
-	path := "/api/hearings/" + w.booking.Hearing.String() + "/portraits/" + w.booking.Participant.String()
-	interviewer := interview.Caller{Device: interview.NewDeviceID(), Subject: "i", Roles: []interview.Role{interview.RoleInterviewer}}
-	none := problem.Code("none")
-	get := func() (problem.Code, string) {
-		status, answer := interviewtest.Do(mux, interviewer, http.MethodGet, path, nil)
-		if status == http.StatusOK && !strings.Contains(string(answer), base64.StdEncoding.EncodeToString(live)) {
-			return none, string(answer)
-		}
-		return interviewtest.Code(answer), string(answer)
-	}
-	enter := func() {
-		t.Helper()
-		out, err := w.visit(with(w.passport(emrtdtest.Genuine)), tunnel.ServiceInterview)
-		if err != nil || out.Result != tunnel.ResultJoin {
-			t.Fatalf("%+v %v", out, err)
-		}
-		if code, _ := get(); code != none {
-			t.Errorf("before the ticket was redeemed: %q", code)
-		}
-		w.claims(t, out.Ticket)
-	}
-	enter()
-	w.nothingHolds(map[string][]byte{"live picture": live})
-	if code, answer := get(); code != "" || !strings.Contains(answer, base64.StdEncoding.EncodeToString(live)) {
-		t.Fatalf("%q %s", code, answer)
-	}
-	mine = problem.New(problem.CodeNotFound, "another's hearing")
-	if code, _ := get(); code != problem.CodeNotFound {
-		t.Errorf("another interviewer: %q", code)
-	}
-	mine = nil
-	if status, answer := interviewtest.Do(mux, interview.Caller{Device: interviewer.Device}, http.MethodGet, path, nil); interviewtest.Code(answer) == "" {
-		t.Errorf("nobody signed in: %d", status)
-	}
-	if status, _ := interviewtest.Do(mux, interviewer, http.MethodPost, path+"/confirmed", nil); status != http.StatusNoContent {
-		t.Errorf("confirming: %d", status)
-	}
-	if code, _ := get(); code != none {
-		t.Errorf("after the interviewer confirmed: %q", code)
-	}
-	w.booking.Hearing, w.booking.Participant = interview.NewHearingID(), interview.NewParticipantID()
-	path = "/api/hearings/" + w.booking.Hearing.String() + "/portraits/" + w.booking.Participant.String()
-	w.bridge.Policy.IdentityDays = 0
-	enter()
-	now = now.Add(ticket.MaxHold)
-	if code, _ := get(); code != none {
-		t.Errorf("after the ticket's hold: %q", code)
 	}
 }
 

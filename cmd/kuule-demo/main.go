@@ -64,11 +64,32 @@ func (b built) find() (bin, web string, err error) {
 
 type rehearseCommand struct {
 	built
-	Browser bool   `help:"With three Chromium pages instead of Go members."`
-	Crash   bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
-	JSON    bool   `help:"Print the report as JSON, and nothing else."`
-	Out     string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
-	Keep    bool   `help:"Leave the installation's folder, with its logs."`
+	Database string `help:"Empty PostgreSQL database that keeps the records (postgres://...); by default SQLite." env:"KUULE_TEST_POSTGRES"`
+	Browser  bool   `help:"With three Chromium pages instead of Go members."`
+	Kiosk    bool   `help:"The ways of kiosk and desk in Chromium, instead of an interview."`
+	Crash    bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
+	JSON     bool   `help:"Print the report as JSON, and nothing else."`
+	Out      string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
+	Keep     bool   `help:"Leave the installation's folder, with its logs."`
+}
+
+// Help says what each kind of rehearsal shows.
+func (rehearseCommand) Help() string {
+	return `A rehearsal makes a whole installation in a folder of its own: the real server, an agent with a software
+TPM for each device, agreements, sign-in. Then people do what people do, and each step says what it found.
+Exit status 0: every step was right. A step that cannot be tried is "absent", and fails.
+
+  kuule-demo rehearse              one interview, from the kiosk to the checked evidence, with Go members
+  kuule-demo rehearse --browser    the same in three Chromium pages that hear and see each other
+  kuule-demo rehearse --crash      the server is killed while on record
+  kuule-demo rehearse --kiosk      each way of a person from kiosk or desk to the room, in Chromium
+
+--kiosk lays test passports on two kiosks' readers. The chips lie on the virtual reader of Debian's
+vsmartcard-vpcd, which kuule-kiosk reads through this machine's pcscd; it is started where it does not run,
+which takes root. Each screen has to be seen and heard: what the loudspeaker got is measured. A way ends
+when the room terminal opens to the ticket; then the kiosk's screen must hold nothing of the person. Two
+kiosks at once are the most there can be, since the virtual reader has two slots. Pictures of the screens
+are in --out, under shots.`
 }
 
 // Run holds the rehearsal. Its exit status says whether every step was right.
@@ -76,6 +97,9 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	var progress io.Writer = os.Stdout
 	if c.JSON {
 		progress = os.Stderr
+	}
+	if c.Kiosk && (c.Browser || c.Crash) || c.Browser && c.Crash {
+		return errors.New("--browser, --kiosk and --crash are three rehearsals: choose one")
 	}
 	if err := stage.Install(ctx, progress, true); err != nil {
 		return err
@@ -88,11 +112,14 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1}, Tell: func(r rehearsal.Result) {
+	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Kiosk: c.Kiosk, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1, Database: c.Database}, Tell: func(r rehearsal.Result) {
 		fmt.Fprintln(progress, lineOf(r))
 	}}
-	if c.Browser {
-		o.Browser = filepath.Join(filepath.Dir(filepath.Dir(web)), "web", "test", "rehearse.mjs")
+	switch tests := filepath.Join(filepath.Dir(web), "test"); {
+	case c.Browser:
+		o.Browser = filepath.Join(tests, "rehearse.mjs")
+	case c.Kiosk:
+		o.Browser = filepath.Join(tests, "kioskroutes.mjs")
 	}
 	began := time.Now()
 	report, err := rehearsal.Run(ctx, o)

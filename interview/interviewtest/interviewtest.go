@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"kuule/internal/problem"
+	"kuule/internal/store/storetest"
 	"kuule/interview"
 	"kuule/interview/ledger"
 )
@@ -340,28 +342,19 @@ func byAccess(body []byte) bool {
 	return json.Unmarshal(body, &d) == nil && d.Rule == "access"
 }
 
-// CheckNoPlainText reads all files of a database and fails where one of the
-// words stands in them.
+// CheckNoPlainText reads all that a database keeps and fails where one of the
+// words stands in it.
 func CheckNoPlainText(t *testing.T, db *bun.DB, words ...string) {
 	t.Helper()
-	var file string
-	if err := db.NewRaw("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(t.Context(), &file); err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	for _, suffix := range []string{"", "-wal"} {
-		content, err := os.ReadFile(file + suffix)
+	for _, file := range storetest.Files(t, db) {
+		content, err := os.ReadFile(file)
 		if err != nil {
-			continue
+			t.Fatal(err)
 		}
-		seen += len(content)
 		for _, word := range words {
 			if bytes.Contains(content, []byte(word)) {
-				t.Errorf("%q stands in plain in the database%s", word, suffix)
+				t.Errorf("%q stands in plain in %s of the database", word, filepath.Base(file))
 			}
 		}
-	}
-	if seen == 0 {
-		t.Fatal("no database file was read")
 	}
 }

@@ -61,6 +61,7 @@ func (s *Stage) initialise(release, office any) error {
 	c := config.Default()
 	c.Name, c.Host, c.Data, c.PassphraseFile = "demonstration", host, s.data(), s.in("passphrase")
 	c.Ports = config.Ports{HTTPS: s.port(portHTTPS), Bus: s.port(portBus), Media: s.port(portMedia), TURN: s.port(portTURN), Splice: s.port(portSplice)}
+	c.Database = s.o.Database
 	c.Identity = config.Identity{Issuer: "http://" + s.signInAddress(), ClientID: idptest.ClientID}
 	words := make([]byte, 16)
 	if _, err := rand.Read(words); err != nil {

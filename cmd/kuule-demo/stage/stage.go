@@ -27,7 +27,10 @@ type Options struct {
 	Web        string // folder of the built pages
 	PortBase   int    // 0 finds free ports
 	BrowserUID int    // whose browser may connect; -1: the own user's
+	Database   string // "postgres://..."; empty: SQLite in Dir
 	Outsiders  bool   // also make two devices that are refused
+	Kiosks     int    // with a slot of the virtual PC/SC reader each, on which nothing lies; 0: one, with the applicant's passport on its readers
+	Rooms      int    // room terminals besides the applicant's
 }
 
 // Stage is a whole installation with its devices.
@@ -44,6 +47,8 @@ type Stage struct {
 	kiosk   sync.Mutex     // one person at a time
 	readers []net.Listener // the kiosk's, with the passport on them
 	reading sync.WaitGroup
+	counter map[string]*counter // kiosks' readers, by device
+	pcsc    func()              // ends the PC/SC service
 
 	mu        sync.Mutex
 	processes []*process
@@ -80,7 +85,10 @@ func New(o Options) (*Stage, error) {
 			return nil, fmt.Errorf("%s is not built (make build): %w", name, err)
 		}
 	}
-	s := &Stage{o: o}
+	if o.Kiosks > len(emrtdtest.Slots) || o.Kiosks+o.Rooms > portRoom {
+		return nil, fmt.Errorf("a stage has at most %d kiosks with virtual readers, and %d kiosks and rooms", len(emrtdtest.Slots), portRoom)
+	}
+	s := &Stage{o: o, counter: map[string]*counter{}}
 	k, err := s.prepareFolder()
 	if err != nil {
 		return nil, err
@@ -88,7 +96,7 @@ func New(o Options) (*Stage, error) {
 	if k != nil {
 		s.o.PortBase = k.PortBase
 	}
-	if s.o.PortBase, err = freePorts(s.o.PortBase); err != nil {
+	if s.o.PortBase, err = freePorts(s.o.PortBase, portCount+o.Kiosks+o.Rooms); err != nil {
 		return nil, err
 	}
 	s.makeDevices()
@@ -225,10 +233,16 @@ func (s *Stage) Close() error {
 	}
 	wait.Wait()
 	var errs []error
+	for _, c := range s.counter {
+		c.clear()
+	}
 	for _, l := range s.readers {
 		errs = append(errs, l.Close())
 	}
 	s.reading.Wait()
+	if s.pcsc != nil {
+		s.pcsc()
+	}
 	if s.Provider != nil {
 		errs = append(errs, s.Provider.Close())
 		s.Provider = nil
