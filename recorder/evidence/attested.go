@@ -53,8 +53,12 @@ func (j *recordingCheck) frame(f *journal.Frame) error {
 	if cap(j.inside) < len(f.Sealed) {
 		j.inside = make([]byte, 0, 2*len(f.Sealed))
 	}
-	if _, _, err := k.key.Open(j.inside[:0], f.Sealed); err != nil {
+	head, _, err := k.key.Open(j.inside[:0], f.Sealed)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	if err := j.within(head.Capture); err != nil {
+		return err
 	}
 	return j.attested.frame(f, &j.report)
 }

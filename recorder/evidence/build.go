@@ -21,6 +21,8 @@ const (
 	admissionsName = "room/admissions" // one JWS a line
 	rostersName    = "room/rosters"    // one JWS a line
 	phasesName     = "room/phases.json"
+	grantsName     = "room/backup-grants" // one JWS a line; there where a back-up was taken in
+	takenName      = "room/backup-taken"  // the same
 	recordsName    = "transcript/records" // one JWS a line, oldest first
 	auditFolder    = "audit/"
 	journalFolder  = "journal/"
@@ -50,6 +52,8 @@ type Content struct {
 	Admissions []string
 	Rosters    []string
 	Phases     []journal.Phase
+	Grants     []string // by which back-ups were taken in
+	Taken      []string // what was said of each taking in
 	Records    []string // transcript, oldest first
 	Checkpoint string   // newest of the audit log
 	Audit      []Blob   // proofs, cosignatures: what the log's verifier wants
@@ -88,6 +92,11 @@ func Build(ctx context.Context, out io.Writer, c Content, s Sealer) error {
 	files = append(files,
 		Bytes(statementsName, lines(c.Statements)), Bytes(admissionsName, lines(c.Admissions)), Bytes(rostersName, lines(c.Rosters)),
 		Bytes(recordsName, lines(c.Records)), Bytes(phasesName, text))
+	for name, texts := range map[string][]string{grantsName: c.Grants, takenName: c.Taken} {
+		if len(texts) > 0 {
+			files = append(files, Bytes(name, lines(texts)))
+		}
+	}
 	for _, a := range c.Audit {
 		files = append(files, Blob{auditFolder + a.Name, a.Open})
 	}

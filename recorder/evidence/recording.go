@@ -81,6 +81,7 @@ type recordingCheck struct {
 	opened  journal.Opened
 	report  RecordingReport
 	anchors []journal.Anchor
+	phases  []journal.Phase // as the recorder was told them
 	last    map[trackOf]listHead
 	newest  map[trackOf]signedList
 	block   *journal.Block
@@ -151,6 +152,8 @@ func (j *recordingCheck) run() error {
 		return fmt.Errorf("%w: it is not the journal that the manifest names", ErrRecording)
 	}
 	j.report.Clock = coverage.ClockOf(j.anchors)
+	j.whose()
+	j.tell()
 	j.report.Unattested += j.attested.unmatched()
 	return j.v.headers(sums)
 }
@@ -221,6 +224,9 @@ func (j *recordingCheck) recorder(o journal.Opened) error {
 			if !x.Recorder() || x.Statement.Member != o.Member {
 				return fmt.Errorf("%w: who signed it is no recorder", ErrRecording)
 			}
+			if err := j.under(x); err != nil {
+				return err
+			}
 			j.opened = o
 			if o.After != nil {
 				j.v.after[o.Recording] = *o.After
@@ -289,6 +295,12 @@ func (j *recordingCheck) entry(e journal.Entry, fault error) error {
 			return fmt.Errorf("%w: %w", ErrRecording, err)
 		}
 		j.anchors = append(j.anchors, a)
+	case journal.EntryPhase:
+		var p journal.Phase
+		if err := e.Read(&p); err != nil {
+			return fmt.Errorf("%w: %w", ErrRecording, err)
+		}
+		j.phases = append(j.phases, p)
 	case journal.EntryGap:
 		var g journal.Gap
 		if err := e.Read(&g); err != nil {

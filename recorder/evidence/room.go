@@ -9,6 +9,7 @@ import (
 
 	"kuule/internal/jws"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/sealing"
 )
 
@@ -102,6 +103,9 @@ func (v *verifier) roster(text string) (sealing.Roster, error) {
 		m := v.members[x.Admission]
 		if m == nil || m.Statement.Member != x.Member {
 			return r, fmt.Errorf("%s was not admitted as it says", x.Member)
+		}
+		if _, ok := backup.TakesIn(m.Admission.Rule); ok {
+			return r, fmt.Errorf("%s was admitted to take in a back-up, and to no room", x.Member)
 		}
 		if seen[x.Member] {
 			return r, fmt.Errorf("%s is on it twice", x.Member)

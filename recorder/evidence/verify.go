@@ -12,6 +12,7 @@ import (
 	"kuule/internal/jws"
 	"kuule/internal/trust"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/record"
 	"kuule/interview/sealing"
 	"kuule/recorder/coverage"
@@ -28,6 +29,9 @@ var (
 	ErrRecording = errors.New("recording does not hold")
 	// ErrOrigin says that an origin list or frame is not its sender's.
 	ErrOrigin = errors.New("origin does not hold")
+	// ErrBackup says that something was taken in from a back-up without the right
+	// to, or not as was said.
+	ErrBackup = errors.New("what was taken in from a back-up does not hold")
 	// ErrRecord says that the transcript's versions do not hold together.
 	ErrRecord = errors.New("transcript does not hold")
 	// ErrLog says that the log's proofs do not hold.
@@ -75,6 +79,11 @@ type Report struct {
 	Recordings []RecordingReport `json:"recordings"`
 	// Silent are recorders that were in the room, of which nothing is here.
 	Silent []interview.MemberID `json:"silent,omitempty"`
+	// Taken are the takings in of room terminals' back-ups.
+	Taken []backup.Taken `json:"taken,omitempty"`
+	// Disputed are phases of which the room's list and a recorder's journal say
+	// different things.
+	Disputed []string `json:"disputed,omitempty"`
 	// Coverage is what all recordings together have of the hearing: either of
 	// two recorders suffices.
 	Coverage coverage.Report `json:"coverage"`
@@ -96,6 +105,8 @@ type RecordingReport struct {
 	Logged    int64         `json:"logged"` // blocks up to the newest whose hash is in the log
 	// Clock is how the wall clock went against the hearing clock.
 	Clock coverage.Clock `json:"clock"`
+	// Backup is set where it is no recorder's, but came from a back-up.
+	Backup *BackupReport `json:"backup,omitempty"`
 	// With the data key:
 	Open       bool  `json:"open"`
 	Attested   int64 `json:"attested"`   // frames on a sender's list, opened
@@ -109,12 +120,12 @@ const AgencyNote = "only the agency vouches: no cosignature from outside covers 
 // Verify checks a whole bundle. The error names the first place that is wrong
 // (*PlaceError); a report is only given where there is none.
 func Verify(bundle io.ReaderAt, size int64, t *trust.File, o Options) (Report, error) {
-	v := &verifier{in: bundle, size: size, file: t, opts: o, at: map[string]measured{}, members: map[string]*sealing.Member{}, rosters: map[epochOf]sealing.Roster{}, rosterHash: map[string]bool{}, after: map[interview.RecordingID]journal.After{}}
+	v := &verifier{in: bundle, size: size, file: t, opts: o, at: map[string]measured{}, members: map[string]*sealing.Member{}, rosters: map[epochOf]sealing.Roster{}, rosterHash: map[string]bool{}, after: map[interview.RecordingID]journal.After{}, grants: map[string]backup.Grant{}, takings: map[interview.RecordingID]backup.Taken{}}
 	var err error
 	if v.trust, err = sealing.NewTrust(t); err != nil {
 		return Report{}, fmt.Errorf("verify bundle: trust file: %w", err)
 	}
-	for _, step := range []func() error{v.bytes, v.known, v.room, v.log, v.recordings, v.ending, v.transcript, v.phases} {
+	for _, step := range []func() error{v.bytes, v.known, v.room, v.granted, v.taken, v.log, v.recordings, v.ending, v.transcript, v.phases} {
 		if err := step(); err != nil {
 			return Report{}, err
 		}
@@ -144,6 +155,9 @@ type verifier struct {
 	rosterHash map[string]bool
 	frames     journal.Once                            // of all recordings whose keys were given
 	after      map[interview.RecordingID]journal.After // what each recording says of the one before
+	grants     map[string]backup.Grant                 // by jws.Hash
+	takings    map[interview.RecordingID]backup.Taken
+	told       []told // phases, as recorders were told them
 }
 
 func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
@@ -256,6 +270,7 @@ func (v *verifier) known() error {
 			return wrong(manifestName, "files", fmt.Errorf("%w: %s is missing", ErrManifest, name))
 		}
 	}
+	known[grantsName], known[takenName] = true, true // where a back-up was taken in
 	for _, r := range v.report.Manifest.Recordings {
 		for n := int64(1); n <= r.Files; n++ {
 			name := journalFolder + r.Recording.String() + "/" + journal.FileName(n)
@@ -346,6 +361,7 @@ func (v *verifier) phases() error {
 			return wrong(phasesName, fmt.Sprintf("phase %d", i+1), fmt.Errorf("%w: it begins before the one before it", ErrRoom))
 		}
 	}
+	v.dispute(phases)
 	v.cover(phases)
 	return nil
 }
@@ -355,7 +371,10 @@ func (v *verifier) cover(phases []journal.Phase) {
 	lives := make([]coverage.Life, 0, len(v.report.Recordings))
 	open := len(v.report.Recordings) > 0
 	for _, r := range v.report.Recordings {
-		lives = append(lives, coverage.Life{Recording: r.Recording.Recording, From: r.Recording.From, To: r.Recording.To, Gaps: r.Gaps})
+		lives = append(lives, coverage.Life{Recording: r.Recording.Recording, From: r.Recording.From, To: r.Recording.To, Gaps: r.Gaps, Backup: r.Backup != nil})
+		if r.Backup != nil {
+			v.report.Notes = append(v.report.Notes, r.Backup.note(r.Recording))
+		}
 		open = open && r.Open
 		if !r.Recording.Closed {
 			v.report.Notes = append(v.report.Notes, fmt.Sprintf("recording %s was not closed: its recorder ended at once, or its end was cut off", r.Recording.Recording))
