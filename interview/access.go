@@ -27,8 +27,12 @@ var access = map[string]Who{
 
 	"POST /api/tickets/{ticket}/redeem": {AnyDevice: true},
 
-	"GET /api/hearings/{hearing}/portraits/{participant}":            {Roles: []Role{RoleInterviewer}},
-	"POST /api/hearings/{hearing}/portraits/{participant}/confirmed": {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}/portraits/{participant}":    {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}/faces/{participant}":        {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/faces/{participant}/asked": {Roles: []Role{RoleInterviewer}},
+	"POST /api/hearings/{hearing}/faces/{participant}/said":  {Roles: []Role{RoleInterviewer}},
+	"GET /api/hearings/{hearing}/faces/{participant}/wanted": {AnyDevice: true},
+	"POST /api/hearings/{hearing}/faces/{participant}":       {AnyDevice: true},
 
 	"POST /api/paths":       {AnyDevice: true},
 	"POST /api/paths/probe": {AnyDevice: true},

@@ -5,11 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
 
 	"kuule/internal/problem"
 	"kuule/interview"
@@ -19,29 +18,42 @@ import (
 const maxPortraits = 256
 
 // portraits are pictures taken at kiosks, for the interviewer to hold beside the
-// live picture. They are in this process's memory and nowhere else (row B19),
-// until the interviewer has said who it is or the ticket keeps no seat any more;
-// a restart forgets them. Safe for concurrent use.
+// live picture and for comparison with the room terminal's (decision 19). They
+// are in this process's memory and nowhere else (row B19), until the hearing ends
+// or the ticket keeps no seat any more; a restart forgets them. Safe for
+// concurrent use.
 type portraits struct {
 	mu   sync.Mutex
-	kept map[interview.TicketID]portrait
+	kept map[interview.TicketID]*portrait
 }
 
 type portrait struct {
-	image Image
-	until time.Time
-	end   *time.Timer // destroys it, also where nobody asks any more
+	image   Image
+	hearing interview.HearingID
+	until   time.Time
+	end     *time.Timer   // destroys it, also where nobody asks any more
+	asked   bool          // the interviewer wants it compared
+	busy    bool          // it is being compared
+	pace    *rate.Limiter // of comparisons
 }
 
-func (p *portraits) keep(t interview.TicketID, i Image, now, until time.Time) {
+// A room terminal may send a picture each few seconds, and a few at once: each
+// costs a process of the face engine.
+const (
+	facePace  = 3 * time.Second
+	faceBurst = 4
+)
+
+func (p *portraits) keep(t interview.TicketID, h interview.HearingID, i Image, now, until time.Time) {
 	own := Image{Kind: i.Kind, Format: i.Format, Bytes: append([]byte{}, i.Bytes...)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kept == nil {
-		p.kept = map[interview.TicketID]portrait{}
+		p.kept = map[interview.TicketID]*portrait{}
 	}
 	if len(p.kept) < maxPortraits {
-		p.kept[t] = portrait{own, until, time.AfterFunc(until.Sub(now), func() { p.forget(t) })}
+		end := time.AfterFunc(until.Sub(now), func() { p.forget(t) })
+		p.kept[t] = &portrait{image: own, hearing: h, until: until, end: end, pace: rate.NewLimiter(rate.Every(facePace), faceBurst)}
 	}
 }
 
@@ -49,6 +61,17 @@ func (p *portraits) forget(t interview.TicketID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(t)
+}
+
+// forgetHearing destroys the pictures of a hearing.
+func (p *portraits) forgetHearing(h interview.HearingID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for t, found := range p.kept {
+		if found.hearing == h {
+			p.drop(t)
+		}
+	}
 }
 
 // drop destroys a picture, if there is one. The caller holds mu.
@@ -62,25 +85,82 @@ func (p *portraits) drop(t interview.TicketID) {
 	delete(p.kept, t)
 }
 
+// at finds a picture whose time is not over. The caller holds mu.
+func (p *portraits) at(t interview.TicketID, now time.Time) *portrait {
+	found, ok := p.kept[t]
+	if ok && !found.until.After(now) {
+		p.drop(t)
+		return nil
+	}
+	return found
+}
+
+// compare gives a copy of a picture to hold another one against, one comparison
+// at a time; done ends it.
+func (p *portraits) compare(t interview.TicketID, now time.Time) (reference Image, done func(), err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found := p.at(t, now)
+	switch {
+	case found == nil:
+		return Image{}, nil, problem.New(problem.CodeNotFound, "the kiosk's picture for ticket %s is not kept any more", t)
+	case found.busy || !found.pace.AllowN(now, 1):
+		return Image{}, nil, problem.New(problem.CodeTooFast, "pictures for ticket %s come too fast", t)
+	}
+	found.busy = true
+	return found.copy(), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		found.busy = false
+	}, nil
+}
+
+func (p *portrait) copy() Image {
+	return Image{Kind: p.image.Kind, Format: p.image.Format, Bytes: append([]byte{}, p.image.Bytes...)}
+}
+
+// ask notes that the interviewer wants a comparison; false where there is no picture.
+func (p *portraits) ask(t interview.TicketID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found, ok := p.kept[t]
+	if ok {
+		found.asked = true
+	}
+	return ok
+}
+
+// answered notes that a comparison was made.
+func (p *portraits) answered(t interview.TicketID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found, ok := p.kept[t]; ok {
+		found.asked = false
+	}
+}
+
+// asked says whether a comparison is waited for, and whether there is a picture.
+func (p *portraits) asked(t interview.TicketID) (asked, there bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found, ok := p.kept[t]
+	return ok && found.asked, ok
+}
+
 // Portrait is the picture taken at the kiosk for a ticket, while there is one.
 func (b *Bridge) Portrait(t interview.TicketID) (Image, bool) {
 	p := &b.portraits
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	found, ok := p.kept[t]
-	if ok && !found.until.After(b.Now()) {
-		p.drop(t)
-		ok = false
-	}
-	if !ok {
+	found := p.at(t, b.Now())
+	if found == nil {
 		return Image{}, false
 	}
-	return Image{Kind: found.image.Kind, Format: found.image.Format, Bytes: append([]byte{}, found.image.Bytes...)}, true
+	return found.copy(), true
 }
 
-// ForgetPortrait destroys the picture of a ticket: the interviewer has confirmed
-// the person, or somebody asked.
-func (b *Bridge) ForgetPortrait(t interview.TicketID) { b.portraits.forget(t) }
+// ForgetPortraits destroys the pictures of a hearing: it has ended.
+func (b *Bridge) ForgetPortraits(h interview.HearingID) { b.portraits.forgetHearing(h) }
 
 // Entered finds the ticket with which somebody entered a hearing.
 func (s *SQL) Entered(ctx context.Context, h interview.HearingID, p interview.ParticipantID) (interview.TicketID, error) {
@@ -95,54 +175,3 @@ func (s *SQL) Entered(ctx context.Context, h interview.HearingID, p interview.Pa
 	}
 	return t.ID, nil
 }
-
-// RegisterPortraits puts on the interface the pictures that kiosks took, for the
-// interviewer of the hearing alone; own says whether the caller is that one.
-func RegisterPortraits(api huma.API, b *Bridge, tickets *SQL, own func(context.Context, interview.Caller, interview.HearingID) error) {
-	interview.Handle(api, huma.Operation{
-		OperationID: "get-portrait", Method: http.MethodGet, Path: "/api/hearings/{hearing}/portraits/{participant}",
-		Summary: "The picture that the kiosk took, to hold beside the live one",
-	}, func(ctx context.Context, c interview.Caller, in *portraitInput) (*portraitOutput, error) {
-		out := &portraitOutput{} // none is an ordinary answer
-		if err := own(ctx, c, in.Hearing); err != nil {
-			return nil, err
-		}
-		t, err := tickets.Entered(ctx, in.Hearing, in.Participant)
-		if problem.Of(err).Code == problem.CodeNotFound {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if i, ok := b.Portrait(t); ok {
-			out.Body.Format, out.Body.Image = i.Format, i.Bytes
-		}
-		return out, nil
-	})
-	interview.Handle(api, huma.Operation{
-		OperationID: "forget-portrait", Method: http.MethodPost, Path: "/api/hearings/{hearing}/portraits/{participant}/confirmed",
-		Summary: "The interviewer has seen who it is: destroy the picture", DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, c interview.Caller, in *portraitInput) (*struct{}, error) {
-		if err := own(ctx, c, in.Hearing); err != nil {
-			return nil, err
-		}
-		t, err := tickets.Entered(ctx, in.Hearing, in.Participant)
-		if err == nil {
-			b.ForgetPortrait(t)
-		}
-		return nil, err
-	})
-}
-
-type (
-	portraitInput struct {
-		Hearing     interview.HearingID     `path:"hearing"`
-		Participant interview.ParticipantID `path:"participant"`
-	}
-	portraitOutput struct {
-		Body struct {
-			Format string `json:"format"` // "" where there is none, or none any more
-			Image  []byte `json:"image"`  // base64
-		}
-	}
-)

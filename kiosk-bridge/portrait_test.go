@@ -16,8 +16,8 @@ func TestPortraitsAreDestroyedUnasked(t *testing.T) {
 	taken := []byte("picture")
 	short, long := interview.NewTicketID(), interview.NewTicketID()
 	now := time.Now()
-	p.keep(short, Image{Bytes: taken}, now, now.Add(time.Hour))
-	p.keep(long, Image{Bytes: taken}, now, now.Add(time.Hour))
+	p.keep(short, interview.NewHearingID(), Image{Bytes: taken}, now, now.Add(time.Hour))
+	p.keep(long, interview.NewHearingID(), Image{Bytes: taken}, now, now.Add(time.Hour))
 	held := p.kept[short].image.Bytes
 	p.kept[short].end.Reset(time.Millisecond)
 	kept := func() int {

@@ -92,6 +92,7 @@ type door struct {
 	devices    map[[32]byte]cachedDevice
 	persons    map[[32]byte]cachedPerson
 	biometrics *biometrics // what compares people
+	bridge     *kioskbridge.Bridge
 }
 
 type cachedDevice struct {
@@ -244,10 +245,15 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	kioskbridge.RegisterDesk(h, desk, d.officer)
 	d.registerWord(api, desk)
 	d.registerCertificates(api)
-	kioskbridge.RegisterPortraits(h, bridge, d.tickets, func(ctx context.Context, c interview.Caller, id interview.HearingID) error {
-		_, err := d.hearings.Own(ctx, c, id)
-		return err
+	kioskbridge.RegisterFaces(h, kioskbridge.NewRoomFaces(bridge, d.tickets, d), func(ctx context.Context, c interview.Caller, id interview.HearingID) (interview.ParticipantID, error) {
+		own, err := d.hearings.Own(ctx, c, id)
+		if err != nil {
+			return interview.ParticipantID{}, err
+		}
+		p, _ := c.As(own, time.Now())
+		return p.ID, nil
 	})
+	d.bridge = bridge
 	duplicate.Register(h, d.biometrics.duplicates, func(c interview.Caller) (string, error) {
 		o, err := d.officer(c)
 		return o.Person, err

@@ -86,6 +86,7 @@ func (d *door) afterPhase(ctx context.Context, id interview.HearingID, state int
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	if state.Phase == interview.PhaseEnded {
+		d.bridge.ForgetPortraits(id)
 		for name, err := range d.askRecorders(ctx, "recorder.end", hearingQuestion{Hearing: id}) {
 			slog.Error("recording was not closed", "recorder", name, "hearing", id, "err", err)
 		}

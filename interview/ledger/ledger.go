@@ -48,6 +48,8 @@ var types = define(
 	audit.Define("desk.duplicate", 1, "visit", "settlement", "officer"),
 	audit.Define("desk.call", 1, "call", "kiosk", "answered", "officer"),
 	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
+	audit.Define("kiosk.face-compared", 1, "ticket", "participant", "n", "occasion", "word", "reason", "engine", "threshold"),
+	audit.Define("kiosk.face-said", 1, "ticket", "participant", "n", "said", "by"),
 
 	audit.Define("transcript.sealed", 1, "record", "version", "previous", "hash"),
 	audit.Define("transcript.delivered", 1, "record", "participant", "language", "rule", "deadline"),
