@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"kuule/internal/jws"
 	"kuule/internal/sframe"
@@ -24,19 +26,41 @@ import (
 	"kuule/recorder/evidence"
 )
 
-// ErrStranger says that a chunk is not of this hearing's room as the evidence
-// knows it.
-var ErrStranger = errors.New("the evidence does not know this chunk's roster or sender")
+var (
+	// ErrStranger says that a chunk is not of this hearing's room as the evidence
+	// knows it.
+	ErrStranger = errors.New("the evidence does not know this chunk's roster or sender")
+	// ErrNothing says that recorders have everything: nothing may be taken in.
+	ErrNothing = errors.New("recorders have all that was on record")
+	// ErrLong says that more was granted than is taken in at once.
+	ErrLong = errors.New("more is missing than can be taken in at once")
+)
 
 // maxRoom bounds one list of a bundle that is read here, in bytes.
 const maxRoom = evidence.MaxListing
+
+// maxHeld bounds what is taken in at once, in bytes.
+const maxHeld = 1 << 30
+
+// How far around a moment that no recorder has frames are taken in: what was
+// captured before a recorder ended may not have arrived there, and one that came
+// back has no key for what was sent before it was on the roster. Never beyond what
+// was on record; what a recorder has too counts once.
+const (
+	slackBefore = interview.Micros(500_000)
+	slackAfter  = interview.Micros(1_000_000)
+)
 
 // Frame is one frame that was taken in.
 type Frame struct {
 	Member  interview.MemberID
 	Track   interview.TrackID
+	Source  interview.Source
+	KID     uint64
+	Counter uint64
 	Capture interview.Micros
-	Codec   []byte
+	Sealed  []byte // as its sender sealed it
+	Codec   []byte // what is inside; of sound that was packed twice, its own packet
 }
 
 // Report is what a back-up held.
@@ -44,20 +68,24 @@ type Report struct {
 	Chunks  int64            `json:"chunks"`
 	Frames  int64            `json:"frames"`
 	Taken   int64            `json:"taken"`
-	Had     int64            `json:"had"`      // a recorder has their moment
+	Had     int64            `json:"had"`      // outside what was granted
 	Unsure  int64            `json:"unproved"` // on no list of their sender, or not opened
 	From    interview.Micros `json:"from"`     // of what was taken
 	To      interview.Micros `json:"to"`
-	Missing interview.Micros `json:"missing"` // by the evidence, before
+	Missing interview.Micros `json:"missing"` // that may be taken in
 }
 
-// Evidence is a verified bundle.
+// Evidence is what a verified bundle, or a grant, says of a hearing's room.
 type Evidence struct {
-	hearing    interview.HearingID
-	missing    []coverage.Span
-	total      interview.Micros
-	rosters    map[string]bool
-	statements map[string]bool
+	report evidence.Report // of a bundle
+	grant  backup.Grant
+	known  map[string]bool // rosters and statements
+
+	// Of what was read so far.
+	lists   map[listed][]byte
+	texts   map[listed]string // of the list that a frame stands on
+	rosters map[epochOf]string
+	keys    map[uint64]*heldKey
 }
 
 // Open verifies a bundle and reads from it who was in the room.
@@ -66,18 +94,12 @@ func Open(bundle io.ReaderAt, size int64, t *trust.File, o evidence.Options) (*E
 	if err != nil {
 		return nil, err
 	}
-	e := &Evidence{hearing: r.Manifest.Hearing, total: r.Coverage.Missing, rosters: map[string]bool{}, statements: map[string]bool{}}
-	for _, s := range r.Coverage.Spans {
-		if s.State == coverage.Missing {
-			e.missing = append(e.missing, s)
-		}
-	}
 	z, err := zip.NewReader(bundle, size)
 	if err != nil {
 		return nil, err
 	}
-	admissions := map[string]bool{}
-	for name, into := range map[string]map[string]bool{"room/rosters": e.rosters, "room/statements": e.statements, "room/admissions": admissions} {
+	lists := map[string][]string{}
+	for _, name := range []string{"room/rosters", "room/statements", "room/admissions"} {
 		f, err := z.Open(name)
 		if err != nil {
 			return nil, err
@@ -87,43 +109,106 @@ func Open(bundle io.ReaderAt, size int64, t *trust.File, o evidence.Options) (*E
 			return nil, err
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
-			into[line] = line != ""
+			if line != "" {
+				lists[name] = append(lists[name], line)
+			}
 		}
 	}
-	return e, e.admitted(admissions)
+	g := backup.Grant{
+		V: 1, Case: r.Manifest.Case, Hearing: r.Manifest.Hearing, Bundle: r.Name, Spans: lacking(r.Coverage.Spans),
+		Rosters: []string{}, Statements: []string{},
+	}
+	for _, text := range lists["room/rosters"] {
+		g.Rosters = append(g.Rosters, jws.Hash(text))
+	}
+	if g.Statements, err = admitted(lists["room/statements"], lists["room/admissions"]); err != nil {
+		return nil, err
+	}
+	if len(g.Spans) > backup.MaxSpans || len(g.Rosters) > backup.MaxKnown || len(g.Statements) > backup.MaxKnown {
+		return nil, ErrLong
+	}
+	e := Under(g)
+	e.report = r
+	return e, nil
 }
 
-// admitted leaves the statements that were admitted: a page names itself in its
-// statement, and another's could name the same member.
-func (e *Evidence) admitted(admissions map[string]bool) error {
-	named := map[string]bool{}
-	for text := range admissions {
-		if text == "" {
+// Under is the evidence that a grant stands for, whose signature was verified.
+func Under(g backup.Grant) *Evidence {
+	e := &Evidence{
+		grant: g, known: map[string]bool{}, lists: map[listed][]byte{}, texts: map[listed]string{}, rosters: map[epochOf]string{}, keys: map[uint64]*heldKey{},
+	}
+	for _, h := range slices.Concat(g.Rosters, g.Statements) {
+		e.known[h] = true
+	}
+	return e
+}
+
+// lacking gives the stretches on record that no recorder has, with their slack.
+func lacking(spans []coverage.Span) []backup.Span {
+	out := []backup.Span{}
+	recorded := func(i int) bool { return i >= 0 && i < len(spans) && spans[i].State == coverage.Recorded }
+	for i, s := range spans {
+		if s.State != coverage.Missing && s.State != coverage.Backup {
 			continue
 		}
+		x := backup.Span{From: s.From, To: s.To}
+		for k := i - 1; recorded(k) && x.From > s.From-slackBefore; k-- {
+			x.From = max(spans[k].From, s.From-slackBefore)
+		}
+		for k := i + 1; recorded(k) && x.To < s.To+slackAfter; k++ {
+			x.To = min(spans[k].To, s.To+slackAfter)
+		}
+		if n := len(out); n > 0 && x.From <= out[n-1].To {
+			out[n-1].To = max(out[n-1].To, x.To)
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// admitted names the statements that were admitted: a page names itself in its
+// statement, and another's could name the same member.
+func admitted(statements, admissions []string) ([]string, error) {
+	named := map[string]bool{}
+	for _, text := range admissions {
 		var a sealing.Admission
 		if err := jws.Peek(text, sealing.TypeAdmission, &a); err != nil { // verified in the bundle
-			return err
+			return nil, err
 		}
-		named[a.Statement] = true
+		named[a.Statement] = a.Kind == sealing.KindPage
 	}
-	for text := range e.statements {
-		e.statements[text] = named[jws.Hash(text)]
+	out := []string{}
+	for _, text := range statements {
+		if h := jws.Hash(text); named[h] {
+			out = append(out, h)
+		}
 	}
-	return nil
+	return out, nil
 }
 
 // Hearing is whose evidence it is.
-func (e *Evidence) Hearing() interview.HearingID { return e.hearing }
+func (e *Evidence) Hearing() interview.HearingID { return e.grant.Hearing }
 
-// lacks reports whether no recorder has a moment.
-func (e *Evidence) lacks(t interview.Micros) bool {
-	for _, s := range e.missing {
-		if s.From <= t && t < s.To {
-			return true
-		}
+// Report is what verifying the bundle said; of a mere grant nothing.
+func (e *Evidence) Report() evidence.Report { return e.report }
+
+// Grant is what may be taken in by this evidence, to be signed; ErrNothing where
+// no recorder lacks anything.
+func (e *Evidence) Grant(now time.Time) (backup.Grant, error) {
+	if len(e.grant.Spans) == 0 {
+		return backup.Grant{}, ErrNothing
 	}
-	return false
+	g := e.grant
+	g.At = now.Unix()
+	return g, nil
+}
+
+func (e *Evidence) total() (sum interview.Micros) {
+	for _, s := range e.grant.Spans {
+		sum += s.To - s.From
+	}
+	return sum
 }
 
 type listed struct {
@@ -133,24 +218,33 @@ type listed struct {
 	count  uint64
 }
 
+type epochOf struct {
+	group interview.GroupID
+	epoch int64
+}
+
+type heldKey struct {
+	key *sealing.FrameKey
+	of  backup.Key
+	raw []byte
+}
+
 // Read reads a back-up file through, twice: lists first, since the list of a
 // frame may stand in a later chunk. take is given each frame that counts.
 func (e *Evidence) Read(open func() (io.ReadCloser, error), own hpke.PrivateKey, t *trust.File, take func(Frame) error) (Report, error) {
-	r := Report{Missing: e.total}
-	lists := map[listed][]byte{}
-	keys := map[uint64]*sealing.FrameKey{}
+	r := Report{Missing: e.total()}
 	pass := func(each func(*backup.Chunk) error) error {
 		f, err := open()
 		if err != nil {
 			return err
 		}
-		return errors.Join(backup.Read(f, e.hearing, own, each), f.Close())
+		return errors.Join(backup.Read(f, e.grant.Hearing, own, each), f.Close())
 	}
 	err := pass(func(c *backup.Chunk) error {
 		if err := c.Check(t); err != nil {
 			return err
 		}
-		return e.lists(c, own, lists, keys)
+		return e.learn(c, own)
 	})
 	if err != nil {
 		return r, err
@@ -158,7 +252,7 @@ func (e *Evidence) Read(open func() (io.ReadCloser, error), own hpke.PrivateKey,
 	return r, pass(func(c *backup.Chunk) error {
 		r.Chunks++
 		for _, f := range c.Frames {
-			if err := e.frame(&r, c, f, lists, keys, take); err != nil {
+			if err := e.frame(&r, c, f, take); err != nil {
 				return err
 			}
 		}
@@ -166,16 +260,16 @@ func (e *Evidence) Read(open func() (io.ReadCloser, error), own hpke.PrivateKey,
 	})
 }
 
-// lists takes a chunk's keys and the lists that its sender signed.
-func (e *Evidence) lists(c *backup.Chunk, own hpke.PrivateKey, into map[listed][]byte, keys map[uint64]*sealing.FrameKey) error {
-	if !e.rosters[c.Roster] || !e.statements[c.Statement] {
+// learn takes a chunk's keys and the lists that its sender signed.
+func (e *Evidence) learn(c *backup.Chunk, own hpke.PrivateKey) error {
+	if !e.known[jws.Hash(c.Roster)] || !e.known[jws.Hash(c.Statement)] {
 		return ErrStranger
 	}
 	var s sealing.Statement
 	if err := jws.Peek(c.Statement, sealing.TypeStatement, &s); err != nil { // verified in the bundle
 		return err
 	}
-	if s.Member != c.Member || s.Hearing != e.hearing {
+	if s.Member != c.Member || s.Hearing != e.grant.Hearing {
 		return ErrStranger
 	}
 	point, err := base64.RawURLEncoding.DecodeString(s.SignKey)
@@ -186,6 +280,7 @@ func (e *Evidence) lists(c *backup.Chunk, own hpke.PrivateKey, into map[listed][
 	if err != nil {
 		return err
 	}
+	e.rosters[epochOf{c.Group, c.Epoch}] = c.Roster
 	for _, k := range c.Keys {
 		raw, err := c.OpenKey(own, k)
 		if err != nil {
@@ -195,7 +290,7 @@ func (e *Evidence) lists(c *backup.Chunk, own hpke.PrivateKey, into map[listed][
 		if err != nil {
 			return err
 		}
-		keys[uint64(k.KID)] = key
+		e.keys[uint64(k.KID)] = &heldKey{key, k, raw}
 	}
 	for _, text := range c.Origins {
 		var o sealing.Origin
@@ -203,18 +298,19 @@ func (e *Evidence) lists(c *backup.Chunk, own hpke.PrivateKey, into map[listed][
 			return fmt.Errorf("origin list: %w", err)
 		}
 		hashes, err := base64.RawURLEncoding.DecodeString(o.Hashes)
-		if err != nil || o.Member != c.Member || o.Hearing != e.hearing {
+		if err != nil || o.Member != c.Member || o.Hearing != e.grant.Hearing || o.Group != c.Group {
 			return ErrStranger
 		}
 		for n := uint64(0); len(hashes) >= sealing.OriginHashBytes; n++ {
-			into[listed{c.Member, o.Track, uint64(o.KID), uint64(o.First) + n}] = hashes[:sealing.OriginHashBytes]
+			at := listed{c.Member, o.Track, uint64(o.KID), uint64(o.First) + n}
+			e.lists[at], e.texts[at] = hashes[:sealing.OriginHashBytes], text
 			hashes = hashes[sealing.OriginHashBytes:]
 		}
 	}
 	return nil
 }
 
-func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, lists map[listed][]byte, keys map[uint64]*sealing.FrameKey, take func(Frame) error) error {
+func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, take func(Frame) error) error {
 	r.Frames++
 	sealed, err := f.Bytes()
 	if err != nil {
@@ -224,27 +320,34 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, lists map[l
 	if err != nil {
 		return err
 	}
-	want := lists[listed{c.Member, f.Track, h.KID, h.Counter}]
+	want := e.lists[listed{c.Member, f.Track, h.KID, h.Counter}]
 	sum := sha256.Sum256(sealed)
-	key := keys[h.KID]
-	proved := key != nil && want != nil && bytes.Equal(want, sum[:sealing.OriginHashBytes])
-	var head sealing.FrameHeader
-	var codec []byte
-	if proved {
-		head, codec, err = key.Open(nil, sealed)
-		if proved = err == nil; proved && head.Redundant {
-			// Sound that was packed with copies of what came before it (RFC 2198).
-			blocks, err := opusred.Split(nil, codec)
-			if proved = err == nil && len(blocks) > 0 && blocks[len(blocks)-1].Ago == 0; proved {
-				codec = blocks[len(blocks)-1].Opus
-			}
-		}
-	}
-	if !proved {
+	key := e.keys[h.KID]
+	if key == nil || key.of.Track != f.Track || want == nil || !bytes.Equal(want, sum[:sealing.OriginHashBytes]) {
 		r.Unsure++
 		return nil
 	}
-	if !e.lacks(head.Capture) {
+	head, codec, err := key.key.Open(nil, sealed)
+	if errors.Is(err, sealing.ErrReplay) {
+		r.Had++ // it stands in two files
+		return nil
+	}
+	if err == nil && head.Redundant {
+		// Sound that was packed with copies of what came before it (RFC 2198).
+		var blocks []opusred.Block
+		blocks, err = opusred.Split(nil, codec)
+		if err == nil && (len(blocks) == 0 || blocks[len(blocks)-1].Ago != 0) {
+			err = sealing.ErrFrame
+		}
+		if err == nil {
+			codec = blocks[len(blocks)-1].Opus
+		}
+	}
+	if err != nil {
+		r.Unsure++
+		return nil
+	}
+	if e.grant.Within(head.Capture) < 0 {
 		r.Had++
 		return nil
 	}
@@ -253,5 +356,5 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, lists map[l
 	}
 	r.Taken++
 	r.From, r.To = min(r.From, head.Capture), max(r.To, head.Capture)
-	return take(Frame{c.Member, f.Track, head.Capture, codec})
+	return take(Frame{c.Member, f.Track, head.Source, h.KID, h.Counter, head.Capture, sealed, codec})
 }
