@@ -23,7 +23,7 @@ const triesWithin = time.Hour
 // writes the ticket where the verdicts allow one.
 func (v *visit) conclude(ctx context.Context) error {
 	v.step = stepVouching
-	if v.zone.Format != "" {
+	if v.zone.Format != "" && v.check(CheckBooked).Verdict != interview.Failed {
 		booked := v.booking.Person.compare(v.zone)
 		v.set(booked.Name, booked.Verdict, booked.Reason)
 	}

@@ -57,19 +57,38 @@ type Liveness interface {
 	Live(ctx context.Context, m Modality, live []Image, order []string) (Finding, error)
 }
 
-// Registry gives the pictures that the authority's register has of a person
-// (rows B12, B3). None is an ordinary answer. Safe for concurrent use.
+// Registry tells what the authority's register has of one person (rows B12, B3,
+// B4). That there is nobody is an ordinary answer. Nothing that was taken of the
+// person is shown to it (row K10). Safe for concurrent use.
 type Registry interface {
-	Pictures(ctx context.Context, q RegisterQuestion) ([]Image, error)
+	Person(ctx context.Context, q RegisterQuestion) (Registered, error)
 }
 
-// RegisterQuestion names a person to the register. Number is what the person
-// typed from the document of an applicant; it may be empty.
+// RegisterQuestion names a person to the register by the case, and by what the
+// person typed from the document of an applicant; visit and hearing are for the
+// register's own log. Only pictures that will be compared are asked for.
 type RegisterQuestion struct {
-	Case        interview.CaseID
-	Participant interview.ParticipantID
-	Number      string
+	Visit   interview.VisitID
+	Hearing interview.HearingID
+	Diary   string
+	Number  string // may be empty
+	Face    bool
+	Fingers bool
 }
+
+func (q RegisterQuestion) compares() bool { return q.Face || q.Fingers }
+
+// Registered is a person as the register has them. The pictures are of kinds face
+// and finger-1 to finger-10 (ISO/IEC 19794-4 positions), one of each at most.
+type Registered struct {
+	Found    bool
+	Person   Person
+	Pictures []Image
+}
+
+func (Registered) String() string       { return "redacted person" }
+func (Registered) GoString() string     { return "redacted person" }
+func (Registered) LogValue() slog.Value { return slog.StringValue("redacted") }
 
 // DuplicateSearch hands in a search one to many (row B5). Visit is its
 // idempotency key.
@@ -88,8 +107,9 @@ type Duplicates interface {
 
 // Names of the checks that engines answer.
 const (
-	CheckFingers  = "fingers"  // the prints are those in the register
-	CheckLiveness = "liveness" // the live pictures are of a living person who is there
+	CheckFingers      = "fingers"       // the prints are those in the register
+	CheckRegisterFace = "face-register" // the live pictures are of who is on the register's (row B3)
+	CheckLiveness     = "liveness"      // the live pictures are of a living person who is there
 )
 
 // Reasons of those checks, beside the engines' own.
@@ -103,7 +123,7 @@ const (
 // judge makes a check of what an engine said. An engine that nobody measured
 // decides nothing alone: its yes and its no are both left to a person.
 func (f Finding) judge(name string) interview.Check {
-	if f.Unmeasured && (f.Verdict == interview.Verified || f.Verdict == interview.Failed) {
+	if f.Unmeasured && f.Verdict != interview.NotDone {
 		return interview.Check{Name: name, Verdict: interview.Undetermined, Reason: f.Reason}
 	}
 	return interview.Check{Name: name, Verdict: f.Verdict, Reason: f.Reason}

@@ -22,6 +22,7 @@ type Bookings interface {
 type Booking struct {
 	Case        interview.CaseID
 	Hearing     interview.HearingID
+	Diary       string // diary number of the case
 	Participant interview.ParticipantID
 	Name        string // as booked, for officers; never on a kiosk
 	Seat        interview.SeatID
@@ -51,6 +52,10 @@ type Person struct {
 	Name           string // all names, in any order and spelling
 	DateOfBirth    string // YYYY-MM-DD, YYYY-MM or YYYY: as far as it is known
 	DocumentNumber string
+
+	// ApplicantNumber is of the document of an applicant (Regulation (EU) 2024/1348,
+	// Article 29).
+	ApplicantNumber string
 }
 
 func (Person) String() string       { return "redacted person" }
@@ -76,6 +81,39 @@ const (
 	reasonOtherScript   = "name-in-other-script" // which no rule turns into the document's letters
 	reasonBirthClose    = "birth-date-close"     // day and month exchanged, or one of them a guess
 )
+
+// compareRegistered holds who the register says it is against the booking. It is
+// the register's word: asserted at most. The register's names may be in any
+// script; what cannot be compared is left to the interviewer.
+func (p Person) compareRegistered(r Person) interview.Check {
+	p.DocumentNumber = "" // of a travel document: the register's is another
+	zone := emrtd.MRZ{Surname: r.Name, DateOfBirth: zoneBirth(r.DateOfBirth)}
+	if words, known := zoneWords(r.Name); len(words) == 0 || !known {
+		p.Name = "" // by the date of birth alone
+	}
+	c := p.compare(zone)
+	if c.Verdict == interview.Verified {
+		c.Verdict = interview.Asserted
+	}
+	return c
+}
+
+// zoneBirth writes a date as zones do, with "<" for what nobody knows.
+func zoneBirth(date string) string {
+	parts := strings.Split(date, "-")
+	if len(parts[0]) != 4 {
+		return ""
+	}
+	out := parts[0][2:]
+	for i := 1; i < 3; i++ {
+		if i < len(parts) {
+			out += parts[i]
+		} else {
+			out += "<<"
+		}
+	}
+	return out
+}
 
 // compare judges whether the document is the booked person's. Names are compared
 // as zones print them and tolerantly of spelling and order; a date of birth that

@@ -54,9 +54,11 @@ func (v *visit) ask(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, *ticke
 	for _, a := range taken.Artefacts {
 		b, err := v.receiveBytes(a.Bytes)
 		if err != nil {
+			forgetPieces(out.Pieces)
 			return tunnel.Capture{}, nil, err
 		}
 		if sum := ticket.Hash(b); sum != a.SHA256 {
+			forgetPieces(append(out.Pieces, tunnel.Piece{Bytes: b}))
 			return tunnel.Capture{}, nil, problem.New(problem.CodeKioskVisit, "step %s: what came is not what was announced", ask.Step)
 		}
 		out.Pieces = append(out.Pieces, tunnel.Piece{Kind: a.Kind, Format: a.Format, Bytes: b})
@@ -81,6 +83,12 @@ func (v *visit) ask(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, *ticke
 		v.notice(ctx, part, noticeCode(taken.Reason))
 	}
 	return out, &v.steps[len(v.steps)-1], nil
+}
+
+func forgetPieces(pieces []tunnel.Piece) {
+	for _, p := range pieces {
+		clear(p.Bytes)
+	}
 }
 
 // receiveBytes takes one artefact, piece by piece.

@@ -52,8 +52,8 @@ func (v *visit) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	zone, number := piece(c, "zone"), piece(c, "number")
-	if v.number = string(number); c.Result != tunnel.TakenDone || zone == nil {
+	zone := piece(c, "zone")
+	if c.Result != tunnel.TakenDone || zone == nil {
 		return v.byRegister(ctx)
 	}
 	if v.zone, err = emrtd.ParseMRZ(string(zone)); err != nil {
@@ -93,7 +93,7 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 			return err
 		}
 	}
-	if c.Result == tunnel.TakenNotAvailable && v.bridge.Register != nil && v.bridge.Faces != nil {
+	if c.Result == tunnel.TakenNotAvailable && v.bridge.Register != nil && v.registerQuestion().compares() {
 		return v.byRegister(ctx) // a document without a chip
 	}
 	reading := len(v.steps)
@@ -131,30 +131,10 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 	if result, _, _ := decide(v.checks); result != tunnel.ResultJoin {
 		return nil
 	}
-	if err := v.compareFace(ctx, Image{Kind: "portrait", Format: doc.Face.Format, Bytes: doc.Face.Image}); err != nil {
+	if err := v.compareFace(ctx, emrtd.CheckFace, Image{Kind: "portrait", Format: doc.Face.Format, Bytes: doc.Face.Image}); err != nil {
 		return err
 	}
 	return v.compareRegistered(ctx)
-}
-
-// compareRegistered holds the fingers of who has a document against the register,
-// where both are there (row B4). The document says who the person is: a register
-// that does not answer, or knows nobody, stops no one.
-func (v *visit) compareRegistered(ctx context.Context) error {
-	if v.bridge.Register == nil || v.bridge.Fingers == nil || !v.wants(ticket.StepFingers) {
-		return nil
-	}
-	pictures, err := v.bridge.Register.Pictures(ctx, RegisterQuestion{Case: v.booking.Case, Participant: v.booking.Participant})
-	switch {
-	case ctx.Err() != nil:
-		return problem.New(problem.CodeStalled, "visit took too long: %w", ctx.Err())
-	case err != nil:
-		v.set(CheckFingers, interview.Undetermined, reasonRegisterAbsent)
-		v.notice(ctx, PartEngine, reasonEngineAbsent)
-		return nil
-	}
-	defer forget(pictures)
-	return v.compareFingers(ctx, pictures)
 }
 
 // forget overwrites pictures that were compared.
@@ -185,41 +165,6 @@ func chipResult(doc *emrtd.Document) ticket.StepResult {
 // specimen tells the documents that states print to be shown.
 func specimen(zone emrtd.MRZ) bool {
 	return slices.Contains(strings.Fields(zone.Surname+" "+zone.GivenNames+" "+zone.Optional), "SPECIMEN")
-}
-
-// byRegister compares the person with the pictures in the register: the way of
-// those whose document has no chip, such as the document of an applicant
-// (Regulation (EU) 2024/1348, Article 29; row B12).
-func (v *visit) byRegister(ctx context.Context) error {
-	v.route = ticket.RouteRegister
-	if v.bridge.Register == nil {
-		v.set(CheckRegister, interview.NotDone, reasonRegisterAbsent)
-		return nil
-	}
-	pictures, err := v.bridge.Register.Pictures(ctx, RegisterQuestion{Case: v.booking.Case, Participant: v.booking.Participant, Number: v.number})
-	switch {
-	case ctx.Err() != nil:
-		return problem.New(problem.CodeStalled, "visit took too long: %w", ctx.Err())
-	case err != nil:
-		v.set(CheckRegister, interview.Undetermined, reasonRegisterAbsent)
-		v.notice(ctx, PartEngine, reasonEngineAbsent)
-		return nil
-	case len(pictures) == 0:
-		v.set(CheckRegister, interview.Undetermined, reasonNotInRegister)
-		return nil
-	}
-	defer forget(pictures)
-	v.set(CheckRegister, interview.Asserted, emrtd.ReasonOK) // the register says so
-	var portrait Image
-	for _, p := range pictures {
-		if p.Kind == string(ModalityFace) {
-			portrait = p
-		}
-	}
-	if err := v.compareFace(ctx, portrait); err != nil {
-		return err
-	}
-	return v.compareFingers(ctx, pictures)
 }
 
 // byBefore takes an identity that was found out before, where it is still valid
@@ -262,33 +207,58 @@ func order() ([]string, error) {
 	return append([]string{"look-ahead"}, orders[n.Int64()]...), nil
 }
 
-// compareFace compares live pictures with a portrait. They live as long as the
-// visit; nothing of them is stored (row B19).
-func (v *visit) compareFace(ctx context.Context, reference Image) error {
+// compareFace compares live pictures with a reference; the check says with which.
+// The pictures are taken once and live as long as the visit; nothing of them is
+// stored (row B19).
+func (v *visit) compareFace(ctx context.Context, check string, reference Image) error {
 	switch {
 	case v.bridge.Faces == nil:
-		v.set(emrtd.CheckFace, interview.NotDone, reasonNoEngine)
+		v.set(check, interview.NotDone, reasonNoEngine)
 		return nil
 	case len(reference.Bytes) == 0:
-		v.set(emrtd.CheckFace, interview.NotDone, reasonNoReference)
+		v.set(check, interview.NotDone, reasonNoReference)
 		return nil
 	case !v.wants(ticket.StepFace):
-		v.set(emrtd.CheckFace, interview.NotDone, reasonNotTaken)
+		v.set(check, interview.NotDone, reasonNotTaken)
 		return nil
 	}
+	again := len(v.live) > 0
+	if !again {
+		if err := v.takeFace(ctx, check); err != nil || len(v.live) == 0 {
+			return err
+		}
+	}
+	if plain := v.decoded(ctx, reference); reference.Format != plain.Format {
+		reference = plain // a copy, which nobody else destroys
+		defer clear(plain.Bytes)
+	}
+	if len(reference.Bytes) == 0 {
+		v.set(check, interview.Undetermined, emrtd.ReasonUnreadable)
+		return nil
+	}
+	f, err := v.bridge.Faces.Match(ctx, MatchQuestion{Modality: ModalityFace, Live: v.live, Reference: reference})
+	if result := v.found(ctx, check, f, err); !again {
+		v.steps[v.faceStep-1].Result = result
+	}
+	return nil
+}
+
+// takeFace has live pictures taken; where none are, the check says why.
+func (v *visit) takeFace(ctx context.Context, check string) error {
 	looks, err := order()
 	if err != nil {
 		return err
 	}
 	ask := tunnel.Ask{Step: ticket.StepFace, Order: looks}
-	c, step, err := v.ask(ctx, ask)
+	c, _, err := v.ask(ctx, ask)
 	if err != nil {
 		return err
 	}
 	if c.Result != tunnel.TakenDone || len(c.Pieces) == 0 {
-		v.set(emrtd.CheckFace, interview.NotDone, notTaken(c))
+		v.set(check, interview.NotDone, notTaken(c))
 		return nil
 	}
+	v.faceStep = len(v.steps)
 	for _, p := range c.Pieces {
 		v.live = append(v.live, Image(p))
 	}
@@ -296,16 +266,6 @@ func (v *visit) compareFace(ctx context.Context, reference Image) error {
 		f, err := v.bridge.Liveness.Live(ctx, ModalityFace, v.live, ask.Order)
 		v.found(ctx, CheckLiveness, f, err)
 	}
-	if plain := v.decoded(ctx, reference); reference.Format != plain.Format {
-		reference = plain // a copy, which nobody else destroys
-		defer clear(plain.Bytes)
-	}
-	if len(reference.Bytes) == 0 {
-		v.set(emrtd.CheckFace, interview.Undetermined, emrtd.ReasonUnreadable)
-		return nil
-	}
-	f, err := v.bridge.Faces.Match(ctx, MatchQuestion{Modality: ModalityFace, Live: v.live, Reference: reference})
-	step.Result = v.found(ctx, emrtd.CheckFace, f, err)
 	return nil
 }
 
@@ -327,50 +287,15 @@ func (v *visit) decoded(ctx context.Context, i Image) Image {
 
 // notTaken is the reason of a check for which nothing was captured.
 func notTaken(c tunnel.Capture) string {
-	if known := noticeCode(c.Reason); known != CodeOther {
+	switch known := noticeCode(c.Reason); {
+	case c.Result == tunnel.TakenDeclined:
+		return tunnel.ReasonDeclined
+	case c.Result == tunnel.TakenNotAvailable && c.Reason == tunnel.ReasonNotThere:
+		return tunnel.ReasonNotThere
+	case known != CodeOther:
 		return known
 	}
 	return reasonNotTaken
-}
-
-// compareFingers compares prints with those in the register, finger by finger.
-// The worst of them is what the check says.
-func (v *visit) compareFingers(ctx context.Context, pictures []Image) error {
-	has := slices.ContainsFunc(pictures, func(p Image) bool { return strings.HasPrefix(p.Kind, "finger-") })
-	if v.bridge.Fingers == nil || !has || !v.wants(ticket.StepFingers) {
-		return nil
-	}
-	c, step, err := v.ask(ctx, tunnel.Ask{Step: ticket.StepFingers})
-	if err != nil {
-		return err
-	}
-	if c.Result != tunnel.TakenDone {
-		v.set(CheckFingers, interview.NotDone, notTaken(c))
-		return nil
-	}
-	v.set(CheckFingers, interview.NotDone, reasonNoReference)
-	compared := false
-	defer func() {
-		for _, p := range c.Pieces {
-			clear(p.Bytes)
-		}
-	}()
-	for _, p := range c.Pieces {
-		i := slices.IndexFunc(pictures, func(r Image) bool { return r.Kind == p.Kind })
-		if i < 0 {
-			continue
-		}
-		before := v.check(CheckFingers)
-		f, err := v.bridge.Fingers.Match(ctx, MatchQuestion{Modality: ModalityFingers, Live: []Image{Image(p)}, Reference: pictures[i]})
-		result := v.found(ctx, CheckFingers, f, err)
-		if compared && worse(before.Verdict, v.check(CheckFingers).Verdict) {
-			v.set(CheckFingers, before.Verdict, before.Reason)
-		} else {
-			step.Result = result
-		}
-		compared = true
-	}
-	return nil
 }
 
 func (v *visit) check(name string) interview.Check {
@@ -380,12 +305,6 @@ func (v *visit) check(name string) interview.Check {
 		}
 	}
 	return interview.Check{Name: name, Verdict: interview.NotDone}
-}
-
-// worse orders verdicts by how little they hold.
-func worse(a, b interview.Verdict) bool {
-	rank := []interview.Verdict{interview.Verified, interview.Asserted, interview.NotDone, interview.Undetermined, interview.Failed}
-	return slices.Index(rank, a) > slices.Index(rank, b)
 }
 
 // found notes what an engine said, or that it did not answer, and gives what the

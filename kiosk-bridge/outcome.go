@@ -68,6 +68,11 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
 	verdict := map[string]interview.Verdict{}
 	for _, c := range checks {
+		// Who says that there are no fingers is seen by an officer: that is no reason to
+		// be looked at by a machine less closely.
+		if c.Name == CheckFingers && c.Verdict == interview.NotDone && (c.Reason == tunnel.ReasonDeclined || c.Reason == tunnel.ReasonNotThere) {
+			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+		}
 		if c.Verdict == interview.Failed && !slices.Contains(harmless, c.Name) {
 			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
@@ -76,10 +81,10 @@ func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticke
 	holds := func(name string) bool {
 		return verdict[name] == interview.Verified || verdict[name] == interview.Asserted
 	}
-	if !holds(CheckRegister) || !holds(emrtd.CheckFace) && !holds(CheckFingers) {
+	if !holds(CheckRegister) || !holds(CheckRegisterFace) && !holds(CheckFingers) {
 		return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 	}
-	if verdict[emrtd.CheckFace] == interview.Verified && verdict[CheckFingers] == interview.Verified && verdict[CheckLiveness] == interview.Verified {
+	if verdict[CheckRegisterFace] == interview.Verified && verdict[CheckFingers] == interview.Verified && verdict[CheckLiveness] == interview.Verified {
 		return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceSubstantial
 	}
 	return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow

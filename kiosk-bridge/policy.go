@@ -24,7 +24,7 @@ type Policy struct {
 
 // StandardPolicy is what holds where nothing else was said.
 func StandardPolicy() Policy {
-	interviewSteps := []ticket.StepName{ticket.StepDocument, ticket.StepChip, ticket.StepFace, ticket.StepFingers}
+	interviewSteps := []ticket.StepName{ticket.StepDocument, ticket.StepApplicant, ticket.StepChip, ticket.StepFace, ticket.StepFingers}
 	return Policy{
 		V: 1,
 		Steps: map[tunnel.Service][]ticket.StepName{
@@ -32,8 +32,8 @@ func StandardPolicy() Policy {
 			tunnel.ServiceIdentity:  interviewSteps,
 			tunnel.ServiceCard:      append(append([]ticket.StepName{}, interviewSteps...), ticket.StepPhoto, ticket.StepSignature, ticket.StepScan),
 		},
-		Tries:     map[ticket.StepName]int{ticket.StepDocument: 2, ticket.StepChip: 2, ticket.StepFace: 3, ticket.StepFingers: 3, ticket.StepPhoto: 3},
-		Seconds:   map[ticket.StepName]int{ticket.StepDocument: 90, ticket.StepChip: 60, ticket.StepFace: 30, ticket.StepFingers: 60, ticket.StepPhoto: 60, ticket.StepSignature: 60, ticket.StepScan: 120},
+		Tries:     map[ticket.StepName]int{ticket.StepDocument: 2, ticket.StepApplicant: 2, ticket.StepChip: 2, ticket.StepFace: 3, ticket.StepFingers: 3, ticket.StepPhoto: 3},
+		Seconds:   map[ticket.StepName]int{ticket.StepDocument: 90, ticket.StepApplicant: 90, ticket.StepChip: 60, ticket.StepFace: 30, ticket.StepFingers: 60, ticket.StepPhoto: 60, ticket.StepSignature: 60, ticket.StepScan: 120},
 		Essential: essential, Target: 90_000, IdentityDays: 30, Handover: 15 * 60,
 		Signed: map[tunnel.Service]map[string]string{tunnel.ServiceCard: {
 			"":    "I apply for a residence permit card. The photograph and the signature that I have given here are for the card.",

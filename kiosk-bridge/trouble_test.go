@@ -70,7 +70,7 @@ func TestTroubleHasAWayOnAndAWordForStaff(t *testing.T) {
 		}, result: tunnel.ResultJoin, check: interview.Check{Name: emrtd.CheckFace, Verdict: interview.NotDone, Reason: tunnel.ReasonPartBroken}, told: "camera part-broken"},
 		"person declines the picture": {chip: emrtdtest.Genuine, spoil: func(h *hands) {
 			h.take[ticket.StepFace] = func(tunnel.Ask) (tunnel.Capture, error) { return tunnel.Capture{Result: tunnel.TakenDeclined}, nil }
-		}, result: tunnel.ResultJoin, check: interview.Check{Name: emrtd.CheckFace, Verdict: interview.NotDone, Reason: "not-taken"}},
+		}, result: tunnel.ResultJoin, check: interview.Check{Name: emrtd.CheckFace, Verdict: interview.NotDone, Reason: "declined"}},
 		"chip reader broken": {chip: emrtdtest.Genuine, spoil: func(h *hands) { h.take[ticket.StepChip] = failed(tunnel.ReasonPartBroken) }, result: tunnel.ResultDesk,
 			check: interview.Check{Name: emrtd.CheckAccess, Verdict: interview.NotDone, Reason: emrtd.ReasonChipNotRead}, told: "chip-reader part-broken"},
 		"nobody lays the document": {chip: emrtdtest.Genuine, spoil: func(h *hands) { h.take[ticket.StepChip] = failed(tunnel.ReasonTimedOut) }, result: tunnel.ResultAgain, told: "chip-reader timed-out"},

@@ -67,6 +67,7 @@ type visit struct {
 	findings  []ticket.Finding
 	zone      emrtd.MRZ
 	number    string // of the document of an applicant
+	faceStep  int    // of steps, from 1: where live pictures were taken
 	doubted   bool   // by an engine that was measured
 	accounted ticket.Steps
 	live      []Image

@@ -16,6 +16,7 @@ type StepName string
 const (
 	StepCode      StepName = "code"      // the reference on the invitation
 	StepDocument  StepName = "document"  // the document's optical zone
+	StepApplicant StepName = "applicant" // the number of the document of an applicant (Regulation (EU) 2024/1348, Article 29)
 	StepChip      StepName = "chip"      // the document's chip
 	StepFace      StepName = "face"      // live pictures of the face
 	StepFingers   StepName = "fingers"   // fingerprints
@@ -26,7 +27,7 @@ const (
 )
 
 // StepNames are those steps.
-var StepNames = []StepName{StepCode, StepDocument, StepChip, StepFace, StepFingers, StepSignature, StepPhoto, StepScan, StepChecks}
+var StepNames = []StepName{StepCode, StepDocument, StepApplicant, StepChip, StepFace, StepFingers, StepSignature, StepPhoto, StepScan, StepChecks}
 
 // StepResult is how a step ended.
 type StepResult string

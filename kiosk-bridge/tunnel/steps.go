@@ -39,10 +39,10 @@ func (Begin) LogValue() slog.Value { return slog.StringValue("redacted") }
 type Ask struct {
 	N          int             `json:"n"`
 	Step       ticket.StepName `json:"step"`
-	Tries      int             `json:"tries"`   // the kiosk lets the person try so often
-	Seconds    int             `json:"seconds"` // after which the kiosk has answered
-	Order      []string        `json:"order,omitempty"`
-	Text       string          `json:"text,omitempty"` // what is signed, as it was shown
+	Tries      int             `json:"tries"`           // the kiosk lets the person try so often
+	Seconds    int             `json:"seconds"`         // after which the kiosk has answered
+	Order      []string        `json:"order,omitempty"` // in which to look, or the fingers that can be compared, the best first
+	Text       string          `json:"text,omitempty"`  // what is signed, as it was shown
 	TextSHA256 string          `json:"text_sha256,omitempty"`
 }
 
@@ -67,7 +67,19 @@ const (
 	ReasonLowQuality = "low-quality"
 	ReasonTimedOut   = "timed-out"
 	ReasonNoPaper    = "no-paper"
+	ReasonDeclined   = "declined"
+	ReasonNotThere   = "not-there" // the person has none of it
 )
+
+// Kinds of what the step "applicant" brings: the number of the document of an
+// applicant, and how it came.
+const (
+	NumberTyped   = "typed"
+	NumberScanned = "scanned"
+)
+
+// FormatFinger is a record of finger minutiae (ISO/IEC 19794-2:2005).
+const FormatFinger = "application/vnd.iso.fmr"
 
 // Value is what a part of the kiosk says of a capture. It is kept as asserted.
 type Value struct {
@@ -151,17 +163,19 @@ type kind struct {
 var (
 	pictures = []string{"image/jpeg", "image/png"}
 	page     = kind{pictures, 2 << 20, 1}
-	finger   = kind{[]string{"image/png", "application/vnd.iso.fmr"}, 512 << 10, 1}
+	number   = kind{[]string{"text/plain"}, 32, 1}
+	finger   = kind{[]string{"image/png", FormatFinger}, 512 << 10, 1}
 )
 
 // kinds are the artefacts of each step.
 var kinds = map[ticket.StepName]map[string]kind{
 	ticket.StepDocument: {
-		"zone": {[]string{"text/plain"}, MaxZone, 1}, "number": {[]string{"text/plain"}, 32, 1}, "can": {[]string{"text/plain"}, 6, 1},
+		"zone": {[]string{"text/plain"}, MaxZone, 1}, "can": {[]string{"text/plain"}, 6, 1},
 		"page-visible": page, "page-infrared": page, "page-ultraviolet": page,
 	},
-	ticket.StepChip: {},
-	ticket.StepFace: {"face": {pictures, 256 << 10, 8}},
+	ticket.StepApplicant: {NumberTyped: number, NumberScanned: number},
+	ticket.StepChip:      {},
+	ticket.StepFace:      {"face": {pictures, 256 << 10, 8}},
 	ticket.StepFingers: {
 		"finger-1": finger, "finger-2": finger, "finger-3": finger, "finger-4": finger, "finger-5": finger,
 		"finger-6": finger, "finger-7": finger, "finger-8": finger, "finger-9": finger, "finger-10": finger,
