@@ -346,6 +346,10 @@ func (a *authority) admitPage(ctx context.Context, q admitFacts, st sealing.Stat
 			if !tickets[s.Participant] {
 				return nil, problem.New(problem.CodeTicketInvalid, "no ticket for participant %s", s.Participant)
 			}
+			// Whose hearing it was, authority knows from this admission alone.
+			if err := a.visits.meet(st.Hearing, viewing.Participant(st.Hearing, s.Participant)); err != nil {
+				return nil, err
+			}
 		case signedIn == nil || signedIn.Role != string(s.Role) || signedIn.Name != s.Name:
 			return nil, problem.New(problem.CodeSignIn, "seat %s: nobody of that role and name is signed in at the device", s.Seat)
 		case s.Role == interview.RoleCounsel && !besideClient(q.Seats) && !doc.Names(signedIn.Subject, s.Role):
@@ -390,16 +394,21 @@ func (a *authority) tickets(q admitFacts, st sealing.Statement, now time.Time) (
 	return out, nil
 }
 
-// hold remembers a ticket for a hearing while its minutes last, so that it
-// keeps its seat for as long as it says. The door tells of it when the ticket
-// is redeemed: by the time of the admission the minutes may be over.
+// hold remembers a ticket for a hearing or its review while its minutes last,
+// so that it keeps its seat for as long as it says. The door tells of it when
+// the ticket is redeemed: by the time of the admission, or when the recording
+// is opened, the minutes may be over.
 func (a *authority) hold(proof ticket.Proof) error {
 	var c ticket.Claims
 	if err := jws.Peek(proof.Ticket, ticket.TypTicket, &c); err != nil {
 		return problem.New(problem.CodeTicketInvalid, "%w", err)
 	}
+	purpose := interview.PurposeHearing
+	if c.Purpose == interview.PurposeReview {
+		purpose = interview.PurposeReview
+	}
 	return a.acceptTicket(proof, c, ticket.Expected{
-		Hearing: c.Hearing, Purpose: interview.PurposeHearing, Participant: c.Participant, Device: c.Device, Now: time.Now(),
+		Hearing: c.Hearing, Purpose: purpose, Participant: c.Participant, Device: c.Device, Now: time.Now(),
 	})
 }
 

@@ -196,7 +196,7 @@ type redeemer struct{ *door }
 // still be taken within the ticket's own minutes.
 func (r redeemer) Redeem(ctx context.Context, id interview.TicketID, by kioskbridge.Redemption) (interview.Ticket, error) {
 	t, err := r.tickets.Redeem(ctx, id, by)
-	if err != nil || t.Purpose != interview.PurposeHearing {
+	if err != nil || t.Purpose != interview.PurposeHearing && t.Purpose != interview.PurposeReview {
 		return t, err
 	}
 	proof, _, err := r.tickets.Proof(ctx, id, by.Device)

@@ -17,6 +17,7 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/jws"
 	"kuule/internal/problem"
+	"kuule/internal/signin"
 	"kuule/interview"
 	"kuule/interview/viewing"
 )
@@ -55,19 +56,19 @@ func newViewingDesk(d *door) *viewingDesk {
 // register puts viewings on the interface. The access table decides who may
 // ask at all; whose hearing or viewing it is is decided in each.
 func (d *viewingDesk) register(mux *http.ServeMux) {
-	mux.HandleFunc("POST /api/hearings/{hearing}/viewings", guarded(d.ask))
+	mux.HandleFunc("POST /api/hearings/{hearing}/viewings", d.seated(d.ask))
 	mux.HandleFunc("GET /api/hearings/{hearing}/viewings", guarded(d.ofHearing))
-	mux.HandleFunc("GET /api/viewings", guarded(d.mine))
+	mux.HandleFunc("GET /api/viewings", d.seated(d.mine))
 	mux.HandleFunc("POST /api/viewings/{viewing}/decision", guarded(d.decide))
-	mux.HandleFunc("POST /api/viewings/{viewing}/open", guarded(d.open))
-	mux.HandleFunc("GET /api/viewings/{viewing}/outline", guarded(d.outline))
-	mux.HandleFunc("GET /api/viewings/{viewing}/media", guarded(d.media))
-	mux.HandleFunc("POST /api/viewings/{viewing}/heard", guarded(d.heard))
+	mux.HandleFunc("POST /api/viewings/{viewing}/open", d.seated(d.open))
+	mux.HandleFunc("GET /api/viewings/{viewing}/outline", d.seated(d.outline))
+	mux.HandleFunc("GET /api/viewings/{viewing}/media", d.seated(d.media))
+	mux.HandleFunc("POST /api/viewings/{viewing}/heard", d.seated(d.heard))
 	mux.HandleFunc("POST /api/viewings/{viewing}/export", guarded(d.export))
 	mux.HandleFunc("GET /api/viewings/{viewing}/export", guarded(d.exportState))
 	mux.HandleFunc("POST /api/viewings/{viewing}/release", guarded(d.release))
 	mux.HandleFunc("POST /api/viewings/{viewing}/handed", guarded(d.handed))
-	mux.HandleFunc("POST /api/viewings/{viewing}/close", guarded(d.closeViewing))
+	mux.HandleFunc("POST /api/viewings/{viewing}/close", d.seated(d.closeViewing))
 }
 
 // guarded asks the access table about the route that was matched.
@@ -86,6 +87,57 @@ func guarded(serve func(http.ResponseWriter, *http.Request, interview.Caller) er
 			problem.Write(w, err)
 		}
 	}
+}
+
+// seated guards a route for callers who may be an applicant at a listening
+// station: where nobody signed in, an interviewer's word who sits there counts
+// as the applicant's role, on these routes alone.
+func (d *viewingDesk) seated(serve func(http.ResponseWriter, *http.Request, interview.Caller) error) http.HandlerFunc {
+	next := guarded(serve)
+	return func(w http.ResponseWriter, r *http.Request) {
+		caller, ok := interview.CallerFrom(r.Context())
+		if !ok || caller.Subject != "" {
+			next(w, r)
+			return
+		}
+		rows, err := d.store.seated(r.Context(), caller.Device)
+		if err != nil {
+			problem.Write(w, err)
+			return
+		}
+		for _, v := range rows {
+			caller.Tickets = append(slices.Clip(caller.Tickets), interview.Ticket{Hearing: v.Hearing, Participant: v.Participant, Role: interview.RoleApplicant, Expires: time.Unix(v.Expires, 0)})
+		}
+		next(w, r.WithContext(interview.WithCaller(r.Context(), caller)))
+	}
+}
+
+// asked reports whether the caller is who asked for the viewing: the person who
+// signed in, or the hearing's applicant, by a ticket for the review or at the
+// device where an interviewer said who sits there.
+func (d *viewingDesk) asked(v *viewingRow, c interview.Caller) bool {
+	switch {
+	case v.Participant.IsZero():
+		return c.Subject != "" && v.Asker == d.person(c.Subject)
+	case !v.Station.IsZero():
+		return v.Station == c.Device
+	default:
+		_, ok := reviewing(v.Hearing, c, v.Participant)
+		return ok
+	}
+}
+
+// reviewing is the applicant's ticket for the review of the hearing, redeemed
+// at the caller's device; of the participant, if one is named.
+func reviewing(h interview.HearingID, c interview.Caller, of interview.ParticipantID) (interview.Ticket, bool) {
+	now := time.Now()
+	i := slices.IndexFunc(c.Tickets, func(t interview.Ticket) bool {
+		return t.Hearing == h && t.Role == interview.RoleApplicant && t.Purpose == interview.PurposeReview && now.Before(t.Expires) && (of.IsZero() || t.Participant == of)
+	})
+	if i < 0 {
+		return interview.Ticket{}, false
+	}
+	return c.Tickets[i], true
 }
 
 // readBody reads the bounded JSON body of a request.
@@ -145,6 +197,11 @@ type viewingView struct {
 	Spans    []viewedSpan        `json:"spans"`
 	Media    []viewedMedium      `json:"media"` // sealed, for hand-over
 	Exports  []viewedExport      `json:"exports"`
+
+	// Of the applicant who listens: whom the device's consent names, and whether
+	// an interviewer said at this device who sits there.
+	Participant interview.ParticipantID `json:"participant,omitzero"`
+	Station     bool                    `json:"station,omitempty"`
 }
 
 type viewedSpan struct {
@@ -160,7 +217,7 @@ func (d *viewingDesk) view(v *viewingRow, c interview.Caller) viewingView {
 	_, open := d.live[v.ID]
 	d.mu.Unlock()
 	out := viewingView{
-		Viewing: v.ID, Hearing: v.Hearing, State: v.State, Own: v.Approver == "", Mine: v.Asker == d.person(c.Subject),
+		Viewing: v.ID, Hearing: v.Hearing, State: v.State, Own: v.Approver == "", Mine: d.asked(v, c), Participant: v.Participant, Station: !v.Station.IsZero(),
 		Open: open, Purpose: v.words.Purpose, Asker: v.words.Asker, Role: v.words.Role, Approver: v.words.Approver, Reason: v.words.Reason,
 		Created: v.Created, Decided: v.Decided, Expires: v.Expires, Spans: []viewedSpan{}, Media: []viewedMedium{}, Exports: []viewedExport{},
 	}
@@ -185,6 +242,7 @@ func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Ca
 	var in struct {
 		Purpose  string `json:"purpose"`
 		Approver string `json:"approver"` // sign-in name; "": the hearing's own interviewer
+		Seated   bool   `json:"seated"`   // an interviewer: the hearing's applicant sits at this device
 	}
 	if err := readBody(w, r, &in); err != nil {
 		return err
@@ -192,18 +250,22 @@ func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Ca
 	if in.Purpose, err = written(in.Purpose); err != nil {
 		return err
 	}
-	if c.Subject == "" {
-		return problem.New(problem.CodeSignIn, "a viewing needs a person who signed in")
-	}
 	name := make([]byte, 16)
 	if _, err := rand.Read(name); err != nil {
 		return err
 	}
 	now := time.Now()
 	v := &viewingRow{
-		ID: "view-" + hex.EncodeToString(name), Asker: d.person(c.Subject), State: viewingAllowed,
+		ID: "view-" + hex.EncodeToString(name), State: viewingAllowed,
 		Created: now.Unix(), Expires: now.Add(ownLife).Unix(), Version: 1, words: viewingWords{Purpose: in.Purpose, Asker: c.Name},
 	}
+	if t, ok := reviewing(id, c, interview.ParticipantID{}); ok || in.Seated {
+		return d.askForApplicant(w, r, c, v, id, t, in.Seated)
+	}
+	if c.Subject == "" {
+		return problem.New(problem.CodeSignIn, "a viewing needs a person who signed in")
+	}
+	v.Asker = d.person(c.Subject)
 	h, err := d.hearings.Own(r.Context(), c, id)
 	if err != nil {
 		if h, err = d.mayAsk(r.Context(), c, id); err != nil {
@@ -221,6 +283,43 @@ func (d *viewingDesk) ask(w http.ResponseWriter, r *http.Request, c interview.Ca
 		}
 	}
 	v.Case, v.Hearing = h.Case, h.ID
+	if err := d.store.add(r.Context(), v); err != nil {
+		return err
+	}
+	return writeJSON(w, d.view(v, c))
+}
+
+// askForApplicant begins the viewing of the applicant who listens to the own
+// hearing (H7; Regulation (EU) 2024/1348 article 14(6)): by a ticket for the
+// review, then the hearing's own interviewer decides; or seated by an
+// interviewer at the very device, who decides it there.
+func (d *viewingDesk) askForApplicant(w http.ResponseWriter, r *http.Request, c interview.Caller, v *viewingRow, id interview.HearingID, t interview.Ticket, seated bool) error {
+	now := time.Now()
+	if seated && !c.Holds(interview.RoleInterviewer, now) {
+		return problem.Refused(problem.CodeForbidden, "viewing-second-person", "an interviewer says who sits at a device")
+	}
+	h, err := d.hearings.Hearing(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if h.State.Phase != interview.PhaseEnded {
+		return problem.New(problem.CodeNotReady, "hearing %s has not ended", id)
+	}
+	i := slices.IndexFunc(h.Participants, func(p interview.Participant) bool {
+		return p.Role == interview.RoleApplicant && (seated || p.ID == t.Participant)
+	})
+	if i < 0 {
+		return problem.New(problem.CodeNotFound, "hearing %s has no such applicant", id)
+	}
+	p := h.Participants[i]
+	v.Case, v.Hearing, v.Participant, v.Asker = h.Case, h.ID, p.ID, viewing.Participant(h.ID, p.ID)
+	v.State, v.Expires = viewingAsked, now.Add(approvalLife).Unix()
+	v.words.Asker, v.words.Role = p.Name, interview.RoleApplicant
+	if seated {
+		v.Station, v.Approver = c.Device, d.person(c.Subject)
+	} else if v.Approver, err = d.approver(h, ""); err != nil {
+		return err
+	}
 	if err := d.store.add(r.Context(), v); err != nil {
 		return err
 	}
@@ -262,17 +361,23 @@ func (d *viewingDesk) approver(h *interview.Hearing, named string) (string, erro
 }
 
 func (d *viewingDesk) mine(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
-	if c.Subject == "" {
-		return problem.New(problem.CodeSignIn, "viewings are a person's")
+	where, args := []string{"station_id = ?"}, []any{c.Device}
+	if c.Subject != "" {
+		who := d.person(c.Subject)
+		where, args = append(where, "asker = ?", "approver = ?"), append(args, who, who)
 	}
-	who := d.person(c.Subject)
-	rows, err := d.store.list(r.Context(), "asker = ? OR approver = ?", who, who)
+	for _, t := range c.Tickets {
+		where, args = append(where, "participant_id = ?"), append(args, t.Participant)
+	}
+	rows, err := d.store.list(r.Context(), strings.Join(where, " OR "), args...)
 	if err != nil {
 		return err
 	}
-	out := make([]viewingView, len(rows))
-	for i, v := range rows {
-		out[i] = d.view(v, c)
+	out := []viewingView{}
+	for _, v := range rows {
+		if seen := d.view(v, c); seen.Mine || c.Subject != "" && v.Approver == d.person(c.Subject) {
+			out = append(out, seen)
+		}
 	}
 	return writeJSON(w, map[string]any{"viewings": out})
 }
@@ -340,6 +445,9 @@ func (d *viewingDesk) decide(w http.ResponseWriter, r *http.Request, c interview
 	if v.words.Reason, err = written(in.Reason); err != nil {
 		return err
 	}
+	if !v.Station.IsZero() && v.Station != c.Device {
+		return problem.Refused(problem.CodeForbidden, "viewing-second-person", "who sits at a device is said there")
+	}
 	now := time.Now().Unix()
 	if v.State != viewingAsked || now >= v.Expires {
 		return problem.New(problem.CodeConflict, "viewing %s was decided before or has expired", v.ID)
@@ -348,7 +456,7 @@ func (d *viewingDesk) decide(w http.ResponseWriter, r *http.Request, c interview
 	if in.Allow {
 		var a allowAnswer
 		if err := d.conn.Call(r.Context(), bus.Main(bus.Authority), "view.allow", allowQuestion{
-			Viewing: v.ID, Case: v.Case, Hearing: v.Hearing, Purpose: v.words.Purpose, Asker: v.Asker, Approver: personOf(r, in.Consent),
+			Viewing: v.ID, Case: v.Case, Hearing: v.Hearing, Purpose: v.words.Purpose, Asker: v.Asker, Approver: personOf(r, in.Consent), Participant: seatedAt(v),
 		}, &a); err != nil {
 			return err
 		}
@@ -358,6 +466,30 @@ func (d *viewingDesk) decide(w http.ResponseWriter, r *http.Request, c interview
 		return err
 	}
 	return writeJSON(w, d.view(v, c))
+}
+
+// seatedAt is who sits at the approver's own device, if the viewing is one of these.
+func seatedAt(v *viewingRow) interview.ParticipantID {
+	if v.Station.IsZero() {
+		return interview.ParticipantID{}
+	}
+	return v.Participant
+}
+
+// listener is who opens a viewing, with what proves it.
+func (d *viewingDesk) listener(r *http.Request, c interview.Caller, v *viewingRow, consent string) (person, error) {
+	p := personOf(r, consent)
+	if v.Participant.IsZero() {
+		return p, nil
+	}
+	p.Proof, p.Participant = signin.Proof{}, v.Participant
+	t, ok := reviewing(v.Hearing, c, v.Participant)
+	if !v.Station.IsZero() || !ok {
+		return p, nil
+	}
+	var err error
+	p.Ticket, _, err = d.tickets.Proof(r.Context(), t.ID, c.Device)
+	return p, err
 }
 
 func personOf(r *http.Request, consent string) person {
@@ -385,7 +517,7 @@ func (d *viewingDesk) open(w http.ResponseWriter, r *http.Request, c interview.C
 		return err
 	}
 	switch {
-	case c.Subject == "" || v.Asker != d.person(c.Subject):
+	case !d.asked(v, c):
 		return problem.New(problem.CodeNotFound, "viewing %s", v.ID)
 	case v.State != viewingAllowed:
 		return problem.Refused(problem.CodeForbidden, "viewing-second-person", "viewing %s is %s", v.ID, v.State)
@@ -399,6 +531,10 @@ func (d *viewingDesk) open(w http.ResponseWriter, r *http.Request, c interview.C
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	within(w, time.Minute)
+	asker, err := d.listener(r, c, v, in.Consent)
+	if err != nil {
+		return err
+	}
 	spec, err := d.spec(ctx, v, consent.Opening())
 	if err != nil {
 		return err
@@ -408,7 +544,7 @@ func (d *viewingDesk) open(w http.ResponseWriter, r *http.Request, c interview.C
 	}
 	if err := d.conn.Call(ctx, bus.Main(bus.Authority), "view", viewQuestion{
 		Opening: spec.Viewing, Viewing: v.ID, Case: v.Case, Hearing: v.Hearing, Recordings: spec.Recordings, Purpose: v.words.Purpose,
-		Asker: personOf(r, in.Consent), Approval: v.Approval,
+		Asker: asker, Approval: v.Approval,
 	}, nil); err != nil {
 		return err
 	}
@@ -466,11 +602,32 @@ func (d *viewingDesk) outline(w http.ResponseWriter, r *http.Request, c intervie
 	return writeJSON(w, out)
 }
 
+// closeViewing ends a viewing. The page sends what was heard last with it, so
+// that no other request has to come before it.
 func (d *viewingDesk) closeViewing(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
+	var in struct {
+		heardSpans
+		Over bool `json:"over"` // who was seated here has finished, and somebody else may sit down
+	}
+	if r.ContentLength != 0 {
+		if err := readBody(w, r, &in); err != nil {
+			return err
+		}
+	}
 	o, err := d.watching(r, c)
 	if err != nil {
 		return err
 	}
-	d.end(context.WithoutCancel(r.Context()), o)
+	ctx := context.WithoutCancel(r.Context())
+	told := d.hear(ctx, o, in.heardSpans)
+	d.end(ctx, o)
+	if in.Over && !o.row.Station.IsZero() {
+		if err := d.store.over(ctx, o.row); err != nil {
+			return err
+		}
+	}
+	if told != nil {
+		return told
+	}
 	return writeJSON(w, none{})
 }

@@ -13,6 +13,7 @@ import (
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/interview"
+	"kuule/interview/ticket"
 	"kuule/interview/viewing"
 	"kuule/recorder/journal"
 )
@@ -22,6 +23,8 @@ const (
 	maxViewings = 64
 	// approvalLife is how long a second person's approval holds.
 	approvalLife = 24 * time.Hour
+	// seatedLife is how long an interviewer's word holds that somebody sits at a device.
+	seatedLife = 4 * time.Hour
 )
 
 type (
@@ -30,6 +33,12 @@ type (
 		Certificate []byte       `json:"certificate"`
 		Proof       signin.Proof `json:"proof"`
 		Consent     string       `json:"consent"`
+
+		// Of who listens to the own hearing and signs in nowhere: the participant,
+		// with the ticket for a review, or without one where an interviewer said at
+		// the device who sits there.
+		Participant interview.ParticipantID `json:"participant,omitzero"`
+		Ticket      ticket.Proof            `json:"ticket,omitzero"`
 	}
 	viewQuestion struct {
 		Opening    string                  `json:"opening"` // of the playback process
@@ -46,8 +55,11 @@ type (
 		Case     interview.CaseID    `json:"case"`
 		Hearing  interview.HearingID `json:"hearing"`
 		Purpose  string              `json:"purpose"`
-		Asker    string              `json:"asker"` // viewing.Person
+		Asker    string              `json:"asker"` // viewing.Person, or viewing.Participant
 		Approver person              `json:"approver"`
+
+		// Participant sits at the approver's own device, as the approver says.
+		Participant interview.ParticipantID `json:"participant,omitzero"`
 	}
 	allowAnswer struct {
 		Approval string `json:"approval"`
@@ -98,31 +110,91 @@ func (a *authority) prove(ctx context.Context, p person, want viewing.Expected, 
 	return want.Person, interview.Role(who.Role), c, nil
 }
 
-// approveViewing allows one playback process the keys of one hearing: asked for
-// by an interviewer who was admitted to that hearing, or an interviewer or
-// counsel whom a second person allowed it, for a written purpose (H6, K1).
+// proveParticipant checks that the applicant of the hearing sits at a device
+// that proves its state now and consents to exactly this there (H6, H7): by the
+// ticket of a kiosk for the review, which names this device, or by the approval
+// of an interviewer who signed at this very device who sits there. That the
+// participant is the hearing's applicant, authority knows from the admission to
+// it. Without an interviewer's approval nothing opens.
+func (a *authority) proveParticipant(ctx context.Context, q viewQuestion, now time.Time) (viewing.Consent, error) {
+	p := q.Asker
+	device, err := a.devices.Device(ctx, p.Certificate)
+	if err != nil {
+		return viewing.Consent{}, err
+	}
+	if _, err := a.devices.Fresh(device.DeviceID, now, postureAge); err != nil {
+		return viewing.Consent{}, err
+	}
+	c, err := viewing.VerifyConsent(p.Consent, a.deviceRoot, deviceOf, viewing.Expected{
+		Act: viewing.ActView, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Participant: p.Participant, Device: device.DeviceID, Now: now,
+	})
+	if err != nil {
+		return c, problem.Refused(problem.CodeStatementInvalid, "viewing-consent", "%w", err)
+	}
+	who := viewing.Participant(q.Hearing, p.Participant)
+	met, err := a.visits.met(q.Hearing, who)
+	if err != nil {
+		return c, err
+	}
+	if !met {
+		return c, problem.Refused(problem.CodeForbidden, "viewing-own-hearing", "participant %s was never admitted to hearing %s as its applicant", p.Participant, q.Hearing)
+	}
+	approval, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), viewing.Approval{
+		Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose), Device: device.DeviceID,
+	}, now)
+	if err != nil {
+		return c, problem.Refused(problem.CodeForbidden, "viewing-second-person", "%w", err)
+	}
+	if approval.Device == device.DeviceID {
+		return c, nil // the interviewer knew who sits here
+	}
+	var claims ticket.Claims
+	if err := jws.Peek(p.Ticket.Ticket, ticket.TypTicket, &claims); err != nil {
+		return c, problem.New(problem.CodeTicketInvalid, "%w", err)
+	}
+	return c, a.acceptTicket(p.Ticket, claims, ticket.Expected{
+		Hearing: q.Hearing, Purpose: interview.PurposeReview, Participant: p.Participant, Device: device.DeviceID, Now: now,
+	})
+}
+
+// proveViewer checks who opens a recording, and by which right: an interviewer
+// who was admitted to that hearing; an interviewer, counsel or the hearing's
+// applicant whom a second person allowed it.
+func (a *authority) proveViewer(ctx context.Context, q viewQuestion, now time.Time) (c viewing.Consent, own bool, err error) {
+	if !q.Asker.Participant.IsZero() {
+		c, err = a.proveParticipant(ctx, q, now)
+		return c, false, err
+	}
+	who, role, c, err := a.prove(ctx, q.Asker, viewing.Expected{Act: viewing.ActView, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now}, interview.RoleCounsel)
+	if err != nil {
+		return c, false, err
+	}
+	if own, err = a.visits.met(q.Hearing, who); err != nil {
+		return c, false, err
+	}
+	if own = own && role == interview.RoleInterviewer; own {
+		return c, true, nil
+	}
+	want := viewing.Approval{Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose), Device: c.Device}
+	if _, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), want, now); err != nil {
+		return c, false, problem.Refused(problem.CodeForbidden, "viewing-second-person", "%w", err)
+	}
+	return c, false, nil
+}
+
+// approveViewing allows one playback process the keys of one hearing, for a
+// written purpose (H6, K1).
 func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	if strings.TrimSpace(q.Purpose) == "" {
 		return problem.New(problem.CodePurposeNeeded, "viewing of hearing %s", q.Hearing)
 	}
 	now := time.Now()
-	who, role, consent, err := a.prove(ctx, q.Asker, viewing.Expected{Act: viewing.ActView, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now}, interview.RoleCounsel)
+	consent, own, err := a.proveViewer(ctx, q, now)
 	if err != nil {
 		return err
 	}
 	if consent.Opening() != q.Opening {
 		return problem.Refused(problem.CodeStatementInvalid, "viewing-consent", "consent is to opening %s", consent.Opening())
-	}
-	own, err := a.visits.met(q.Hearing, who)
-	if err != nil {
-		return err
-	}
-	own = own && role == interview.RoleInterviewer
-	if !own {
-		want := viewing.Approval{Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose)}
-		if _, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), want, now); err != nil {
-			return problem.Refused(problem.CodeForbidden, "viewing-second-person", "%w", err)
-		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -143,20 +215,30 @@ func (a *authority) approveViewing(ctx context.Context, q viewQuestion) error {
 	return nil
 }
 
-// allowViewing signs that a second interviewer allows a viewing.
+// allowViewing signs that a second interviewer allows a viewing, or at a
+// device that a hearing's applicant sits there and may listen.
 func (a *authority) allowViewing(ctx context.Context, q allowQuestion) (allowAnswer, error) {
 	now := time.Now()
-	who, _, _, err := a.prove(ctx, q.Approver, viewing.Expected{Act: viewing.ActApprove, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
+	act, life := viewing.ActApprove, approvalLife
+	if !q.Participant.IsZero() {
+		act, life = viewing.ActSeat, seatedLife
+		q.Asker = viewing.Participant(q.Hearing, q.Participant)
+	}
+	who, _, c, err := a.prove(ctx, q.Approver, viewing.Expected{Act: act, Viewing: q.Viewing, Hearing: q.Hearing, Purpose: q.Purpose, Now: now})
 	if err != nil {
 		return allowAnswer{}, err
 	}
 	if who == q.Asker {
 		return allowAnswer{}, problem.Refused(problem.CodeForbidden, "viewing-second-person", "nobody approves the own request")
 	}
-	out := allowAnswer{Expires: now.Add(approvalLife).Unix()}
-	out.Approval, err = jws.Sign(viewing.Approval{
-		V: 1, Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: q.Asker, Approver: who, Purpose: jws.Hash(q.Purpose), Expires: out.Expires,
-	}, viewing.TypeApproval, a.sealing)
+	approval := viewing.Approval{
+		V: 1, Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: q.Asker, Approver: who, Purpose: jws.Hash(q.Purpose), Expires: now.Add(life).Unix(),
+	}
+	if !q.Participant.IsZero() {
+		approval.Device = c.Device
+	}
+	out := allowAnswer{Expires: approval.Expires}
+	out.Approval, err = jws.Sign(approval, viewing.TypeApproval, a.sealing)
 	slog.Info("viewing allowed by a second person", "viewing", q.Viewing, "hearing", q.Hearing)
 	return out, err
 }

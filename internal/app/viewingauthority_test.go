@@ -38,13 +38,20 @@ func wantsToView(v *vouched, nonce string) viewQuestion {
 // person is whoever is signed in at v's device, with a consent signed there.
 func (v *vouched) person(act viewing.Act, h interview.HearingID, purpose, nonce string) person {
 	v.t.Helper()
-	text, err := jws.Sign(viewing.Consent{
-		V: 1, Act: act, Viewing: viewingID, Hearing: h, Purpose: jws.Hash(purpose), Nonce: nonce, Person: viewing.Person(v.who.Issuer, v.who.Subject), Device: v.device.DeviceID, IssuedAt: time.Now().Unix(),
-	}, viewing.TypeConsent, v.deviceKey, v.cert)
+	return person{Certificate: v.cert.Raw, Proof: signin.Proof{IDToken: "token"}, Consent: v.consents(viewing.Consent{
+		Act: act, Hearing: h, Nonce: nonce, Person: viewing.Person(v.who.Issuer, v.who.Subject),
+	}, purpose)}
+}
+
+// consents signs a consent at v's device.
+func (v *vouched) consents(c viewing.Consent, purpose string) string {
+	v.t.Helper()
+	c.V, c.Viewing, c.Purpose, c.Device, c.IssuedAt = 1, viewingID, jws.Hash(purpose), v.device.DeviceID, time.Now().Unix()
+	text, err := jws.Sign(c, viewing.TypeConsent, v.deviceKey, v.cert)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return person{Certificate: v.cert.Raw, Proof: signin.Proof{IDToken: "token"}, Consent: text}
+	return text
 }
 
 const nonce1 = "0011223344556677"

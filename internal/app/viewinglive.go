@@ -24,6 +24,7 @@ type opening struct {
 	mu    sync.Mutex
 	seen  time.Time
 	count int64
+	told  int64               // how many spans the page has told
 	spans map[string]*spanRow // served and heard, as far as they go
 	ended bool
 
@@ -110,6 +111,11 @@ const slack = interview.Micros(1_000_000)
 func (d *viewingDesk) span(ctx context.Context, o *opening, kind string, from, to interview.Micros) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return d.noteSpan(ctx, o, kind, from, to)
+}
+
+// noteSpan is span; o.mu is held.
+func (d *viewingDesk) noteSpan(ctx context.Context, o *opening, kind string, from, to interview.Micros) error {
 	if o.ended {
 		return problem.New(problem.CodeNotFound, "viewing %s has ended", o.row.ID)
 	}
@@ -138,7 +144,7 @@ func (d *viewingDesk) watching(r *http.Request, c interview.Caller) (*opening, e
 	d.mu.Lock()
 	o := d.live[r.PathValue("viewing")]
 	d.mu.Unlock()
-	if o == nil || o.row.Asker != d.person(c.Subject) || o.device != c.Device {
+	if o == nil || !d.asked(o.row, c) || o.device != c.Device {
 		return nil, problem.New(problem.CodeNotFound, "no such viewing is open here")
 	}
 	now := time.Now()
@@ -198,14 +204,22 @@ func segmentQuestion(r *http.Request) (viewSegment, error) {
 	return viewSegment{Lane: lane, From: interview.Micros(from), To: interview.Micros(to), Begin: v.Get("begin") == "1"}, nil
 }
 
+// heardSpans is what a page says was played, in the order in which it was. A
+// page that has no answer yet tells it again with the next request; after is how
+// many spans it told before these, and tells what came twice.
+type heardSpans struct {
+	After *int64      `json:"after"`
+	Spans []heardSpan `json:"spans"`
+}
+
+type heardSpan struct {
+	From interview.Micros `json:"from"`
+	To   interview.Micros `json:"to"`
+}
+
 // heard takes the page's own word about what was played.
 func (d *viewingDesk) heard(w http.ResponseWriter, r *http.Request, c interview.Caller) error {
-	var in struct {
-		Spans []struct {
-			From interview.Micros `json:"from"`
-			To   interview.Micros `json:"to"`
-		} `json:"spans"`
-	}
+	var in heardSpans
 	if err := readBody(w, r, &in); err != nil {
 		return err
 	}
@@ -213,6 +227,14 @@ func (d *viewingDesk) heard(w http.ResponseWriter, r *http.Request, c interview.
 	if err != nil {
 		return err
 	}
+	if err := d.hear(r.Context(), o, in); err != nil {
+		return err
+	}
+	return writeJSON(w, none{})
+}
+
+// hear notes what was heard, each span once.
+func (d *viewingDesk) hear(ctx context.Context, o *opening, in heardSpans) error {
 	if len(in.Spans) > 64 {
 		return problem.New(problem.CodeTooLarge, "at most 64 spans")
 	}
@@ -220,9 +242,21 @@ func (d *viewingDesk) heard(w http.ResponseWriter, r *http.Request, c interview.
 		if s.From < 0 || s.To < s.From || s.To-s.From > interview.Micros(viewingLife.Microseconds()) {
 			return problem.New(problem.CodeMalformed, "span from %d to %d", s.From, s.To)
 		}
-		if err := d.span(r.Context(), o, "heard", s.From, s.To); err != nil {
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.told
+	if in.After != nil {
+		at = *in.After
+	}
+	for _, s := range in.Spans {
+		if at++; at <= o.told {
+			continue
+		}
+		if err := d.noteSpan(ctx, o, "heard", s.From, s.To); err != nil {
 			return err
 		}
+		o.told = at
 	}
-	return writeJSON(w, none{})
+	return nil
 }

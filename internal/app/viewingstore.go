@@ -47,6 +47,11 @@ type viewingRow struct {
 	Sealed        []byte              `bun:"sealed"`
 	Version       int64               `bun:"version"`
 
+	// Of the applicant who listens to the own hearing. Station is where an
+	// interviewer said who sits there; without one a ticket for the review counts.
+	Participant interview.ParticipantID `bun:"participant_id"`
+	Station     interview.DeviceID      `bun:"station_id"`
+
 	words viewingWords `bun:"-"`
 }
 
@@ -138,6 +143,23 @@ func (s viewingStore) decide(ctx context.Context, v *viewingRow) error {
 			"viewing": v.ID, "by": v.Approver, "decision": v.State, "expires": v.Expires, "reason_hash": jws.Hash(v.words.Reason),
 		}})
 	})
+}
+
+// over ends a viewing for good: nobody opens it again.
+func (s viewingStore) over(ctx context.Context, v *viewingRow) error {
+	_, err := s.db.NewUpdate().Model((*viewingRow)(nil)).Set("expires = ?", time.Now().Unix()).Where("id = ?", v.ID).Exec(ctx)
+	return err
+}
+
+// seated gives the viewings that hold at a device because an interviewer said
+// there who sits at it.
+func (s viewingStore) seated(ctx context.Context, device interview.DeviceID) ([]*viewingRow, error) {
+	var rows []*viewingRow
+	err := s.db.NewSelect().Model(&rows).Where("station_id = ?", device).Where("state = ?", viewingAllowed).Where("expires > ?", time.Now().Unix()).Limit(maxListed).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("who sits at %s: %w", device, err)
+	}
+	return rows, nil
 }
 
 // maxListed bounds every list of viewings.

@@ -8,4 +8,8 @@
 // An approval is authority's own word that a second interviewer, proved by
 // identity token and consent, allows a first one to open one hearing's
 // recordings until it expires.
+//
+// The applicant signs in nowhere. What stands for a sign-in then is the ticket
+// of a kiosk for this purpose, or an interviewer who signs at the very device
+// that this person sits there.
 package viewing

@@ -29,6 +29,7 @@ type Act string
 const (
 	ActView    Act = "view"    // I open this recording
 	ActApprove Act = "approve" // I allow another person to open it
+	ActSeat    Act = "seat"    // I know who sits here, and allow that person to open it here
 	ActErase   Act = "erase"   // I order, or confirm, that the case is erased
 )
 
@@ -59,20 +60,27 @@ type Consent struct {
 	Hearing  interview.HearingID `json:"hearing"`
 	Purpose  string              `json:"purpose"` // hash of the written purpose
 	Nonce    string              `json:"nonce"`   // 16 hex digits of the page's choice: one opening
-	Person   string              `json:"person"`  // Person of who is signed in at the device
+	Person   string              `json:"person"`  // Person of who is signed in at the device; "" where a participant listens
 	Device   interview.DeviceID  `json:"device"`
 	IssuedAt int64               `json:"iat"`
+
+	// Participant is who listens to the own hearing at a device where nobody
+	// signs in. The device signs that its page asked for this opening; who sits
+	// there is proved by a ticket or by an interviewer (H6, H7).
+	Participant interview.ParticipantID `json:"participant,omitzero"`
 }
 
 // Check reports whether the page's part of a consent has its form.
 func (c Consent) Check() error {
 	switch {
-	case c.Act != ActView && c.Act != ActApprove && c.Act != ActErase:
+	case c.Act != ActView && c.Act != ActApprove && c.Act != ActSeat && c.Act != ActErase:
 		return fmt.Errorf("%w: act %q is not known", ErrConsent, c.Act)
 	case c.Act == ActErase && !CheckErasure(c.Viewing), c.Act != ActErase && !CheckID(c.Viewing), !noncePattern.MatchString(c.Nonce):
 		return fmt.Errorf("%w: viewing and nonce are both needed", ErrConsent)
 	case c.Hearing.IsZero() || len(c.Purpose) != 43:
 		return fmt.Errorf("%w: hearing and purpose are both needed", ErrConsent)
+	case !c.Participant.IsZero() && (c.Act != ActView || c.Person != ""):
+		return fmt.Errorf("%w: a participant opens the own hearing, and nothing else", ErrConsent)
 	}
 	return nil
 }
@@ -89,6 +97,8 @@ type Expected struct {
 	Person  string
 	Device  interview.DeviceID
 	Now     time.Time
+
+	Participant interview.ParticipantID // in place of Person
 }
 
 // VerifyConsent checks a consent against what is asked for. deviceOf reads the
@@ -112,7 +122,9 @@ func VerifyConsent(message string, roots *x509.CertPool, deviceOf func(*x509.Cer
 		return Consent{}, fmt.Errorf("%w: version %d is not known", ErrConsent, c.V)
 	case device != c.Device || device != want.Device:
 		return Consent{}, fmt.Errorf("%w: it is another device's", ErrConsent)
-	case c.Person == "" || c.Person != want.Person:
+	case c.Participant != want.Participant:
+		return Consent{}, fmt.Errorf("%w: it is another participant's", ErrConsent)
+	case c.Person != want.Person || c.Person == "" && c.Participant.IsZero():
 		return Consent{}, fmt.Errorf("%w: it is another person's", ErrConsent)
 	case c.Act != want.Act:
 		return Consent{}, fmt.Errorf("%w: it is to %q", ErrConsent, c.Act)
@@ -137,6 +149,15 @@ type Approval struct {
 	Approver string              `json:"approver"`
 	Purpose  string              `json:"purpose"` // hash
 	Expires  int64               `json:"exp"`
+
+	// Device is where an interviewer knew who sat there: the approval then
+	// counts at that device alone, and is the asker's identity there.
+	Device interview.DeviceID `json:"device,omitzero"`
+}
+
+// Participant names who listens to the own hearing, without telling who it is.
+func Participant(h interview.HearingID, p interview.ParticipantID) string {
+	return jws.Hash("kuule-participant\x00" + h.String() + "\x00" + p.String())
 }
 
 // Person names somebody of an identity provider without telling who it is.
@@ -144,7 +165,8 @@ func Person(issuer, subject string) string {
 	return jws.Hash("kuule-person\x00" + issuer + "\x00" + subject)
 }
 
-// VerifyApproval checks an approval against the viewing that is to be opened.
+// VerifyApproval checks an approval against the viewing that is to be opened,
+// at the device want.Device.
 func VerifyApproval(message string, key crypto.PublicKey, want Approval, now time.Time) (Approval, error) {
 	var a Approval
 	if err := jws.Verify(message, TypeApproval, key, &a); err != nil {
@@ -161,6 +183,8 @@ func VerifyApproval(message string, key crypto.PublicKey, want Approval, now tim
 		return Approval{}, fmt.Errorf("%w: it is not a second person's", ErrApproval)
 	case a.Purpose != want.Purpose:
 		return Approval{}, fmt.Errorf("%w: it was given for another purpose", ErrApproval)
+	case !a.Device.IsZero() && a.Device != want.Device:
+		return Approval{}, fmt.Errorf("%w: it was given at another device", ErrApproval)
 	case now.Unix() >= a.Expires:
 		return Approval{}, fmt.Errorf("%w: it has expired", ErrApproval)
 	}

@@ -68,6 +68,13 @@ func TestAConsentHoldsForWhatItSaysAlone(t *testing.T) {
 		"nobody":          func(c *viewing.Consent, w *viewing.Expected) { c.Person, w.Person = "", "" },
 		"another device":  func(_ *viewing.Consent, w *viewing.Expected) { w.Device = interview.NewDeviceID() },
 		"lent device":     func(c *viewing.Consent, w *viewing.Expected) { c.Device = interview.NewDeviceID(); w.Device = c.Device },
+		"a participant's too": func(c *viewing.Consent, w *viewing.Expected) {
+			c.Participant = interview.NewParticipantID()
+			w.Participant = c.Participant
+		},
+		"a participant's alone": func(c *viewing.Consent, _ *viewing.Expected) {
+			c.Person, c.Participant = "", interview.NewParticipantID()
+		},
 		"old":             func(c *viewing.Consent, _ *viewing.Expected) { c.IssuedAt -= 90 },
 		"from the future": func(c *viewing.Consent, _ *viewing.Expected) { c.IssuedAt += 90 },
 		"no nonce":        func(c *viewing.Consent, _ *viewing.Expected) { c.Nonce = "" },
@@ -77,6 +84,24 @@ func TestAConsentHoldsForWhatItSaysAlone(t *testing.T) {
 		spoil(&c, &w)
 		if err := check(c, w); !errors.Is(err, viewing.ErrConsent) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Of the applicant who signs in nowhere it names the participant, to open alone.
+	p, w := good, want
+	p.Person, p.Participant = "", interview.NewParticipantID()
+	w.Person, w.Participant = "", p.Participant
+	if err := check(p, w); err != nil {
+		t.Fatal(err)
+	}
+	w.Participant = interview.NewParticipantID()
+	if err := check(p, w); !errors.Is(err, viewing.ErrConsent) {
+		t.Errorf("another participant: %v", err)
+	}
+	for _, act := range []viewing.Act{viewing.ActApprove, viewing.ActSeat} {
+		q, w := p, want
+		w.Person, w.Participant, w.Act, q.Act = "", p.Participant, act, act
+		if err := check(q, w); !errors.Is(err, viewing.ErrConsent) {
+			t.Errorf("a participant's consent to %s: %v", act, err)
 		}
 	}
 }
@@ -115,6 +140,7 @@ func TestAnApprovalHoldsForWhatItSaysAlone(t *testing.T) {
 		"nobody's":        func(a *viewing.Approval) { a.Approver = "" },
 		"another purpose": func(a *viewing.Approval) { a.Purpose = jws.Hash("x") },
 		"expired":         func(a *viewing.Approval) { a.Expires = now.Unix() },
+		"another device":  func(a *viewing.Approval) { a.Device = interview.NewDeviceID() },
 	} {
 		a := good
 		spoil(&a)

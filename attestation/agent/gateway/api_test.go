@@ -697,6 +697,17 @@ func TestAConsentNamesWhoIsSignedIn(t *testing.T) {
 		}
 		in[name] = before
 	}
+	// The applicant signs in nowhere: the consent names the participant, no
+	// person, and opens alone.
+	in["participant"] = interview.NewParticipantID()
+	if c, err := ask(); err != nil || c.Person != "" || c.Participant != in["participant"] {
+		t.Errorf("a participant's: %+v %v", c, err)
+	}
+	in["act"] = viewing.ActApprove
+	if _, err := ask(); !isProblem(err, problem.CodeStatementInvalid) {
+		t.Errorf("a participant allows: %v", err)
+	}
+	in["act"] = viewing.ActView
 	in["person"] = "another" // is not the page's to say
 	if _, err := ask(); !isProblem(err, problem.CodeMalformed) {
 		t.Errorf("a person of the page's choice: %v", err)
