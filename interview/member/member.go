@@ -78,6 +78,7 @@ type Member struct {
 	group     *sealing.Group
 	tracks    []Publish
 	isChair   bool
+	voices    map[interview.TrackID]*voice // own; the lock is for what they hold
 
 	mu       sync.Mutex
 	nextID   int64
@@ -104,7 +105,7 @@ const originEvery = time.Second
 // or is in. The error of a refusal is a *problem.Error. Close the member to
 // leave.
 func Join(ctx context.Context, conn Conn, cfg Config) (*Member, error) {
-	m := &Member{cfg: cfg, conn: conn, log: cfg.Log, pending: map[int64]chan wire.Message{}, admitted: make(chan struct{}), broken: make(chan struct{}, 1)}
+	m := &Member{cfg: cfg, conn: conn, log: cfg.Log, pending: map[int64]chan wire.Message{}, voices: map[interview.TrackID]*voice{}, admitted: make(chan struct{}), broken: make(chan struct{}, 1)}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +115,11 @@ func Join(ctx context.Context, conn Conn, cfg Config) (*Member, error) {
 		return nil, err
 	}
 	for i, s := range cfg.Publish {
-		m.tracks = append(m.tracks, Publish{Track: interview.NewTrackID(), Source: s, Number: i})
+		t := Publish{Track: interview.NewTrackID(), Source: s, Number: i}
+		if s == interview.SourceAudio {
+			m.voices[t.Track] = &voice{}
+		}
+		m.tracks = append(m.tracks, t)
 	}
 	if m.peer, err = NewPeer(m.tracks, m.frame, m.keyFrame); err != nil {
 		return nil, err
@@ -348,7 +353,7 @@ func (m *Member) take(in wire.Message) {
 	case wire.TypeRaised:
 		err = read(in, func(b wire.Raised) error { tell(m.cfg.On.Raised, b); return nil })
 	case wire.TypeSendHint:
-		err = read(in, func(b wire.SendHint) error { tell(m.cfg.On.Hint, b); return nil })
+		err = read(in, m.takeHint)
 	case wire.TypeProblem:
 		err = asProblem(in)
 		if m.isChair && errors.Is(err, problem.New(problem.CodeRosterInvalid, "")) {
@@ -608,15 +613,17 @@ func (m *Member) Open(dst []byte, f Frame) (sealing.FrameHeader, []byte, error) 
 
 // Send seals one frame of an own track and sends it. Before the first key, or
 // outside the roster, the frame is refused with sealing.ErrNoKey: nothing is
-// ever sent in clear.
+// ever sent in clear. While the room asks for sound to be sent twice, a frame of
+// sound brings the one before along (RFC 2198).
 func (m *Member) Send(i int, h sealing.FrameHeader, payload []byte, rtpTime uint32, key bool) error {
 	t := m.tracks[i]
 	h.Source = t.Source
+	payload = m.packed(t, &h, payload, rtpTime)
 	sealed, err := m.group.Seal(nil, t.Track, h, payload)
 	if err != nil {
 		return err
 	}
-	return m.link().Send(t.Track, sealed, rtpTime, key)
+	return m.link().SendFrame(t.Track, Outgoing{Sealed: sealed, RTPTime: rtpTime, Key: key, Redundant: h.Redundant})
 }
 
 // post sends a message that wants no answer but may get a problem.

@@ -48,6 +48,17 @@ func Append(dst []byte, blocks ...Block) []byte {
 	return append(dst, own.Opus...)
 }
 
+// Own is the packet of a payload's own time, pointing into it; nil where it has
+// none or is malformed.
+func Own(payload []byte) []byte {
+	var room [MaxBlocks + 1]Block
+	blocks, err := Split(room[:0], payload)
+	if err != nil || len(blocks) == 0 || blocks[len(blocks)-1].Ago != 0 {
+		return nil
+	}
+	return blocks[len(blocks)-1].Opus
+}
+
 // Split takes a payload apart: its blocks, oldest first, the own last, appended
 // to dst and pointing into payload. Empty blocks, which senders use where they
 // have nothing, are left out.

@@ -14,6 +14,9 @@ func TestWhatIsPackedIsSplit(t *testing.T) {
 		if err != nil || len(out) != n {
 			t.Fatal(err, out)
 		}
+		if own := Own(Append(nil, blocks...)); string(own) != "own" {
+			t.Errorf("of %d blocks the own is %q", n, own)
+		}
 		for i := range out {
 			if out[i].Ago != blocks[i].Ago || !bytes.Equal(out[i].Opus, blocks[i].Opus) {
 				t.Errorf("block %d of %d: %+v", i, n, out[i])
@@ -44,6 +47,9 @@ func TestWhatIsMalformedIsRefused(t *testing.T) {
 	} {
 		if out, err := Split(nil, b); err == nil {
 			t.Errorf("%s: %v", name, out)
+		}
+		if own := Own(b); own != nil {
+			t.Errorf("%s: %q", name, own)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"kuule/internal/signin"
 	"kuule/interview"
 	"kuule/interview/member"
+	"kuule/interview/opusred"
 	"kuule/interview/sealing"
 	"kuule/interview/wire"
 )
@@ -230,6 +231,9 @@ func (p *Person) frame(f member.Frame) {
 	if err != nil {
 		p.change(func() { p.bad[err.Error()]++ })
 		return
+	}
+	if h.Redundant {
+		content = opusred.Own(content)
 	}
 	sum := sha256.Sum256(content)
 	p.change(func() {
