@@ -157,6 +157,7 @@ type track struct {
 	source  interview.Source
 	w       webm.BlockWriteCloser
 	begun   bool
+	copies  copies
 	capture interview.Micros
 	next    int64 // microseconds: where the next audio packet belongs
 	last    int64 // milliseconds written
@@ -227,8 +228,8 @@ func (e *exporter) drain(until interview.Micros) {
 
 func (e *exporter) write(t *track, h heard) {
 	at := int64(h.at - e.report.Base)
-	if h.spare && t.begun && h.at-t.capture < apart {
-		return // what it copies came
+	if t.source == interview.SourceAudio && !t.copies.first(h.taken) {
+		return
 	}
 	if t.begun && h.at < t.capture {
 		e.report.Dropped++

@@ -1,9 +1,12 @@
 package playback
 
 import (
+	"slices"
+
 	"kuule/interview"
 	"kuule/interview/opusred"
 	"kuule/interview/sealing"
+	"kuule/recorder/journal"
 )
 
 // taken is one packet or picture of an opened frame.
@@ -11,9 +14,18 @@ type taken struct {
 	at    interview.Micros // capture
 	codec []byte
 	spare bool // a copy that came with a later packet, for where the first was lost
+	of    sealedAs
 }
 
-// apart is by how much a packet and its copy may differ in time at most.
+// sealedAs is the frame in which a packet was sealed first. A sender seals each
+// packet of a voice once, in order: the copy of the one before carries the number
+// before its own. The zero value is not known: the first frame under a new key
+// brings a copy of one under the old.
+type sealedAs struct{ kid, counter uint64 }
+
+// apart is by how much a packet and its copy may differ in time at most, where it
+// is not known what the copy was sealed as: times are those of sealing, and a
+// busy machine seals late.
 const apart = interview.Micros(10_000)
 
 // order is where a packet stands among others: a copy after what it copies.
@@ -24,11 +36,35 @@ func (t taken) order() interview.Micros {
 	return t.at
 }
 
+// copies tells packets that were taken already from those that were not.
+type copies struct {
+	seen [128]sealedAs // the newest; a voice has a second of Reorder's packets in it
+	next int
+	last interview.Micros // capture of the newest packet taken
+	any  bool
+}
+
+// first reports whether a packet comes for the first time, as itself or as a copy.
+func (c *copies) first(t taken) bool {
+	if t.of != (sealedAs{}) {
+		if slices.Contains(c.seen[:], t.of) {
+			return false
+		}
+	} else if t.spare && c.any && t.at-c.last < apart {
+		return false
+	}
+	c.seen[c.next%len(c.seen)] = t.of
+	c.next++
+	c.last, c.any = t.at, true
+	return true
+}
+
 // unpack gives what an opened frame holds: sound that was packed twice
 // (RFC 2198) brings earlier packets again. What does not read is left out.
-func unpack(head sealing.FrameHeader, codec []byte) []taken {
+func unpack(f journal.Frame, head sealing.FrameHeader, codec []byte) []taken {
+	own := sealedAs{f.KID, f.Counter}
 	if !head.Redundant {
-		return []taken{{at: head.Capture, codec: codec}}
+		return []taken{{at: head.Capture, codec: codec, of: own}}
 	}
 	blocks, err := opusred.Split(nil, codec)
 	if err != nil {
@@ -37,6 +73,9 @@ func unpack(head sealing.FrameHeader, codec []byte) []taken {
 	out := make([]taken, len(blocks))
 	for i, b := range blocks {
 		out[i] = taken{at: head.Capture - interview.Micros(b.Ago)*1000/48, codec: b.Opus, spare: b.Ago > 0}
+		if ago := uint64(len(blocks) - 1 - i); ago <= own.counter {
+			out[i].of = sealedAs{own.kid, own.counter - ago}
+		}
 	}
 	return out
 }

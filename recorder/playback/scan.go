@@ -216,7 +216,7 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 	if !ok {
 		return nil
 	}
-	for _, t := range unpack(head, codec) {
+	for _, t := range unpack(f, head, codec) {
 		if err := each(heard{
 			taken: t, lane: lane, member: f.Member, source: head.Source,
 			key: head.Source == interview.SourceAudio || codec[0]&1 == 0, // RFC 6386 section 9.1

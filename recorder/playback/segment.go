@@ -129,7 +129,7 @@ func (s *Session) pick(lane Lane, keys map[string]*sealing.FrameKey, f journal.F
 	if err != nil || len(codec) == 0 {
 		return nil, nil //nolint:nilerr // counted by the survey; the view has a hole there
 	}
-	return unpack(head, codec), nil
+	return unpack(f, head, codec), nil
 }
 
 // sound lays packets end to end and follows the capture times slowly, so that
@@ -163,12 +163,11 @@ func (s *Session) sound(ctx context.Context, lane Lane, base, from, to interview
 			next += silent
 		}
 	}
-	last := start - 2*warmUp
+	var seen copies
 	for _, p := range packets {
-		if p.spare && p.at-last < apart {
-			continue // what it copies came
+		if !seen.first(p) {
+			continue
 		}
-		last = p.at
 		at, length := int64(p.at-base), opusDuration(p.codec)
 		inside := p.at >= start
 		switch {
