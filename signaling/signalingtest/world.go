@@ -79,11 +79,20 @@ func (w *World) Person(role interview.Role, name string) *Person {
 
 // Trust is what members of this world hold.
 func (w *World) Trust() (*sealing.Trust, error) {
+	file, err := w.TrustFile()
+	if err != nil {
+		return nil, err
+	}
+	return sealing.NewTrust(file)
+}
+
+// TrustFile is the same as a device pins it.
+func (w *World) TrustFile() (*trust.File, error) {
 	key, err := trust.EncodeKey(w.statementKey.Public())
 	if err != nil {
 		return nil, err
 	}
-	return sealing.NewTrust(&trust.File{DeviceRoots: []string{trust.EncodeCertificate(w.devices.cert)}, RecorderRoots: []string{trust.EncodeCertificate(w.recorders.cert)}, StatementKey: key})
+	return &trust.File{DeviceRoots: []string{trust.EncodeCertificate(w.devices.cert)}, RecorderRoots: []string{trust.EncodeCertificate(w.recorders.cert)}, StatementKey: key}, nil
 }
 
 // Peer is how the transport presents the person.
