@@ -69,7 +69,7 @@ $(GOLANGCI):
 	.ci/golangci-lint $(GOLANGCI_VERSION) $(@D)
 
 .PHONY: test-go
-test-go: ## unit and integration tests with the race detector; names what was skipped
+test-go: web/node_modules/.installed ## unit and integration tests with the race detector; names what was skipped
 	.ci/face-engine $(TOOLS)/face-engine-1 $(TOOLS)/face # not beside the binaries: the rehearsal goes without it
 	KUULE_TEST_FACE=$(TOOLS)/face CGO_ENABLED=1 go test -json -race -timeout 15m $(GO_PACKAGES) | go run ./test/report
 	go test -count=1 ./test/house # the test cache does not see new files
