@@ -40,7 +40,11 @@ type program struct {
 type serveCommand struct {
 	Agent    cli.Run  `embed:""`
 	Card     string   `default:"pcsc:" placeholder:"ADDRESS" help:"Where the chip's reader is: as for 'visit'."`
-	Optics   string   `placeholder:"ADDRESS" help:"The document reader's program: PATH of a socket that gives the zone, or unix:PATH of a part (docs/integration.md); without one the zone is typed."`
+	Optics   string   `placeholder:"ADDRESS" help:"The document reader's program: PATH of a socket that gives the zone, or unix:PATH or https://HOST:PORT of a part (docs/integration.md); without one the zone is typed."`
+	Fingers  string   `placeholder:"URL" help:"Fingerprint scanner of a maker (docs/integration.md), unix:PATH or https://HOST:PORT; without one, no fingers are taken."`
+	PartCA   string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of the authority that their certificates come from."`
+	PartCert string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of the certificate that this kiosk shows."`
+	PartKey  string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of its key."`
 	Services []string `default:"interview,identity" enum:"interview,identity,card" help:"Services that this kiosk holds."`
 	Scanner  string   `placeholder:"DEVICE" help:"Scanner for papers, as 'scanimage -L' names it; without one, papers go to the desk."`
 	Printer  string   `placeholder:"URL" help:"Printer for certificates, ipp://HOST/ipp/print; without one, none is offered."`
@@ -76,14 +80,21 @@ func (c *serveCommand) Run(ctx context.Context) error {
 
 // equip gives the screen the parts that were named. Each is its own switch.
 func (c *serveCommand) equip(screen *kiosk.Screen, d *agent.Device) error {
-	if strings.HasPrefix(c.Optics, "unix:") {
-		client, err := vendorport.NewClient(vendorport.Config{Port: vendorport.PortOptics, URL: c.Optics})
+	if isPart(c.Optics) {
+		client, err := c.part(vendorport.PortOptics, c.Optics)
 		if err != nil {
-			return err
+			return fmt.Errorf("--optics: %w", err)
 		}
 		screen.Optics = kiosk.OpticsPart{Client: client}
 	} else if c.Optics != "" {
 		screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
+	}
+	if c.Fingers != "" {
+		client, err := c.part(vendorport.PortFingerprint, c.Fingers)
+		if err != nil {
+			return fmt.Errorf("--fingers: %w", err)
+		}
+		screen.Fingers = &kiosk.FingerPart{Client: client}
 	}
 	for _, s := range c.Services {
 		screen.Services = append(screen.Services, tunnel.Service(s))

@@ -10,12 +10,30 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"kuule/kiosk-bridge/duplicate"
 	"kuule/kiosk-bridge/vendorport"
 	"kuule/kiosk-bridge/vendorport/conformance"
 )
+
+// isPart tells a part behind the contract from a reader's plain socket.
+func isPart(url string) bool {
+	return strings.HasPrefix(url, "unix:") || strings.HasPrefix(url, "https://")
+}
+
+// part is a maker's part at this kiosk.
+func (c *serveCommand) part(port vendorport.Port, url string) (*vendorport.Client, error) {
+	config := vendorport.Config{Port: port, URL: url}
+	if strings.HasPrefix(url, "https://") {
+		var err error
+		if config.TLS, err = mutualTLS(c.PartCA, c.PartCert, c.PartKey); err != nil {
+			return nil, err
+		}
+	}
+	return vendorport.NewClient(config)
+}
 
 // conformanceCommand tries a maker's part (docs/integration.md).
 type conformanceCommand struct {
@@ -85,7 +103,7 @@ func printResults(w io.Writer, results []conformance.Result, asJSON bool) (faile
 
 func mutualTLS(ca, cert, key string) (*tls.Config, error) {
 	if ca == "" || cert == "" || key == "" {
-		return nil, errors.New("--ca, --cert and --key belong together")
+		return nil, errors.New("a part behind https needs its authority, our certificate and its key, all three")
 	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {

@@ -28,6 +28,7 @@ type biometrics struct {
 	faces      kioskbridge.Matcher
 	fingers    kioskbridge.Matcher
 	liveness   kioskbridge.Liveness
+	register   kioskbridge.Registry
 	submit     kioskbridge.Duplicates // nil: nobody is searched for
 	duplicates *duplicate.Service     // always: tasks of earlier searches wait on
 	closers    []func()
@@ -74,6 +75,8 @@ func (b *biometrics) open(ctx context.Context, d *door, key crypto.Signer) error
 			b.fingers = engines.Maker{Part: part}
 		case vendorport.PortPAD:
 			b.liveness = engines.Liveness{Part: part}
+		case vendorport.PortRegister:
+			b.register = engines.Register{Part: part}
 		case vendorport.PortDuplicates:
 			searcher = engines.Searcher{Client: client}
 			if signer, err = readPublicKey(p.Signer); err != nil {

@@ -225,7 +225,7 @@ func (d *door) openBridge(ctx context.Context) (*kioskbridge.Bridge, error) {
 		return nil, err
 	}
 	d.biometrics = b
-	c.Decode, c.Faces, c.Fingers, c.Liveness, c.Duplicates = engines.Decode, b.faces, b.fingers, b.liveness, b.submit
+	c.Decode, c.Faces, c.Fingers, c.Liveness, c.Register, c.Duplicates = engines.Decode, b.faces, b.fingers, b.liveness, b.register, b.submit
 	bridge, err := kioskbridge.New(c)
 	if err != nil {
 		d.biometrics.close()

@@ -11,7 +11,9 @@ import (
 	"kuule/kiosk-bridge/duplicate"
 	"kuule/kiosk-bridge/emrtd"
 	"kuule/kiosk-bridge/face"
+	"kuule/kiosk-bridge/fingerprint"
 	"kuule/kiosk-bridge/portrait"
+	"kuule/kiosk-bridge/tunnel"
 	"kuule/kiosk-bridge/vendorport"
 )
 
@@ -161,10 +163,48 @@ func pictures(all []kioskbridge.Image) []vendorport.Picture {
 
 func template(i kioskbridge.Image) vendorport.Template {
 	format := vendorport.FormatFinger
-	if i.Format != "application/vnd.iso.fmr" {
+	if i.Format != tunnel.FormatFinger {
 		format = i.Format
 	}
 	return vendorport.Template{Format: format, Data: i.Bytes}
+}
+
+// Register is the authority's register behind the contract.
+type Register struct{ *Part }
+
+var _ kioskbridge.Registry = Register{}
+
+// Person implements [kioskbridge.Registry].
+func (r Register) Person(ctx context.Context, q kioskbridge.RegisterQuestion) (kioskbridge.Registered, error) {
+	if _, err := r.describe(ctx); err != nil {
+		return kioskbridge.Registered{}, err
+	}
+	in := vendorport.PersonQuestion{
+		Purpose: vendorport.PurposeIdentification, Visit: q.Visit.String(), Hearing: q.Hearing.String(), Diary: q.Diary, Number: q.Number, Want: []string{},
+	}
+	if q.Face {
+		in.Want = append(in.Want, vendorport.WantFace)
+	}
+	if q.Fingers {
+		in.Want = append(in.Want, vendorport.WantFingers)
+	}
+	p, err := r.Client.Person(ctx, "", in)
+	if err != nil {
+		return kioskbridge.Registered{}, err
+	}
+	out := kioskbridge.Registered{Found: p.Found, Person: kioskbridge.Person{Name: p.Name, DateOfBirth: p.Born, ApplicantNumber: p.Number}}
+	for _, f := range p.Pictures {
+		i := kioskbridge.Image{Kind: f.Kind, Format: f.Format, Bytes: f.Data}
+		if f.Format == vendorport.FormatFinger {
+			if _, err := fingerprint.Check(f.Data); err != nil {
+				p.Forget()
+				return kioskbridge.Registered{}, fmt.Errorf("the register's %s: %w", f.Kind, err)
+			}
+			i.Format = tunnel.FormatFinger
+		}
+		out.Pictures = append(out.Pictures, i)
+	}
+	return out, nil
 }
 
 // Duplicates hands visits' pictures to the search for duplicates.
@@ -172,10 +212,14 @@ type Duplicates struct{ Service *duplicate.Service }
 
 var _ kioskbridge.Duplicates = Duplicates{}
 
-// Submit implements [kioskbridge.Duplicates].
+// Submit implements [kioskbridge.Duplicates]. Faces are searched for, and nothing
+// else: fingerprints are compared with one person's and go nowhere (row K10).
 func (d Duplicates) Submit(ctx context.Context, s kioskbridge.DuplicateSearch) error {
 	in := duplicate.Submission{Visit: s.Visit, Case: s.Case, Participant: s.Participant}
 	for _, p := range s.Probes {
+		if p.Kind != string(kioskbridge.ModalityFace) {
+			continue
+		}
 		in.Pictures = append(in.Pictures, duplicate.Picture{Kind: p.Kind, Format: p.Format, Bytes: p.Bytes})
 	}
 	return d.Service.Submit(ctx, in)

@@ -21,22 +21,28 @@ const (
 	ReasonPartBroken   = "part-broken"  // the scanner does not work
 	ReasonMissing      = "not-there"    // the person has no such finger, or not one that can be laid down
 	ReasonScannerWrong = "part-invalid" // what it gave is no record
+	ReasonDeclined     = "declined"     // the person gives none
 )
 
 // Impression is what a scanner gave for one try.
 type Impression struct {
 	Record  []byte // ISO/IEC 19794-2:2005
 	Quality int    // NFIQ 2
+	Engine  string // device, firmware and algorithm, where the scanner says it
 }
 
 // Errors of a scanner.
 var (
 	ErrNotLaid = errors.New("no finger was laid on the scanner in time")
 	ErrBroken  = errors.New("the scanner does not work")
+	// ErrMissing says that the person has no such finger, or cannot lay it down.
+	ErrMissing = errors.New("the person has no such finger")
+	// ErrDeclined says that the person gives no fingers at all.
+	ErrDeclined = errors.New("the person gives no fingers")
 )
 
-// Scanner takes one finger once. It returns [ErrNotLaid] or [ErrBroken] where
-// that did not come about.
+// Scanner takes one finger once. It returns [ErrNotLaid], [ErrMissing],
+// [ErrDeclined] or [ErrBroken] where that did not come about.
 type Scanner interface {
 	Scan(ctx context.Context, finger, attempt int) (Impression, error)
 }
@@ -45,7 +51,8 @@ type Scanner interface {
 type Finger struct {
 	Position int // 1 right thumb to 10 left little
 	Tries    int
-	Quality  int    // of the best try; -1 where there was none
+	Quality  int // of the best try; -1 where there was none
+	Engine   string
 	Reason   string // "" where it was taken
 	Record   []byte // of the best try, where it was taken
 }
@@ -87,7 +94,7 @@ func Take(ctx context.Context, s Scanner, positions []int, needed, floor int) (R
 				break
 			}
 		}
-		if f.Reason == ReasonPartBroken || f.Reason == ReasonScannerWrong {
+		if f.Reason == ReasonPartBroken || f.Reason == ReasonScannerWrong || f.Reason == ReasonDeclined {
 			break
 		}
 	}
@@ -114,6 +121,12 @@ func take(ctx context.Context, s Scanner, position, floor int) (Finger, error) {
 				f.Reason = ReasonNotLaid
 			}
 			continue
+		case errors.Is(err, ErrMissing):
+			f.Reason = ReasonMissing
+			return f, nil
+		case errors.Is(err, ErrDeclined):
+			f.Reason = ReasonDeclined
+			return f, nil
 		case err != nil && ctx.Err() != nil:
 			return Finger{}, fmt.Errorf("take finger %d: %w", position, ctx.Err())
 		case err != nil:
@@ -125,7 +138,7 @@ func take(ctx context.Context, s Scanner, position, floor int) (Finger, error) {
 			f.Reason = ReasonScannerWrong
 			return f, nil //nolint:nilerr // the reason says it
 		}
-		f.Quality, f.Reason = max(f.Quality, i.Quality), ReasonLowQuality
+		f.Quality, f.Engine, f.Reason = max(f.Quality, i.Quality), i.Engine, ReasonLowQuality
 		if i.Quality >= floor {
 			f.Reason, f.Record = "", i.Record
 			return f, nil

@@ -18,9 +18,12 @@ const maxPages = 10 // that a person hands in at once
 // Offers implements Hands: the steps for which this kiosk and its page have
 // parts.
 func (v *screenVisit) Offers() []ticket.StepName {
-	offers := []ticket.StepName{ticket.StepDocument, ticket.StepChip, ticket.StepSignature}
+	offers := []ticket.StepName{ticket.StepDocument, ticket.StepApplicant, ticket.StepChip, ticket.StepSignature}
 	if v.begin.Camera {
 		offers = append(offers, ticket.StepFace, ticket.StepPhoto)
+	}
+	if v.screen.Fingers != nil {
+		offers = append(offers, ticket.StepFingers)
 	}
 	if v.screen.Scanner != nil {
 		offers = append(offers, ticket.StepScan)
@@ -33,6 +36,10 @@ func (v *screenVisit) Take(ctx context.Context, ask tunnel.Ask) (tunnel.Capture,
 	switch ask.Step {
 	case ticket.StepDocument:
 		return v.document(ctx)
+	case ticket.StepApplicant:
+		return v.applicant(ctx)
+	case ticket.StepFingers:
+		return v.fingers(ctx, ask)
 	case ticket.StepChip:
 		v.letGo()
 		card, err := v.card(ctx)

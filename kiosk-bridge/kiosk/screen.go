@@ -14,6 +14,7 @@ import (
 	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/kiosk-bridge/fingerprint"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -33,6 +34,7 @@ type (
 		Zone    *ScreenZone       `json:"zone,omitempty"`
 		Taken   *ScreenTaken      `json:"taken,omitempty"`
 		Choice  *ScreenChoice     `json:"choice,omitempty"`
+		Number  *ScreenNumber     `json:"applicant,omitempty"`
 		Step    *ScreenStep       `json:"step,omitempty"`
 		Outcome *ScreenOutcome    `json:"outcome,omitempty"`
 		Problem *problem.Document `json:"problem,omitempty"`
@@ -50,6 +52,13 @@ type (
 	// ScreenZone is a document's machine-readable zone as somebody typed it.
 	ScreenZone struct {
 		Zone string `json:"zone"`
+	}
+
+	// ScreenNumber is the number of the document of an applicant, as somebody typed it
+	// or laid it before the scanner of the invitation, which types for them.
+	ScreenNumber struct {
+		Number  string `json:"number"`
+		Scanned bool   `json:"scanned"`
 	}
 
 	// ScreenTaken is what came of a capture in the page.
@@ -74,8 +83,9 @@ type (
 		Choice Choice `json:"choice"`
 	}
 
-	// ScreenStep is what happens now. Done counts the chip's answers so far, or the
-	// pages that were scanned; the rest is of the bridge's ask.
+	// ScreenStep is what happens now. Done counts the chip's answers so far, the
+	// pages that were scanned, the tries of a finger or of a number before; the rest
+	// is of the bridge's ask.
 	ScreenStep struct {
 		Step       Step     `json:"step"`
 		Done       int      `json:"done"`
@@ -85,6 +95,7 @@ type (
 		Order      []string `json:"order,omitempty"`
 		Text       string   `json:"text,omitempty"`
 		TextSHA256 string   `json:"text_sha256,omitempty"`
+		Finger     int      `json:"finger,omitempty"` // 1 right thumb to 10 left little
 	}
 
 	// ScreenOutcome is where the person goes, and how what came after ended.
@@ -102,6 +113,7 @@ const (
 	screenZone    = "zone"
 	screenTaken   = "taken"
 	screenChoice  = "choice"
+	screenNumber  = "applicant"
 	screenStep    = "step"
 	screenOutcome = "outcome"
 	screenProblem = "problem"
@@ -116,7 +128,9 @@ const (
 	StepZone      Step = "zone"      // this kiosk has no optical reader: the zone is typed
 	StepChip      Step = "chip"      // the document on the chip's reader
 	StepReading   Step = "reading"   // the chip answers; do not move it
+	StepApplicant Step = "applicant" // the number of the document of an applicant is typed, or scanned
 	StepFace      Step = "face"      // live pictures, in the page
+	StepFingers   Step = "fingers"   // a finger on the scanner
 	StepPhoto     Step = "photo"     // a photograph for a card, in the page
 	StepSignature Step = "signature" // in the page
 
@@ -156,6 +170,7 @@ type Screen struct {
 	OpenCard func(ctx context.Context) (Card, error) // ErrNoCard: not yet
 	Optics   Optics                                  // nil: the zone is typed
 	Services []tunnel.Service                        // that are held here; none: interview
+	Fingers  fingerprint.Scanner                     // nil: no fingers are taken here
 	Scanner  Pages                                   // nil: papers go to the desk
 	Payments *Payments                               // nil: nothing is paid here
 	Printer  Paper                                   // nil: nothing is printed here
@@ -268,6 +283,7 @@ type screenVisit struct {
 	touched time.Time // the page: the visit's stopwatch began
 	open    Card      // the chip's reader, with a document
 	done    int       // of the chip's answers
+	numbers int       // asks for the number of an applicant's document
 
 	told map[string]bool // of which parts staff were told
 }
@@ -353,7 +369,7 @@ func (v *screenVisit) expect(ctx context.Context, typ string) (incoming, error) 
 			return m, err
 		case m.Type == typ && m.body(typ):
 			return m, nil
-		case m.bytes != nil || (m.Type == screenTaken || m.Type == screenChoice || m.Type == screenZone) && m.Type != typ:
+		case m.bytes != nil || (m.Type == screenTaken || m.Type == screenChoice || m.Type == screenZone || m.Type == screenNumber) && m.Type != typ:
 		default:
 			return m, problem.New(problem.CodeMalformed, "the kiosk's page sent another message than %s", typ)
 		}
@@ -362,7 +378,7 @@ func (v *screenVisit) expect(ctx context.Context, typ string) (incoming, error) 
 
 // body says whether the body of that type is there, and no other.
 func (m incoming) body(typ string) bool {
-	for name, there := range map[string]bool{screenBegin: m.Begin != nil, screenZone: m.Zone != nil, screenTaken: m.Taken != nil, screenChoice: m.Choice != nil} {
+	for name, there := range map[string]bool{screenBegin: m.Begin != nil, screenZone: m.Zone != nil, screenTaken: m.Taken != nil, screenChoice: m.Choice != nil, screenNumber: m.Number != nil} {
 		if there != (name == typ) {
 			return false
 		}

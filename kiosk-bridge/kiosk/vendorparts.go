@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"kuule/kiosk-bridge/fingerprint"
 	"kuule/kiosk-bridge/tunnel"
@@ -48,21 +50,54 @@ func (o OpticsPart) Zone(ctx context.Context) (string, error) {
 }
 
 // FingerPart is a fingerprint scanner behind the contract of package vendorport.
-type FingerPart struct{ Client *vendorport.Client }
+type FingerPart struct {
+	Client *vendorport.Client
 
-var _ fingerprint.Scanner = FingerPart{}
+	mu    sync.Mutex
+	about *vendorport.Description
+}
+
+var _ fingerprint.Scanner = (*FingerPart)(nil)
 
 // Scan implements [fingerprint.Scanner].
-func (f FingerPart) Scan(ctx context.Context, finger, attempt int) (fingerprint.Impression, error) {
+func (f *FingerPart) Scan(ctx context.Context, finger, attempt int) (fingerprint.Impression, error) {
+	engine, err := f.engine(ctx)
+	if err != nil {
+		return fingerprint.Impression{}, fmt.Errorf("%w: %w", fingerprint.ErrBroken, err)
+	}
 	c, err := f.Client.Capture(ctx, "", vendorport.Capture{Finger: finger, Attempt: attempt, Wait: glass})
 	switch {
 	case err != nil:
 		return fingerprint.Impression{}, fmt.Errorf("%w: %w", fingerprint.ErrBroken, err)
 	case c.Taken:
-		return fingerprint.Impression{Record: c.Template.Data, Quality: c.Quality}, nil
+		return fingerprint.Impression{Record: c.Template.Data, Quality: c.Quality, Engine: engine}, nil
 	case c.Reason == vendorport.ReasonPartBroken:
 		return fingerprint.Impression{}, fingerprint.ErrBroken
 	default:
 		return fingerprint.Impression{}, fingerprint.ErrNotLaid
 	}
+}
+
+// engine asks the part what it is, once it answers.
+func (f *FingerPart) engine(ctx context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.about == nil {
+		d, err := f.Client.Describe(ctx)
+		if err != nil {
+			return "", err
+		}
+		f.about = &d
+	}
+	return clipped(f.about.Engine()+" "+f.about.Serial, tunnel.MaxEngine), nil
+}
+
+// clipped is a text of at most n bytes, cut between letters.
+func clipped(text string, n int) string {
+	text = strings.TrimSpace(text)
+	for len(text) > n {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
 }

@@ -67,7 +67,7 @@ func TestAFingerprintScannerBehindTheContract(t *testing.T) {
 			return vendorport.Captured{Reason: vendorport.ReasonPartBroken}
 		}, fingerprint.ReasonPartBroken, 1},
 	} {
-		part := kiosk.FingerPart{Client: vendorporttest.Client(t, vendorporttest.Fingers(c.scan))}
+		part := &kiosk.FingerPart{Client: vendorporttest.Client(t, vendorporttest.Fingers(c.scan))}
 		r, err := fingerprint.Take(t.Context(), part, []int{2}, 1, fingerprint.Floor)
 		if err != nil || r.Reason != c.reason || r.Fingers[0].Tries != c.tries {
 			t.Errorf("%s: %+v, %v", name, r, err)

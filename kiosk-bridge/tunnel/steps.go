@@ -148,6 +148,10 @@ const (
 	MaxPart = 64 << 10
 	// MaxTaken bounds the artefacts of one step together.
 	MaxTaken = 16 << 20
+	// MaxNumber bounds the number of the document of an applicant.
+	MaxNumber = 32
+	// MaxEngine bounds what a value says of the part that it comes from.
+	MaxEngine = 128
 
 	maxValues    = 16
 	maxArtefacts = 16
@@ -163,7 +167,7 @@ type kind struct {
 var (
 	pictures = []string{"image/jpeg", "image/png"}
 	page     = kind{pictures, 2 << 20, 1}
-	number   = kind{[]string{"text/plain"}, 32, 1}
+	number   = kind{[]string{"text/plain"}, MaxNumber, 1}
 	finger   = kind{[]string{"image/png", FormatFinger}, 512 << 10, 1}
 )
 
@@ -206,7 +210,7 @@ func (t Taken) Check(ask Ask) error {
 		return wrong("too many values or artefacts")
 	}
 	for _, v := range t.Values {
-		if v.Name == "" || len(v.Name) > 64 || len(v.Engine) > 128 || v.Scale <= 0 || v.Score < 0 || v.Score > v.Scale {
+		if v.Name == "" || len(v.Name) > 64 || len(v.Engine) > MaxEngine || v.Scale <= 0 || v.Score < 0 || v.Score > v.Scale {
 			return wrong("a value out of bounds")
 		}
 	}
