@@ -31,6 +31,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "exported for hand-over", do: r.handOver},
 		{name: "opened for a named recipient", do: r.openFor},
 		{name: "counsel listens with permission", do: r.counselListens},
+		{name: "the applicant listens to the own hearing", do: r.applicantListens},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
 	}

@@ -167,6 +167,89 @@ func (r *rehearsal) counselListens(ctx context.Context) (string, error) {
 	return fmt.Sprintf("with the interviewer's permission, at the own workstation: %d bytes of a second; refused: before the permission, a copy", len(heard)), nil
 }
 
+// applicantListens has the applicant, who came back to the room terminal with a
+// ticket for the review, ask for the own recording, the interviewer decide, and
+// the applicant hear a second of it there.
+func (r *rehearsal) applicantListens(ctx context.Context) (string, error) {
+	if r.terminal == nil {
+		return "a browser sits at the room terminal here", nil
+	}
+	const purpose = "Muutoksenhaku (harjoitus)"
+	var asked struct {
+		Viewing     string                  `json:"viewing"`
+		State       string                  `json:"state"`
+		Participant interview.ParticipantID `json:"participant"`
+	}
+	if err := r.terminal.Call(ctx, http.MethodPost, "/api/hearings/"+r.hearing.ID.String()+"/viewings", map[string]string{"purpose": purpose}, &asked); err != nil {
+		return "", err
+	}
+	path := "/api/viewings/" + asked.Viewing
+	open := func(participant interview.ParticipantID) error {
+		nonce := make([]byte, 8)
+		if _, err := rand.Read(nonce); err != nil {
+			return err
+		}
+		var out struct {
+			Consent string `json:"consent"`
+		}
+		if err := r.terminal.Call(ctx, http.MethodPost, "/gw/consent", map[string]any{
+			"act": viewing.ActView, "viewing": asked.Viewing, "hearing": r.hearing.ID, "purpose": jws.Hash(purpose), "nonce": hex.EncodeToString(nonce), "participant": participant,
+		}, &out); err != nil {
+			return err
+		}
+		return r.terminal.Call(ctx, http.MethodPost, path+"/open", map[string]string{"consent": out.Consent}, nil)
+	}
+	if err := open(asked.Participant); asked.State != "asked" || !people.IsProblem(err, problem.CodeForbidden) {
+		return "", fmt.Errorf("the applicant opens without permission (%s): %w", asked.State, orAccepted(err))
+	}
+	consent, err := r.consent(ctx, r.interviewer, viewing.ActApprove, asked.Viewing, purpose)
+	if err != nil {
+		return "", err
+	}
+	if err := r.interviewer.Call(ctx, http.MethodPost, path+"/decision", map[string]any{"allow": true, "reason": "Muutoksenhaku on vireillä (harjoitus).", "consent": consent}, nil); err != nil {
+		return "", err
+	}
+	if err := open(r.participant(interview.RoleInterviewer).ID); !people.IsProblem(err, problem.CodeStatementInvalid) {
+		return "", fmt.Errorf("opened as another participant: %w", orAccepted(err))
+	}
+	if err := open(asked.Participant); err != nil {
+		return "", err
+	}
+	o := r.watched.outline
+	half := (o.From + o.To) / 2
+	half -= half % 1000
+	given, err := segmentOf(ctx, r.terminal, path, 0, half, half+1_000_000)
+	if err != nil {
+		return "", err
+	}
+	if err := r.terminal.Call(ctx, http.MethodPost, path+"/export", map[string]string{"form": "tracks"}, nil); !people.IsProblem(err, problem.CodeForbidden) {
+		return "", fmt.Errorf("the applicant takes a copy: %w", orAccepted(err))
+	}
+	if err := r.terminal.Call(ctx, http.MethodPost, path+"/close", map[string]any{"after": 0, "spans": []any{map[string]any{"from": half, "to": half + 1_000_000}}}, nil); err != nil {
+		return "", err
+	}
+	var list struct {
+		Viewings []struct {
+			Viewing string         `json:"viewing"`
+			Role    interview.Role `json:"role"`
+			Spans   []struct {
+				Kind string `json:"kind"`
+			} `json:"spans"`
+		} `json:"viewings"`
+	}
+	if err := r.interviewer.Call(ctx, http.MethodGet, "/api/hearings/"+r.hearing.ID.String()+"/viewings", nil, &list); err != nil {
+		return "", err
+	}
+	listed := false
+	for _, v := range list.Viewings {
+		listed = listed || v.Viewing == asked.Viewing && v.Role == interview.RoleApplicant && len(v.Spans) == 2
+	}
+	if !listed {
+		return "", fmt.Errorf("on record of the applicant's listening: %+v", list.Viewings)
+	}
+	return fmt.Sprintf("at the room terminal, by the ticket for the review and the interviewer's permission: %d bytes of a second, on record; refused: before the permission, as another participant, a copy", len(given)), nil
+}
+
 func (w *watched) path(what string) string { return "/api/viewings/" + w.id + "/" + what }
 
 func pause(ctx context.Context, d time.Duration) error {
