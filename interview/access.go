@@ -78,6 +78,12 @@ var access = map[string]Who{
 	"PUT /api/desk/identifications/{visit}/word": {Roles: []Role{RoleOfficer}},
 	"POST /api/desk/certificates":                {Roles: []Role{RoleOfficer}},
 	"POST /api/kiosk/certificates":               {AnyDevice: true},
+	"POST /api/kiosk/numbers":                    {AnyDevice: true},
+	"POST /api/kiosk/payments":                   {AnyDevice: true},
+	"GET /api/queues":                            {AnyDevice: true},
+	"GET /api/desk/queues":                       {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/queues/{queue}/next":         {Roles: []Role{RoleOfficer}},
+	"POST /api/desk/numbers/{number}":            {Roles: []Role{RoleOfficer}},
 
 	"GET /api/hearings/{hearing}/keeping":      {Roles: []Role{RoleInterviewer}},
 	"POST /api/hearings/{hearing}/matters":     {Roles: []Role{RoleInterviewer}},

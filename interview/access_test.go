@@ -13,7 +13,8 @@ import (
 // records and recordings never are; an administrator has no route at all.
 func TestDutiesAreSeparate(t *testing.T) {
 	t.Parallel()
-	anyDevice := []string{"GET /api/me", "POST /api/tickets/{ticket}/redeem", "POST /api/paths", "POST /api/paths/probe", "POST /api/desk/calls", "GET /api/desk/calls/{call}", "POST /api/desk/notices", "POST /api/kiosk/certificates"}
+	anyDevice := []string{"GET /api/me", "POST /api/tickets/{ticket}/redeem", "POST /api/paths", "POST /api/paths/probe", "POST /api/desk/calls", "GET /api/desk/calls/{call}", "POST /api/desk/notices", "POST /api/kiosk/certificates",
+		"POST /api/kiosk/numbers", "POST /api/kiosk/payments", "GET /api/queues"}
 	for route, who := range interview.Access() {
 		_, path, _ := strings.Cut(route, " ")
 		office := []interview.Role{interview.RoleSecurityOffice}

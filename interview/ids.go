@@ -23,6 +23,7 @@ type (
 	noteKind        struct{}
 	eventKind       struct{}
 	callKind        struct{}
+	numberKind      struct{}
 )
 
 func (caseKind) Prefix() string        { return "cas" }
@@ -45,6 +46,7 @@ func (recordKind) Prefix() string      { return "rcd" }
 func (noteKind) Prefix() string        { return "nte" }
 func (eventKind) Prefix() string       { return "evt" }
 func (callKind) Prefix() string        { return "cal" }
+func (numberKind) Prefix() string      { return "num" }
 
 // Typed identifiers of everything that more than one room names.
 type (
@@ -68,6 +70,7 @@ type (
 	NoteID        = id.ID[noteKind]        // a note that may have to go alone
 	EventID       = id.ID[eventKind]       // an audit event
 	CallID        = id.ID[callKind]        // a call for help at a kiosk
+	NumberID      = id.ID[numberKind]      // a waiting number of a visitor
 )
 
 // NewHearingID and its siblings make fresh identifiers.
@@ -92,6 +95,7 @@ var (
 	NewNoteID        = id.New[noteKind]
 	NewEventID       = id.New[eventKind]
 	NewCallID        = id.New[callKind]
+	NewNumberID      = id.New[numberKind]
 )
 
 // ParseHearingID and its siblings read printed identifiers.

@@ -66,6 +66,9 @@ func (v *visit) conclude(ctx context.Context) error {
 	if kept.Pieces, err = v.sealPieces(ctx); err != nil {
 		return err
 	}
+	if v.bridge.Stages {
+		kept.Stages = record.stages(kept.Pieces)
+	}
 	if err := v.bridge.Store.Save(ctx, record, kept); err != nil {
 		return err
 	}

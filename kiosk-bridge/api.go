@@ -80,13 +80,19 @@ func RegisterDesk(api huma.API, d *Desk, officer func(interview.Caller) (Officer
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "get-desk", Method: http.MethodGet, Path: "/api/desk", Summary: "What waits for an officer",
-	}, func(ctx context.Context, c interview.Caller, _ *struct{}) (*deskOutput, error) {
+	}, func(ctx context.Context, c interview.Caller, in *deskInput) (*deskOutput, error) {
 		by, err := officer(c)
 		if err != nil {
 			return nil, err
 		}
+		if err := d.Watch(ctx, by, in.Queues); err != nil {
+			return nil, err
+		}
 		out := &deskOutput{}
-		if out.Body.Calls, out.Body.Answers, err = d.Calls(ctx); err != nil {
+		if out.Body.Calls, out.Body.Answers, err = d.Calls(ctx, in.Queues...); err != nil {
+			return nil, err
+		}
+		if out.Body.Queues, err = d.HelpQueues(ctx); err != nil {
 			return nil, err
 		}
 		if out.Body.Notices, err = d.Notices(ctx); err != nil {
@@ -169,10 +175,14 @@ type (
 		}
 	}
 	identificationOutput struct{ Body Identification }
-	deskOutput           struct {
+	deskInput            struct {
+		Queues []string `query:"queue" maxItems:"20"` // of help that this officer hears; none: all
+	}
+	deskOutput struct {
 		Body struct {
 			Calls           []Call           `json:"calls"`
-			Answers         Answers          `json:"answers"`
+			Answers         Answers          `json:"answers"` // of all queues
+			Queues          []Answers        `json:"queues"`  // of each
 			Notices         []Notice         `json:"notices"`
 			Identifications []Identification `json:"identifications"`
 		}

@@ -67,6 +67,8 @@ type Config struct {
 	Duplicates Duplicates
 	Decode     func(context.Context, Image) (Image, error) // JPEG 2000 into JPEG or PNG
 
+	Stages bool // the agency's case system is told of what a visit completed
+
 	// Ended is told of each visit that was kept, for figures. Nil: nobody.
 	Ended func(ticket.Steps, tunnel.Result)
 

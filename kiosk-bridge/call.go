@@ -25,13 +25,110 @@ type Call struct {
 	Step     string           `json:"step"`     // what the screen showed
 	Raised   time.Time        `json:"raised"`
 	Answered bool             `json:"answered"`
+	Queue    string           `json:"queue"`   // of staff, in which it rings
+	Staffed  bool             `json:"staffed"` // somebody has that queue open now
+}
+
+// HelpQueue is a queue of staff that the help buttons of some premises ring.
+type HelpQueue struct {
+	Name  string
+	Label string   // for officers
+	Sites []string // premises whose kiosks ring here; none: those of no other queue
+}
+
+// helpName is the queue of an installation that named none.
+const helpName = "desk"
+
+// staffSeen is how long an officer counts as being there after the last look.
+const staffSeen = 20 * time.Second
+
+// Rings names the queues that help buttons ring, and how a kiosk's premises are
+// found. Without it all ring in one. It is called before the desk is used.
+func (d *Desk) Rings(set []HelpQueue, site func(context.Context, interview.DeviceID) (string, error)) {
+	if len(set) > 0 {
+		d.help, d.site = set, site
+	}
+}
+
+// queues are those that there are.
+func (d *Desk) queues() []HelpQueue {
+	if len(d.help) == 0 {
+		return []HelpQueue{{Name: helpName}}
+	}
+	return d.help
+}
+
+// queueOf is where a kiosk's call rings: in the queue of its premises, else in
+// the first that takes any, else in the first.
+func (d *Desk) queueOf(ctx context.Context, kiosk interview.DeviceID) (string, error) {
+	set := d.queues()
+	if d.site == nil {
+		return set[0].Name, nil
+	}
+	site, err := d.site(ctx, kiosk)
+	if err != nil {
+		return "", err
+	}
+	for _, takes := range []func(HelpQueue) bool{
+		func(q HelpQueue) bool { return slices.Contains(q.Sites, site) },
+		func(q HelpQueue) bool { return len(q.Sites) == 0 },
+	} {
+		if i := slices.IndexFunc(set, takes); i >= 0 {
+			return set[i].Name, nil
+		}
+	}
+	return set[0].Name, nil
+}
+
+type watchRow struct {
+	bun.BaseModel `bun:"table:desk_watch,alias:w"`
+
+	Queue   string `bun:"queue,pk"`
+	Officer string `bun:"officer,pk"`
+	SeenAt  int64  `bun:"seen_at"`
+}
+
+// Watch notes that an officer has queues open: all of them where none is named.
+// A queue that nobody watches rings all the same, and the person is told.
+func (d *Desk) Watch(ctx context.Context, by Officer, names []string) error {
+	now := d.bridge.Now().UnixMilli()
+	for _, q := range d.queues() {
+		if len(names) > 0 && !slices.Contains(names, q.Name) {
+			continue
+		}
+		row := watchRow{Queue: q.Name, Officer: by.Person, SeenAt: now}
+		_, err := d.db.NewInsert().Model(&row).On("CONFLICT (queue, officer) DO UPDATE").Set("seen_at = EXCLUDED.seen_at").
+			Where("w.seen_at < ?", now-staffSeen.Milliseconds()/4).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("note who watches queue %s: %w", q.Name, err)
+		}
+	}
+	return nil
+}
+
+func (d *Desk) staffed(ctx context.Context, queue string) (bool, error) {
+	there, err := d.db.NewSelect().Model((*watchRow)(nil)).Where("w.queue = ?", queue).
+		Where("w.seen_at > ?", d.bridge.Now().Add(-staffSeen).UnixMilli()).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read who watches queue %s: %w", queue, err)
+	}
+	return there, nil
+}
+
+// told adds to a kiosk's call whether somebody is there to hear it.
+func (d *Desk) told(ctx context.Context, c Call) (_ Call, err error) {
+	c.Staffed, err = d.staffed(ctx, c.Queue)
+	return c, err
 }
 
 // Answers is how long people waited for an answer, over the last day.
 type Answers struct {
-	Calls int   `json:"calls"` // answered
-	P50   int64 `json:"p50"`   // seconds
-	P95   int64 `json:"p95"`
+	Queue   string `json:"queue,omitempty"` // '' all
+	Label   string `json:"label,omitempty"`
+	Staffed bool   `json:"staffed"`
+	Calls   int    `json:"calls"` // answered
+	P50     int64  `json:"p50"`   // seconds
+	P95     int64  `json:"p95"`
 }
 
 type callRow struct {
@@ -45,13 +142,14 @@ type callRow struct {
 	RaisedAt   int64              `bun:"raised_at"`
 	AnsweredAt int64              `bun:"answered_at"`
 	AnsweredBy string             `bun:"answered_by"`
+	Queue      string             `bun:"queue"`
 	Version    int64              `bun:"version"`
 }
 
 func (c callRow) view() Call {
 	return Call{
 		ID: c.ID, Place: c.Place, Language: c.Language, Step: c.Step,
-		Raised: time.UnixMilli(c.RaisedAt).UTC(), Answered: c.AnsweredAt != 0,
+		Raised: time.UnixMilli(c.RaisedAt).UTC(), Answered: c.AnsweredAt != 0, Queue: c.Queue,
 	}
 }
 
@@ -67,6 +165,10 @@ func (d *Desk) Raise(ctx context.Context, kiosk interview.DeviceID, language, st
 	if err != nil {
 		return Call{}, err
 	}
+	queue, err := d.queueOf(ctx, kiosk)
+	if err != nil {
+		return Call{}, err
+	}
 	var out Call
 	err = d.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		var open callRow
@@ -78,14 +180,17 @@ func (d *Desk) Raise(ctx context.Context, kiosk interview.DeviceID, language, st
 		if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("read the calls of kiosk %s: %w", kiosk, err)
 		}
-		row := callRow{ID: interview.NewCallID(), Kiosk: kiosk, Place: place, Language: language, Step: step, RaisedAt: d.bridge.Now().UnixMilli(), Version: 1}
+		row := callRow{ID: interview.NewCallID(), Kiosk: kiosk, Place: place, Language: language, Step: step, RaisedAt: d.bridge.Now().UnixMilli(), Queue: queue, Version: 1}
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return fmt.Errorf("save a call of kiosk %s: %w", kiosk, err)
 		}
 		out = row.view()
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return Call{}, err
+	}
+	return d.told(ctx, out)
 }
 
 // Called tells a kiosk how its own call fares.
@@ -97,7 +202,7 @@ func (d *Desk) Called(ctx context.Context, kiosk interview.DeviceID, id intervie
 	if row.Kiosk != kiosk {
 		return Call{}, problem.New(problem.CodeNotFound, "call %s", id)
 	}
-	return row.view(), nil
+	return d.told(ctx, row.view())
 }
 
 func (d *Desk) call(ctx context.Context, db bun.IDB, id interview.CallID) (callRow, error) {
@@ -136,33 +241,61 @@ func (d *Desk) Answer(ctx context.Context, by Officer, id interview.CallID) erro
 	})
 }
 
-// Calls lists the calls that wait, oldest first, and how long the last day's
-// waited.
-func (d *Desk) Calls(ctx context.Context) ([]Call, Answers, error) {
-	var open, answered []callRow
-	if err := d.db.NewSelect().Model(&open).Where("c.answered_at = 0").Order("c.raised_at").Limit(maxDesk).Scan(ctx); err != nil {
-		return nil, Answers{}, fmt.Errorf("read the calls: %w", err)
+// Calls lists the calls that wait in some queues (none named: in all), oldest
+// first, and how long the last day's waited.
+func (d *Desk) Calls(ctx context.Context, names ...string) ([]Call, Answers, error) {
+	var open []callRow
+	waiting := d.db.NewSelect().Model(&open).Where("c.answered_at = 0").Order("c.raised_at").Limit(maxDesk)
+	if len(names) > 0 {
+		waiting = waiting.Where("c.queue IN ?", bun.Tuple(names))
 	}
-	since := d.bridge.Now().Add(-callsKept).UnixMilli()
-	if err := d.db.NewSelect().Model(&answered).Where("c.answered_at > ?", since).Order("c.raised_at DESC").Limit(1000).Scan(ctx); err != nil {
+	if err := waiting.Scan(ctx); err != nil {
 		return nil, Answers{}, fmt.Errorf("read the calls: %w", err)
 	}
 	out := []Call{}
 	for _, c := range open {
 		out = append(out, c.view())
 	}
-	waits := make([]int64, len(answered))
-	for i, c := range answered {
-		waits[i] = (c.AnsweredAt - c.RaisedAt) / 1000
-	}
-	return out, summarise(waits), nil
+	answered, err := d.answered(ctx)
+	return out, summarise(answered, ""), err
 }
 
-func summarise(waits []int64) Answers {
-	if len(waits) == 0 {
-		return Answers{}
+func (d *Desk) answered(ctx context.Context) ([]callRow, error) {
+	var rows []callRow
+	since := d.bridge.Now().Add(-callsKept).UnixMilli()
+	if err := d.db.NewSelect().Model(&rows).Where("c.answered_at > ?", since).Order("c.raised_at DESC").Limit(1000).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the calls: %w", err)
 	}
-	slices.Sort(waits)
-	at := func(percent int) int64 { return waits[(len(waits)-1)*percent/100] }
-	return Answers{Calls: len(waits), P50: at(50), P95: at(95)}
+	return rows, nil
+}
+
+// HelpQueues says of each queue how long the last day's calls waited, and whether
+// somebody is there.
+func (d *Desk) HelpQueues(ctx context.Context) ([]Answers, error) {
+	answered, err := d.answered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []Answers{}
+	for _, q := range d.queues() {
+		sum := summarise(answered, q.Name)
+		sum.Queue, sum.Label = q.Name, q.Label
+		if sum.Staffed, err = d.staffed(ctx, q.Name); err != nil {
+			return nil, err
+		}
+		out = append(out, sum)
+	}
+	return out, nil
+}
+
+// summarise sums up the calls of a queue; "" of all.
+func summarise(answered []callRow, queue string) Answers {
+	var waits []int64
+	for _, c := range answered {
+		if queue == "" || c.Queue == queue {
+			waits = append(waits, (c.AnsweredAt-c.RaisedAt)/1000)
+		}
+	}
+	p50, p95, _ := percentiles(waits)
+	return Answers{Calls: len(waits), P50: p50, P95: p95}
 }

@@ -43,6 +43,9 @@ type Desk struct {
 	db     *bun.DB
 	outbox interview.Outbox
 	places Places
+
+	help []HelpQueue
+	site func(context.Context, interview.DeviceID) (string, error)
 }
 
 // Places tells where a device stands, for people.
@@ -341,7 +344,11 @@ func (d *Desk) end(ctx context.Context, tx bun.Tx, row identificationRow, bookin
 	if err != nil {
 		return nil, err
 	}
-	if err := saveVisit(ctx, tx, d.outbox, record, Kept{Ticket: made}); err != nil {
+	kept := Kept{Ticket: made}
+	if d.bridge.Stages {
+		kept.Stages = record.stages(nil)
+	}
+	if err := saveVisit(ctx, tx, d.outbox, record, kept); err != nil {
 		return nil, err
 	}
 	if err := row.mark(ctx, tx, now.UnixMilli()); err != nil {

@@ -31,10 +31,11 @@ const (
 	PartNetwork        Part = "network"
 	PartDocument       Part = "document" // what lay there, not what read it
 	PartEngine         Part = "engine"   // what compares, behind the bridge
+	PartCaseSystem     Part = "case-system"
 )
 
 var parts = []Part{
-	PartCamera, PartPrinter, PartChipReader, PartDocumentReader, PartFingerReader, PartScanner, PartSignaturePad, PartSound, PartClock, PartNetwork, PartDocument, PartEngine,
+	PartCamera, PartPrinter, PartChipReader, PartDocumentReader, PartFingerReader, PartScanner, PartSignaturePad, PartSound, PartClock, PartNetwork, PartDocument, PartEngine, PartCaseSystem,
 }
 
 // Codes of notices beside the reasons of steps and checks.
@@ -44,11 +45,14 @@ const (
 	CodeStrange     = "strange"    // said what no kiosk says
 	CodeOther       = "other"
 	CodeNotHandedIn = "search-not-handed-in"
+
+	CodeStageRefused = "stage-refused" // by the case system
+	CodeStageWaits   = "stage-waits"   // for it, an hour and more
 )
 
 var noticeCodes = []string{
 	tunnel.ReasonPartAbsent, tunnel.ReasonPartBroken, tunnel.ReasonCameraGone, tunnel.ReasonTwoPersons, tunnel.ReasonNoPerson, tunnel.ReasonLowQuality,
-	tunnel.ReasonTimedOut, tunnel.ReasonNoPaper, CodeClockWrong, CodeKioskGone, CodeStrange, CodeOther, CodeNotHandedIn, reasonEngineAbsent, ReasonSpecimen, "too-large",
+	tunnel.ReasonTimedOut, tunnel.ReasonNoPaper, CodeClockWrong, CodeKioskGone, CodeStrange, CodeOther, CodeNotHandedIn, CodeStageRefused, CodeStageWaits, reasonEngineAbsent, ReasonSpecimen, "too-large",
 }
 
 // noticeCode is what staff are told of a kiosk's reason: one of the known words.

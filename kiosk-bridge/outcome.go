@@ -93,6 +93,8 @@ func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticke
 // decide is where this visit leads.
 func (v *visit) decide() (result tunnel.Result, way problem.Way, assurance ticket.Assurance) {
 	switch v.route {
+	case ticket.RouteNobody:
+		return tunnel.ResultDone, problem.WayRetry, ticket.AssuranceNone
 	case ticket.RouteRegister:
 		result, way, assurance = decideRegister(v.checks)
 	case ticket.RouteReused:

@@ -30,6 +30,7 @@ func StandardPolicy() Policy {
 		Steps: map[tunnel.Service][]ticket.StepName{
 			tunnel.ServiceInterview: interviewSteps,
 			tunnel.ServiceIdentity:  interviewSteps,
+			tunnel.ServicePassport:  interviewSteps,
 			tunnel.ServiceCard:      append(append([]ticket.StepName{}, interviewSteps...), ticket.StepPhoto, ticket.StepSignature, ticket.StepScan),
 		},
 		Tries:     map[ticket.StepName]int{ticket.StepDocument: 2, ticket.StepApplicant: 2, ticket.StepChip: 2, ticket.StepFace: 3, ticket.StepFingers: 3, ticket.StepPhoto: 3},

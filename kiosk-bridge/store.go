@@ -82,6 +82,7 @@ type Kept struct {
 	Ticket   *TicketRecord
 	Handover *HandoverRecord
 	Pieces   []PieceRecord
+	Stages   []Stage // that the case system is told of
 }
 
 // PieceRecord is a capture that a service is about, sealed.
@@ -187,6 +188,9 @@ func saveVisit(ctx context.Context, tx bun.Tx, outbox interview.Outbox, v Record
 		if _, err := tx.NewInsert().Model(&kept.Pieces).Exec(ctx); err != nil {
 			return fmt.Errorf("save what was captured in visit %s: %w", v.ID, err)
 		}
+	}
+	if err := saveStages(ctx, tx, v, kept.Stages, v.EndedAt); err != nil {
+		return err
 	}
 	err := outbox.Append(ctx, tx, interview.Event{Hearing: v.Hearing, Type: EventVisitEnded, Fields: map[string]any{
 		"visit": v.ID, "participant": v.Participant, "kiosk": v.Kiosk, "site": v.Site, "route": v.Route, "result": v.Result, "assurance": v.Assurance,

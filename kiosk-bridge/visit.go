@@ -89,6 +89,10 @@ func (v *visit) run(ctx context.Context) error {
 	if err := v.begin(ctx); err != nil {
 		return err
 	}
+	if v.service == tunnel.ServicePay { // nobody has to say who pays
+		v.route = ticket.RouteNobody
+		return v.conclude(ctx)
+	}
 	if err := v.identify(ctx); err != nil {
 		return err
 	}

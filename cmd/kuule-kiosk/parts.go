@@ -37,7 +37,7 @@ func (c *serveCommand) part(port vendorport.Port, url string) (*vendorport.Clien
 
 // conformanceCommand tries a maker's part (docs/integration.md).
 type conformanceCommand struct {
-	Port string        `required:"" enum:"pad,fingerprint,optics,quality,face,duplicates,register" help:"Kind of part: ${enum}."`
+	Port string        `required:"" enum:"pad,fingerprint,optics,quality,face,duplicates,register,casework" help:"Kind of part: ${enum}."`
 	URL  string        `required:"" placeholder:"URL" help:"Where it is: https://HOST:PORT, or unix:PATH."`
 	CA   string        `type:"existingfile" placeholder:"FILE" help:"For https: PEM file of the authority that the part's certificate comes from."`
 	Cert string        `type:"existingfile" placeholder:"FILE" help:"For https: PEM file of the certificate that we show."`

@@ -8,6 +8,7 @@ import (
 
 	"kuule/internal/problem"
 	"kuule/interview"
+	"kuule/interview/ticket"
 	"kuule/kiosk-bridge/certificate"
 	"kuule/kiosk-bridge/tunnel"
 )
@@ -39,7 +40,7 @@ func (d *door) makeCertificate(w http.ResponseWriter, r *http.Request, c intervi
 	switch {
 	case visit.Kiosk != c.Device: // as if it did not exist: it is not this kiosk's
 		return problem.New(problem.CodeNotFound, "visit %s", in.Visit)
-	case visit.Result != tunnel.ResultJoin && visit.Result != tunnel.ResultDone:
+	case visit.Result != tunnel.ResultJoin && visit.Result != tunnel.ResultDone, visit.Assurance == ticket.AssuranceNone:
 		return problem.New(problem.CodeNotReady, "nobody was identified in visit %s", in.Visit)
 	case now.Sub(time.UnixMilli(visit.EndedAt)) > certificateWithin:
 		return problem.New(problem.CodeTooLate, "visit %s is over", in.Visit)

@@ -151,6 +151,10 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	}
 	defer d.biometrics.close()
 	defer bridge.Close()
+	tell, err := d.openCasework()
+	if err != nil {
+		return err
+	}
 	mux := d.handler(bridge)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -160,6 +164,9 @@ func runDoor(ctx context.Context, in *installation, conn *bus.Conn, ready func()
 	tasks.Go(func() { d.keeping.runJobs(background) })
 	tasks.Go(func() { d.viewings.run(background) })
 	tasks.Go(func() { d.biometrics.run(background) })
+	if tell != nil {
+		tasks.Go(func() { tell(background) })
+	}
 	return d.serve(ctx, mux, ready)
 }
 
@@ -219,6 +226,7 @@ func (d *door) openBridge(ctx context.Context) (*kioskbridge.Bridge, error) {
 	}
 	c := kioskbridge.Config{
 		Kiosks: d, Bookings: d, Judge: d.issuers.judge, Store: d.tickets, Sealer: d.sealer, Key: key, Log: slog.Default(), Ended: d.visitTimes.add,
+		Stages: d.in.Reception.Casework.URL != "",
 	}
 	b, err := d.openBiometrics(ctx, key)
 	if err != nil {
@@ -243,6 +251,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	kioskbridge.Register(h, redeemer{d})
 	desk := kioskbridge.NewDesk(bridge, d.db, ledger.Outbox{}, d)
 	kioskbridge.RegisterDesk(h, desk, d.officer)
+	d.registerReception(h, desk)
 	d.registerWord(api, desk)
 	d.registerCertificates(api)
 	kioskbridge.RegisterFaces(h, kioskbridge.NewRoomFaces(bridge, d.tickets, d), func(ctx context.Context, c interview.Caller, id interview.HearingID) (interview.ParticipantID, error) {

@@ -40,6 +40,7 @@ type Config struct {
 	Export         Export   `json:"export"`
 
 	Biometrics Biometrics `json:"biometrics"`
+	Reception  Reception  `json:"reception"`
 
 	Traces string `json:"traces"` // absolute path of a file, or address of an OTLP collector; empty: none
 }
@@ -238,6 +239,7 @@ func (c Config) Check() error {
 	errs = append(errs, c.Keys.check()...)
 	errs = append(errs, c.Blobs.check()...)
 	errs = append(errs, c.Biometrics.check()...)
+	errs = append(errs, c.Reception.check()...)
 	return errors.Join(errs...)
 }
 

@@ -121,6 +121,7 @@ const (
 	RouteRegister Route = "register" // the biometrics in the register (row B12)
 	RouteReused   Route = "reused"   // an identity found out before and still valid (row B18)
 	RouteOfficers Route = "officers" // officers' words
+	RouteNobody   Route = "nobody"   // nobody was identified: a matter for which it is not needed
 )
 
 // Before names an earlier visit.

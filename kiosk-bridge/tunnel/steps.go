@@ -17,11 +17,16 @@ const (
 	ServiceInterview Service = "interview" // an interview: ends in a ticket
 	ServiceCard      Service = "card"      // a residence card: photograph and signature besides
 	ServiceIdentity  Service = "identity"  // only to be identified
+	ServicePassport  Service = "passport"  // to show a new passport: read as for identity
+	ServicePay       Service = "pay"       // to pay for a matter: nobody is identified
 )
+
+// Services lists them all.
+var Services = []Service{ServiceInterview, ServiceIdentity, ServicePassport, ServiceCard, ServicePay}
 
 // Valid reports whether s is one of the services.
 func (s Service) Valid() bool {
-	return s == ServiceInterview || s == ServiceCard || s == ServiceIdentity
+	return slices.Contains(Services, s)
 }
 
 // Begin opens the person's business. The reference finds a booking.

@@ -48,6 +48,7 @@ const (
 	PortFace        Port = "face"
 	PortDuplicates  Port = "duplicates"
 	PortRegister    Port = "register"
+	PortCasework    Port = "casework"
 )
 
 // Operation is what a part is asked.
@@ -62,16 +63,17 @@ const (
 	OpInspect Operation = "inspect" // optics
 	OpSearch  Operation = "search"  // duplicates
 	OpPerson  Operation = "person"  // register
+	OpStage   Operation = "stage"   // casework
 )
 
 var operations = map[Port][]Operation{
 	PortPAD: {OpAssess}, PortFingerprint: {OpCapture, OpCompare}, PortOptics: {OpInspect},
-	PortQuality: {OpAssess}, PortFace: {OpCompare}, PortDuplicates: {OpSearch}, PortRegister: {OpPerson},
+	PortQuality: {OpAssess}, PortFace: {OpCompare}, PortDuplicates: {OpSearch}, PortRegister: {OpPerson}, PortCasework: {OpStage},
 }
 
 // Ports lists all kinds of parts.
 func Ports() []Port {
-	return []Port{PortPAD, PortFingerprint, PortOptics, PortQuality, PortFace, PortDuplicates, PortRegister}
+	return []Port{PortPAD, PortFingerprint, PortOptics, PortQuality, PortFace, PortDuplicates, PortRegister, PortCasework}
 }
 
 // Description is what a part says of itself.

@@ -17,12 +17,13 @@ func FuzzAnswers(f *testing.F) {
 		`{"overall":50,"measures":[{"name":"size","value":1}],"hints":["blurred"],"algorithm":"a"}`,
 		`{"search":"0123456789abcdef","state":"running","result":""}`,
 		`{"found":true,"name":"A B","born":"1988-03","number":"A1","pictures":[{"kind":"finger-2","format":"iso-19794-2-2005","data":"AAAA"},{"kind":"face","format":"image/jpeg","data":"AAAA"}]}`,
+		`{"taken":false,"reason":"unknown-case"}`,
 		`{"port":"pad","versions":[1],"vendor":"a","product":"b","release":"c","serial":"","algorithm":"","operations":["assess"],"measured":""}`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, out := range []valid{&Assessment{}, &Captured{}, &Compared{}, &Inspected{}, &Graded{}, &Searching{}, &RegisteredPerson{}} {
+		for _, out := range []valid{&Assessment{}, &Captured{}, &Compared{}, &Inspected{}, &Graded{}, &Searching{}, &RegisteredPerson{}, &StageTaken{}} {
 			if canon.Strict(b, out) != nil || out.valid() != nil {
 				continue
 			}

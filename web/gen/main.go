@@ -151,7 +151,7 @@ func (s source) ids(w *strings.Builder) error {
 var prefixes = map[string]string{
 	"case": "cas", "hearing": "hrg", "participant": "par", "seat": "set", "device": "dev", "agreement": "agr",
 	"premises": "pre", "leg": "leg", "member": "mem", "group": "grp", "track": "trk", "visit": "vis", "ticket": "tkt",
-	"recording": "rec", "utterance": "utt", "amendment": "amd", "record": "rcd", "event": "evt", "note": "nte", "call": "cal",
+	"recording": "rec", "utterance": "utt", "amendment": "amd", "record": "rcd", "event": "evt", "note": "nte", "call": "cal", "number": "num",
 }
 
 // enums writes string types with the values that their constants name.

@@ -136,6 +136,8 @@ func (r *run) checks() []check {
 		all = append(all,
 			check{"signed-result", "a search comes to a result, signed for this search and these probes", r.searches},
 			check{"unknown-search", "a search that nobody handed in is refused with unknown", r.unknownSearch})
+	case vendorport.PortCasework:
+		all = append(all, check{"unknown-stage", "a stage that the contract does not name is refused with malformed", r.unknownStage})
 	case vendorport.PortRegister:
 		all = append(all,
 			check{"nobody", "of a person whom the register does not know nothing is told", r.nobody},
@@ -189,6 +191,8 @@ func (r *run) answer(ctx context.Context, o vendorport.Operation, key string) er
 		_, err = r.client.Inspect(ctx, key, in)
 	case vendorport.Search:
 		_, err = r.client.Search(ctx, key, in)
+	case vendorport.StageEvent:
+		_, err = r.client.Stage(ctx, key, in)
 	case vendorport.PersonQuestion:
 		_, err = r.client.Person(ctx, key, in)
 	case vendorport.Capture:
@@ -218,6 +222,8 @@ func (r *run) request(o vendorport.Operation) any {
 		return vendorport.Inspect{Wait: briefly}
 	case r.Port == vendorport.PortDuplicates:
 		return vendorport.Search{Purpose: "duplicates", MaxCandidates: 10, Probes: []vendorport.Probe{{Modality: "face", Template: vendorport.Template{Format: "image/jpeg", Data: live1}}}}
+	case r.Port == vendorport.PortCasework:
+		return r.stage("identified")
 	case r.Port == vendorport.PortRegister:
 		return r.person(nobodysNumber, vendorport.WantFace, vendorport.WantFingers)
 	case o == vendorport.OpCapture:
@@ -226,6 +232,22 @@ func (r *run) request(o vendorport.Operation) any {
 		f := vendorport.Template{Format: vendorport.FormatFinger, Data: finger()}
 		return vendorport.CompareFingers{Probe: f, References: []vendorport.Template{f}}
 	}
+}
+
+// stage is of a case that no agency has: it may be taken or refused for good.
+func (r *run) stage(name string) vendorport.StageEvent {
+	return vendorport.StageEvent{
+		Case: "KUULE-CONFORMANCE-0", Stage: name, Visit: "vis_00000000-0000-7000-8000-000000000000", Site: "", Assurance: "low", At: 1_800_000_000,
+	}
+}
+
+func (r *run) unknownStage(ctx context.Context) error {
+	body, err := json.Marshal(r.stage("lost-luggage"))
+	if err != nil {
+		return err
+	}
+	a, err := r.post(ctx, vendorport.PathOperation+string(vendorport.OpStage), newKey(), spoken, body)
+	return refused(a, err, vendorport.CodeMalformed)
 }
 
 func jpeg(b []byte) vendorport.Picture { return vendorport.Picture{Format: "image/jpeg", Data: b} }
@@ -381,6 +403,9 @@ func (r *run) another(body []byte) []byte {
 	}
 	if bytes.Contains(body, []byte(`"at":0`)) {
 		return bytes.Replace(body, []byte(`"at":0`), []byte(`"at":1`), 1)
+	}
+	if r.Port == vendorport.PortCasework {
+		return bytes.Replace(body, []byte(`"at":1800000000`), []byte(`"at":1800000001`), 1)
 	}
 	if r.Port == vendorport.PortRegister {
 		return bytes.Replace(body, []byte(nobodysNumber), []byte(nobodysNumber+"2"), 1)

@@ -25,7 +25,11 @@ import (
 	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A server of net/http lingers for half a second where it refused a request that
+// was too large.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 func key(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
@@ -126,6 +130,9 @@ func TestEveryFaultIsFound(t *testing.T) {
 		{vendorport.PortRegister, vendorporttest.Purposeless, "purpose"},
 		{vendorport.PortRegister, vendorporttest.Credulous, "nobody"},
 		{vendorport.PortRegister, vendorporttest.Lenient, "unknown-field"},
+		{vendorport.PortCasework, vendorporttest.Contrary, "answers"},
+		{vendorport.PortCasework, vendorporttest.Forgetful, "same-key-same-answer"},
+		{vendorport.PortCasework, vendorporttest.Credulous, "unknown-stage"},
 	} {
 		k := key(t)
 		url := vendorporttest.Serve(t, vendorporttest.New(c.port, k, c.fault))

@@ -53,6 +53,8 @@ func New(port vendorport.Port, key crypto.Signer, faults ...Fault) *Part {
 		p = Duplicates(key, nil)
 	case vendorport.PortRegister:
 		p = Register(Somebody)
+	case vendorport.PortCasework:
+		p = Casework().Part
 	}
 	p.Faults = faults
 	return p

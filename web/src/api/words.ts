@@ -40,6 +40,8 @@ export type NoteID = `nte_${string}`
 export type EventID = `evt_${string}`
 /** a call for help at a kiosk */
 export type CallID = `cal_${string}`
+/** a waiting number of a visitor */
+export type NumberID = `num_${string}`
 
 /** AnchorKind says at what occasion an anchor was logged. */
 export const anchorKinds = ['opening', 'resume', 'recorder', 'takeover'] as const
