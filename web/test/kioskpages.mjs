@@ -182,6 +182,67 @@ export function kioskWalks({ walk, scenes }) {
     })
   }
 
+  // B4: which finger, in a picture and in a spoken sentence; again, then another one.
+  for (const [tongue, sizes] of [['fi', ['wide', 'narrow']], ['ar', ['wide']]]) {
+    for (const size of sizes) {
+      const name = `kiosk-fingers_${tongue}-${size}`
+      walk('kiosk fingers', { code: name, language: 'fi', size }, async ({ page, look }) => {
+        of(name).slow = 1500
+        await begin(page, { tongue })
+        for (const [picture, sentence] of [['finger-2', 'Asettakaa oikea etusormi lasille.'], ['finger-2', 'Vielä kerran. Painakaa kevyesti ja pitäkää sormi paikallaan.'], ['finger-7', 'Asettakaa vasen etusormi lasille.']]) {
+          await page.locator(`.kiosk-screen > [data-picture="${picture}"]`).waitFor()
+          if (tongue === 'fi') await page.getByRole('heading', { name: sentence }).waitFor()
+          await look(`${tongue}-${sentence.slice(0, 20)}`)
+        }
+        await page.locator('.join').waitFor()
+        const heard = of(name).said.filter(([l]) => l === tongue).map(([, key]) => key)
+        assert.deepEqual(heard.filter((key) => /^finger\.(\d|again)/.test(key)), ['finger.2', 'finger.again', 'finger.again', 'finger.7'])
+      })
+    }
+  }
+  walk('kiosk without fingers', { code: 'kiosk-nofingers', language: 'fi' }, async ({ page }) => {
+    await begin(page)
+    await page.locator('.kiosk-screen > [data-picture="finger-2"]').waitFor()
+    await page.getByRole('button', { name: 'En voi antaa tätä sormea' }).click()
+    await page.locator('.kiosk-screen > [data-picture="finger-7"]').waitFor()
+    await page.getByRole('button', { name: 'En voi antaa sormenjälkiä' }).click()
+    await page.locator('.join').waitFor()
+    assert.deepEqual(of('kiosk-nofingers').sent.filter((m) => m.type === 'choice').map((m) => m.choice.choice), ['none', 'skip'])
+  })
+
+  // B12: the number of an applicant's document: touched, then read by a scanner.
+  for (const [tongue, size] of [['fi', 'wide'], ['fi', 'narrow'], ['ar', 'wide']]) {
+    const name = `kiosk-applicant_${tongue}-${size}`
+    walk('kiosk applicant', { code: name, language: 'fi', size }, async ({ page, look }) => {
+      await begin(page, { tongue })
+      await tile(page, 0).click() // no passport
+      await page.locator('.kiosk-screen > [data-picture="applicant"]').waitFor()
+      const on = page.locator('.code > .button')
+      await page.locator('.keys .button', { hasText: /^A$/ }).click()
+      assert.ok(await on.isDisabled(), 'one letter is no number')
+      for (const k of '294712') await page.locator('.keys .button', { hasText: new RegExp(`^${k}$`) }).click()
+      await look(`${tongue}-number`)
+      await on.click()
+      await page.locator('.code output', { hasText: '····' }).waitFor() // not found: asked again, and nothing is left
+      await look(`${tongue}-again`)
+      await page.keyboard.type('a29-4711\n')
+      await page.locator('.join').waitFor()
+      assert.deepEqual(of(name).sent.filter((m) => m.type === 'applicant').map((m) => m.applicant), [{ number: 'A294712', scanned: false }, { number: 'A294711', scanned: true }])
+      const heard = of(name).said.map(([, key]) => key)
+      for (const key of ['applicant.ask', 'applicant.none', 'applicant.again', 'finger.1']) assert.ok(heard.includes(key), `${key} was not said: ${heard}`)
+      await overButton(page).click()
+      await language(page, 'fi').waitFor()
+      assert.equal(await page.getByText('A294711').count(), 0)
+      assert.deepEqual(await nothingLeft(page), clean)
+    })
+  }
+  walk('kiosk without any document', { code: 'kiosk-noapplicant', language: 'fi' }, async ({ page }) => {
+    await begin(page)
+    await tile(page, 0).click()
+    await page.getByRole('button', { name: 'Minulla ei ole korttia' }).click()
+    await page.locator('.square').waitFor()
+  })
+
   // B6, B7, B8, B16: a card: photograph, signature, paper, payment, certificate from a printer without paper.
   walk('kiosk card', { code: 'kiosk-card', language: 'fi' }, async ({ page, look }) => {
     await camera(page, 'far')

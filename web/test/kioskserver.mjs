@@ -44,6 +44,14 @@ const scripts = {
     'document', 'chip', 'reading', { step: 'photo', n: 4, tries: 3, seconds: 60 }, { step: 'signature', n: 5, tries: 1, seconds: 60, signs: true },
     'scan', 'scan-busy', 'scan-check', 'scan', 'payment', 'payment-busy', 'print', 'print-busy', { outcome: { ...join, notes: ['payment.paid', 'print.paper'] } },
   ],
+  // Three tries of a finger that is worn, then another one.
+  'kiosk-fingers': ['document', 'chip', 'reading', ...[0, 1, 2].map((done) => ({ step: 'fingers', finger: 2, done })), { step: 'fingers', finger: 7 }, { outcome: join }],
+  'kiosk-nofingers': ['document', 'chip', 'reading', { step: 'fingers', finger: 2, waits: 'choice' }, { step: 'fingers', finger: 7, waits: 'choice' }, { outcome: join }],
+  // The document of an applicant: a number that is not found, then the right one.
+  'kiosk-applicant': [
+    { step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'applicant' }, { step: 'applicant', done: 1, waits: 'applicant' }, { step: 'fingers', finger: 1 }, { outcome: join },
+  ],
+  'kiosk-noapplicant': [{ step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'choice' }, { outcome: desk }],
   'kiosk-wrong': [{ problem: { code: 'not-booked', way: 'interviewer' } }],
 }
 
@@ -93,7 +101,7 @@ export function kioskVisit(ws, s) {
     for (const each of script) {
       if (each.outcome) return tell({ type: 'outcome', outcome: each.outcome })
       if (each.problem) return tell({ type: 'problem', problem: each.problem })
-      const { step, signs, ...more } = typeof each === 'string' ? { step: each } : each
+      const { step, signs, waits, ...more } = typeof each === 'string' ? { step: each } : each
       tell({ type: 'step', step: { step, done: 0, ...more, ...(signs ? { text: signedText, text_sha256: s.hash ?? signedHash } : {}) } })
       if (step === 'scan-check') ws.send(page)
       if (['face', 'photo', 'signature'].includes(step)) {
@@ -103,6 +111,7 @@ export function kioskVisit(ws, s) {
           if (bytes.length !== a.bytes) throw new Error(`a piece of ${bytes.length} bytes, ${a.bytes} were announced`)
         }
       } else if (['scan', 'scan-check', 'payment', 'print'].includes(step)) await next((m) => m.type === 'choice')
+      else if (waits !== undefined) await next((m) => m.type === waits)
       else if (step === 'document' && s.name.startsWith('kiosk-none')) await next((m) => m.type === 'choice')
       else await pause(s.slow ?? 400)
     }

@@ -4,9 +4,10 @@ import type { CallID, Document } from '../api/words'
 import { desk } from '../desk/desk'
 import { Button, Dialog, Field } from '../ui/controls'
 import { Icon } from '../ui/Icon'
+import { Applicant } from './Applicant'
 import { Face, Photo } from './Camera'
 import './kiosk.css'
-import { Picture, type Subject } from './Picture'
+import { fingers, Picture, type Subject } from './Picture'
 import { grouped, isRight, keys, length, symbol } from './reference'
 import { Signature } from './Signature'
 import { all, clock, say, tongues, type Key, type Tongue } from './texts'
@@ -127,7 +128,9 @@ export function Kiosk() {
 
   // What is signed is read out as well: it is no text of the catalogue.
   const more = place.at === 'visit' && place.stage.step === 'signature' ? place.stage.text : ''
-  const { spoken, mute, again } = useSpeech(voice, tongue, loud && key !== null, key, choices, more, setup.voices.includes(tongue))
+  // The same sentence is said again for the third try of a finger.
+  const turn = place.at === 'visit' && place.stage.step === 'fingers' ? place.stage.done : 0
+  const { spoken, mute, again } = useSpeech(voice, tongue, loud && key !== null, key, choices, more, turn, setup.voices.includes(tongue))
   // Who chose the language by ear may not read that there is no voice.
   const rung = useRef(false)
   useEffect(() => {
@@ -149,6 +152,10 @@ export function Kiosk() {
     },
     [n],
   )
+  const onNumber = useCallback((number: string, scanned: boolean) => {
+    visit.current?.number(number, scanned)
+    setPlace({ at: 'checking' })
+  }, [])
   /** What a choice of the screen does. */
   const onChoice = (of: Choice) => {
     const wanted = services.find((s) => of.key === `service.${s}`)
@@ -191,6 +198,7 @@ export function Kiosk() {
         {place.at === 'visit' && (
           <>
             {place.stage.step === 'zone' && <Zone t={t} onZone={(zone) => visit.current?.zone(zone)} />}
+            {place.stage.step === 'applicant' && <Applicant key={place.stage.done} t={t} onNumber={onNumber} />}
             {place.stage.step === 'face' && <Face key={place.stage.n} t={t} order={place.stage.order} onSay={onSay} onTaken={onTaken} />}
             {place.stage.step === 'photo' && <Photo key={place.stage.n} t={t} onSay={onSay} onTaken={onTaken} />}
             {place.stage.step === 'signature' && <Signature key={place.stage.n} t={t} text={place.stage.text} hash={place.stage.hash} onTaken={onTaken} />}
@@ -249,6 +257,10 @@ function choicesOf(place: Place, setup: Setup): Choice[] {
     case 'document':
     case 'zone':
       return [{ key: 'document.none', picture: 'no-document', does: 'none' }]
+    case 'applicant':
+      return [{ key: 'applicant.none', picture: 'no-document', does: 'none' }]
+    case 'fingers':
+      return [{ key: 'finger.other', picture: 'other-finger', does: 'none' }, { key: 'finger.none', picture: 'no-fingers', does: 'skip' }]
     case 'scan':
       return [{ key: 'scan.start', picture: 'scan', does: 'start' }, { key: 'scan.none', picture: 'no-paper', does: 'skip' }]
     case 'scan-check':
@@ -264,7 +276,7 @@ function choicesOf(place: Place, setup: Setup): Choice[] {
   }
 }
 
-const busySteps: readonly string[] = ['chip', 'document', 'reading', 'scan-busy', 'payment-busy', 'print-busy'] satisfies Stage['step'][]
+const busySteps: readonly string[] = ['chip', 'document', 'reading', 'fingers', 'scan-busy', 'payment-busy', 'print-busy'] satisfies Stage['step'][]
 const isBusy = (place: Place) => place.at === 'checking' || (place.at === 'visit' && busySteps.includes(place.stage.step))
 
 /** What a screen says and shows; the key names the recorded clip of its sentence. */
@@ -279,7 +291,7 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
     case 'checking':
       return { key: 'step.checking', picture: 'checking' }
     case 'visit':
-      return stages[place.stage.step]
+      return said(place.stage)
     case 'outcome':
       return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result === 'done' ? 'join' : place.outcome.result }
     case 'problem':
@@ -291,12 +303,22 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
   }
 }
 
+/** What a step says: of a finger, which one; of what did not come about, that it is tried again. */
+function said({ step, finger, done }: Stage): { key: Key; picture: Subject } {
+  const wanted = fingers.find((f) => f === finger)
+  if (step === 'fingers' && wanted !== undefined) return { key: done > 0 ? 'finger.again' : `finger.${wanted}`, picture: `finger-${wanted}` }
+  if (step === 'applicant' && done > 0) return { key: 'applicant.again', picture: 'applicant' }
+  return stages[step]
+}
+
 const stages: Record<Stage['step'], { key: Key; picture: Subject }> = {
   document: { key: 'step.document', picture: 'document' },
   zone: { key: 'step.zone', picture: 'document' },
   chip: { key: 'step.chip', picture: 'chip' },
   reading: { key: 'step.reading', picture: 'reading' },
+  applicant: { key: 'applicant.ask', picture: 'applicant' },
   face: { key: 'face.ask', picture: 'face' },
+  fingers: { key: 'finger.again', picture: 'finger-2' },
   photo: { key: 'photo.ask', picture: 'photo' },
   signature: { key: 'signature.ask', picture: 'signature' },
   scan: { key: 'scan.ask', picture: 'scan' },
@@ -359,7 +381,7 @@ function useVoice(): Voice {
 }
 
 /** Says the sentence of a screen, what more there is, then each choice, and tells which it is at. */
-function useSpeech(voice: Voice, tongue: Tongue, on: boolean, key: Key | null, choices: Choice[], more: string, speaks: boolean): { spoken: Key | null; mute: boolean; again: () => void } {
+function useSpeech(voice: Voice, tongue: Tongue, on: boolean, key: Key | null, choices: Choice[], more: string, turn: number, speaks: boolean): { spoken: Key | null; mute: boolean; again: () => void } {
   const [spoken, setSpoken] = useState<Key | null>(null)
   const [silent, setSilent] = useState(false)
   const [round, setRound] = useState(0)
@@ -386,7 +408,7 @@ function useSpeech(voice: Voice, tongue: Tongue, on: boolean, key: Key | null, c
       setSpoken(null)
       voice.stop()
     }
-  }, [voice, tongue, on, key, rest, more, round])
+  }, [voice, tongue, on, key, rest, more, turn, round])
   return { spoken, mute: key !== null && on && (silent || !speaks), again: () => setRound((n) => n + 1) }
 }
 

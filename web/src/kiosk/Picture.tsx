@@ -1,7 +1,12 @@
+/** Right thumb to left little finger (ISO/IEC 19794-4). */
+export const fingers = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const
+export type Finger = (typeof fingers)[number]
+
 /** What each drawing shows; it stands above words and speech, which say the same. */
 export type Subject =
   | 'hearing' | 'identity' | 'card' | 'other' | 'code' | 'document' | 'no-document' | 'chip' | 'reading' | 'checking' | 'join' | 'desk' | 'again' | 'ear' | 'mute'
   | 'face' | 'face-left' | 'face-right' | 'face-up' | 'two' | 'dark' | 'bright' | 'closer' | 'further' | 'centre' | 'still' | 'background' | 'photo' | 'no-camera'
+  | 'applicant' | 'other-finger' | 'no-fingers' | `finger-${Finger}`
   | 'signature' | 'scan' | 'payment' | 'print' | 'no-paper' | 'later'
 
 const book = (
@@ -41,6 +46,27 @@ const eyes = (x: number, y = 0) => (
 )
 
 const crossed = <path d="M24 24l132 118" stroke="var(--fi-color-alert-base)" strokeWidth="12" />
+
+/** Root and tip of the fingers of a right hand, seen from behind, thumb first. */
+const reach = [[64, 124, 28, 90], [64, 92, 54, 38], [84, 88, 84, 20], [104, 90, 114, 30], [121, 98, 142, 58]] as const
+
+/** A hand as it is laid on glass, with the finger that is meant; 0: none. */
+function hand(finger: number) {
+  const left = finger > 5
+  const meant = left ? finger - 6 : finger - 1
+  return (
+    <g transform={left ? 'translate(180 0) scale(-1 1)' : undefined}>
+      {reach.map(([x, y, tx, ty]) => (
+        <path key={tx} d={`M${x} ${y}L${tx} ${ty}`} strokeWidth="24" />
+      ))}
+      <path d="M54 96q0-14 14-14h50q14 0 14 14v22q0 32-39 32t-39-30z" fill="var(--paper)" />
+      {reach.map(([x, y, tx, ty], i) => (
+        <path key={tx} d={`M${x} ${y}L${tx} ${ty}`} strokeWidth="15" stroke={i === meant ? 'var(--fi-color-warning-base)' : 'var(--paper)'} />
+      ))}
+      {reach.map(([, , tx, ty], i) => i === meant && <circle key={tx} className="waves" cx={tx} cy={ty} r="17" strokeWidth="4" stroke="var(--fi-color-warning-base)" />)}
+    </g>
+  )
+}
 
 const sheet = (
   <>
@@ -226,6 +252,38 @@ const drawings: Record<Subject, React.ReactNode> = {
       <path d="M90 44v38l24 16" strokeWidth="9" />
     </>
   ),
+  applicant: (
+    <>
+      <path d="M16 30h148v104H16z" fill="var(--paper)" />
+      <circle cx="52" cy="62" r="13" fill="var(--brand)" stroke="none" />
+      <path d="M30 98c2-30 42-30 44 0z" fill="var(--brand)" stroke="none" />
+      <path d="M92 52h54M92 68h40" />
+      <path d="M30 104h120v22H30z" fill="var(--fi-color-highlight-light2)" strokeWidth="6" />
+      <path d="M42 115h12m10 0h12m10 0h12m10 0h12" strokeWidth="6" />
+    </>
+  ),
+  'finger-1': hand(1),
+  'finger-2': hand(2),
+  'finger-3': hand(3),
+  'finger-4': hand(4),
+  'finger-5': hand(5),
+  'finger-6': hand(6),
+  'finger-7': hand(7),
+  'finger-8': hand(8),
+  'finger-9': hand(9),
+  'finger-10': hand(10),
+  'other-finger': (
+    <>
+      {hand(0)}
+      <path d="M40 8l30 30m0-30-30 30" stroke="var(--fi-color-alert-base)" strokeWidth="10" />
+    </>
+  ),
+  'no-fingers': (
+    <>
+      {hand(0)}
+      {crossed}
+    </>
+  ),
   hearing: (
     <>
       <circle cx="52" cy="52" r="18" fill="var(--brand)" stroke="none" />
@@ -293,7 +351,7 @@ const drawings: Record<Subject, React.ReactNode> = {
 
 export function Picture({ of }: { of: Subject }) {
   return (
-    <svg className="picture" viewBox="0 0 180 160" fill="none" stroke="var(--brand)" strokeWidth="5" strokeLinecap="round" strokeLinejoin="round" aria-hidden="true" focusable="false">
+    <svg className="picture" data-picture={of} viewBox="0 0 180 160" fill="none" stroke="var(--brand)" strokeWidth="5" strokeLinecap="round" strokeLinejoin="round" aria-hidden="true" focusable="false">
       {drawings[of]}
     </svg>
   )

@@ -31,12 +31,13 @@ describe('the code on an invitation', () => {
   })
 })
 
-const stage = { done: 0, n: 0, tries: 0, seconds: 0, order: [], text: '', hash: '' }
+const stage = { done: 0, n: 0, tries: 0, seconds: 0, order: [], text: '', hash: '', finger: 0 }
 
 describe('messages of the kiosk', () => {
   it('are read as what they say', () => {
     expect(readMessage('{"type":"step","step":{"step":"reading","done":8}}')).toEqual({ at: 'step', stage: { ...stage, step: 'reading', done: 8 } })
     expect(readMessage('{"type":"step","step":{"step":"face","done":0,"n":3,"tries":3,"seconds":30,"order":["look-ahead","look-up"]}}')).toEqual({ at: 'step', stage: { ...stage, step: 'face', n: 3, tries: 3, seconds: 30, order: ['look-ahead', 'look-up'] } })
+    expect(readMessage('{"type":"step","step":{"step":"fingers","done":2,"finger":7}}')).toEqual({ at: 'step', stage: { ...stage, step: 'fingers', done: 2, finger: 7 } })
     expect(readMessage('{"type":"outcome","outcome":{"result":"join","way":"interviewer","place":"Huone 2","expires":7,"notes":["print.paper","dance"]}}')).toEqual({
       at: 'outcome', outcome: { result: 'join', place: 'Huone 2', expires: 7, handover: '', square: [], notes: ['print.paper'] },
     })

@@ -8,7 +8,7 @@ export type Service = (typeof services)[number]
 
 /** What the kiosk's program waits for; kiosk-bridge/kiosk/screen.go has the same. */
 export const steps = [
-  'document', 'zone', 'chip', 'reading', 'face', 'photo', 'signature', 'scan', 'scan-busy', 'scan-check', 'scan-failed', 'payment', 'payment-busy', 'print', 'print-busy',
+  'document', 'zone', 'chip', 'reading', 'applicant', 'face', 'fingers', 'photo', 'signature', 'scan', 'scan-busy', 'scan-check', 'scan-failed', 'payment', 'payment-busy', 'print', 'print-busy',
 ] as const
 export type Step = (typeof steps)[number]
 
@@ -18,13 +18,14 @@ export type Note = (typeof notes)[number]
 
 export interface Stage {
   step: Step
-  done: number // of the chip's answers
+  done: number // of the chip's answers; tries of a finger or a number before
   n: number // of the ask that a capture answers; 0 where nothing is captured
   tries: number
   seconds: number // that there are for it
   order: string[] // in which way to look, one after the other
   text: string // that is signed
   hash: string // of that text: SHA-256 in base64url
+  finger: number // 1 right thumb to 10 left little; 0 where none is asked for
 }
 
 export interface Outcome {
@@ -65,7 +66,7 @@ export function readMessage(message: string): Visit | null {
   if (type === 'step' && step !== undefined) {
     const known = steps.find((s) => s === step['step'])
     if (known === undefined) return null
-    const stage = { step: known, done: number(step['done']), n: number(step['n']), tries: number(step['tries']), seconds: number(step['seconds']), order: texts(step['order']), text: text(step['text']), hash: text(step['text_sha256']) }
+    const stage = { step: known, done: number(step['done']), n: number(step['n']), tries: number(step['tries']), seconds: number(step['seconds']), order: texts(step['order']), text: text(step['text']), hash: text(step['text_sha256']), finger: number(step['finger']) }
     return { at: 'step', stage }
   }
   if (type === 'outcome' && outcome !== undefined && results.includes(text(outcome['result']))) {
@@ -107,6 +108,11 @@ export class VisitSocket {
 
   zone(zone: string) {
     this.send({ type: 'zone', zone: { zone } })
+  }
+
+  /** The number of the document of an applicant, and whether a scanner typed it. */
+  number(number: string, scanned: boolean) {
+    this.send({ type: 'applicant', applicant: { number, scanned } })
   }
 
   /** What the person touched where the program offers a choice. */
