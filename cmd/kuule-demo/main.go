@@ -119,7 +119,7 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	case c.Browser:
 		o.Browser = filepath.Join(tests, "rehearse.mjs")
 	case c.Kiosk:
-		o.Browser = filepath.Join(tests, "kioskroutes.mjs")
+		o.Browser = filepath.Join(tests, "kioskways.mjs")
 	}
 	began := time.Now()
 	report, err := rehearsal.Run(ctx, o)

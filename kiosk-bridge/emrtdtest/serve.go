@@ -42,32 +42,43 @@ func ServeCard(l net.Listener, card Transmitter) error {
 			defer stop()
 			chip.Lock()
 			defer chip.Unlock()
-			serveReader(conn, card)
+			serveReader(conn, card, false)
 		})
 	}
 }
 
 // PlugIn lays a chip on the slot of the virtual reader at address (see [Slots]),
 // as seen by programs that use this machine's PC/SC service, and returns once the
-// reader has taken it.
-// It lies there until stop is called.
+// reader has taken it. It lies there until stop is called. The virtual reader
+// waits for ever for a silent chip: such a one is taken off and laid there again,
+// as a real reader finds no answer and the card still there.
 func PlugIn(ctx context.Context, address string, card Transmitter) (stop func(), err error) {
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
+	dial := func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("lay a test chip on the virtual reader: %w", err)
 	}
+	lying, take := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serveReader(conn, card)
+		for err == nil {
+			taken := context.AfterFunc(lying, func() { _ = conn.Close() })
+			serveReader(conn, card, true)
+			taken()
+			conn, err = dial(lying)
+		}
 	}()
 	return func() {
-		_ = conn.Close()
+		take()
 		<-done
 	}, nil
 }
 
-func serveReader(conn net.Conn, card Transmitter) {
+// serveReader returns when the reader lets go, or, where it ends, at a silence.
+func serveReader(conn net.Conn, card Transmitter, ends bool) {
 	defer func() { _ = conn.Close() }()
 	card.Reset()
 	for {
@@ -87,6 +98,9 @@ func serveReader(conn net.Conn, card Transmitter) {
 			continue
 		default:
 			if out, err = card.Transmit(context.Background(), in); err != nil {
+				if ends {
+					return
+				}
 				out = nil
 			}
 		}

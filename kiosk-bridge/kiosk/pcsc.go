@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	pcsc "github.com/gballet/go-libpcsclite"
@@ -23,19 +24,58 @@ type PCSC struct {
 // themselves, readers give up after some seconds.
 const pcscTimeout = 10 * time.Second
 
+// lines are connections to the service that nobody uses now. The library cannot
+// close one, and the service takes two hundred: a kiosk that looks for a card four
+// times a second has to use its own again.
+var lines struct {
+	mu   sync.Mutex
+	free []*pcsc.Client
+}
+
+// line gives a connection to the service, and whether it was used before.
+func line() (client *pcsc.Client, used bool, err error) {
+	lines.mu.Lock()
+	defer lines.mu.Unlock()
+	if last := len(lines.free) - 1; last >= 0 {
+		client, lines.free = lines.free[last], lines.free[:last]
+		return client, true, nil
+	}
+	client, err = pcsc.EstablishContext(pcsc.PCSCDSockName, pcsc.ScopeSystem)
+	if err != nil {
+		return nil, false, fmt.Errorf("open card reader: the PC/SC service does not answer at %s (is pcscd running?): %w", pcsc.PCSCDSockName, err)
+	}
+	return client, false, nil
+}
+
+func keep(client *pcsc.Client) {
+	lines.mu.Lock()
+	defer lines.mu.Unlock()
+	lines.free = append(lines.free, client)
+}
+
 // openPCSC connects to the reader whose name begins with name; an empty name is
 // the first reader with a card in it.
 func openPCSC(name string) (*PCSC, error) {
-	client, err := pcsc.EstablishContext(pcsc.PCSCDSockName, pcsc.ScopeSystem)
-	if err != nil {
-		return nil, fmt.Errorf("open card reader: the PC/SC service does not answer at %s (is pcscd running?): %w", pcsc.PCSCDSockName, err)
+	for {
+		client, used, err := line()
+		if err != nil {
+			return nil, err
+		}
+		card, err := connectPCSC(client, name)
+		switch {
+		case err == nil:
+			return &PCSC{client: client, card: card}, nil
+		case errors.Is(err, ErrNoCard) || errors.Is(err, errNoReader):
+			keep(client)
+			return nil, err
+		case !used:
+			return nil, err
+		}
+		// The service may have been started anew since this line was made.
 	}
-	card, err := connectPCSC(client, name)
-	if err != nil {
-		return nil, errors.Join(err, client.ReleaseContext())
-	}
-	return &PCSC{client: client, card: card}, nil
 }
+
+var errNoReader = errors.New("no such reader")
 
 func connectPCSC(client *pcsc.Client, name string) (*pcsc.Card, error) {
 	names, err := client.ListReaders()
@@ -47,7 +87,7 @@ func connectPCSC(client *pcsc.Client, name string) (*pcsc.Card, error) {
 	}
 	wanted := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasPrefix(n, name) })
 	if len(wanted) == 0 {
-		return nil, fmt.Errorf("open card reader: no reader is called %q; there are: %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("open card reader: no reader is called %q; there are: %s (%w)", name, strings.Join(names, ", "), errNoReader)
 	}
 	var failed error
 	for _, n := range wanted {
@@ -101,5 +141,9 @@ func (p *PCSC) Close() error {
 	if p.broken != nil {
 		return nil //nolint:nilerr // the service's line is held by the command that never ended
 	}
-	return errors.Join(p.card.Disconnect(pcsc.UnpowerCard), p.client.ReleaseContext())
+	if err := p.card.Disconnect(pcsc.UnpowerCard); err != nil {
+		return errors.Join(err, p.client.ReleaseContext())
+	}
+	keep(p.client)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -134,4 +135,23 @@ func TestReaderThatIsNotThere(t *testing.T) { //nolint:paralleltest // one pcscd
 		_, err := kiosk.OpenCard(t.Context(), "pcsc:No such reader")
 		return err != nil && strings.Contains(err.Error(), "no reader is called")
 	})
+}
+
+// A kiosk looks for a card four times a second for as long as somebody looks for
+// their passport: the service, which takes two hundred lines, answers after that
+// as before.
+func TestLookingForACardHoldsOneLine(t *testing.T) { //nolint:paralleltest // one pcscd, one reader
+	pcscd(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close forgotten lines
+	for range 250 {
+		card, err := kiosk.OpenCard(t.Context(), "pcsc:"+emrtdtest.Slots[1].Name)
+		if err == nil {
+			t.Fatal(errors.Join(errors.New("there is a card"), card.Close()))
+		}
+		if !errors.Is(err, kiosk.ErrNoCard) {
+			t.Fatal(err)
+		}
+	}
+	lay(t, silent{})
+	_ = open(t).Close()
 }

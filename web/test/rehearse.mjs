@@ -3,30 +3,15 @@
 // output (cmd/kuule-demo/rehearsal/browser.go). Each person's microphone is a
 // pure tone, so that who hears whom can be measured on what arrives.
 import assert from 'node:assert/strict'
-import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
+import { ask, say, scene } from './conversation.mjs'
 import { counselListens, downloads } from './copies.mjs'
 import { inPage } from './inpage.mjs'
 import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
 import { mediaSteps } from './media.mjs'
 import { picture } from './picture.mjs'
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-const line = async () => {
-  const { value, done } = await lines.next()
-  if (done) throw new Error('the rehearsal has gone')
-  return JSON.parse(value)
-}
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`)
-const scene = await line()
-async function ask(what, more = {}) {
-  say({ ask: what, ...more })
-  const answer = await line()
-  assert.ok(answer.ok, `${what}: ${answer.error}`)
-  return answer
-}
 
 const shots = `${scene.out}/shots/`
 rmSync(shots, { recursive: true, force: true })

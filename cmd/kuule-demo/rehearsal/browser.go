@@ -27,8 +27,8 @@ import (
 //	{"ask":"link","device":"interviewer"}  a fresh start link    {"ok":true,"url":…}
 //	{"ask":"resume","device":"counsel"}    a link into its session {"ok":true,"url":…}
 //	{"ask":"kill-media"}, {"ask":"kill-door"}  SIGKILL           {"ok":true}
-//	{"ask":"kiosk"}                        a visit at the kiosk  {"ok":true}
 //	{"ask":"kill-recorder"}                SIGKILL               {"ok":true}
+//	{"ask":"lay-open", "device":"kiosk", "document":"passport"}  on a kiosk's optical reader; "lay-closed": on the chip's; "take-away"
 //
 // It tells of each step by {"step":{"name","ok","ms","detail"}} and ends with
 // exit status 0 after the hearing has ended and version 2 is sealed.
@@ -51,9 +51,10 @@ type sceneDevice struct {
 }
 
 type asked struct {
-	Ask    string  `json:"ask"`
-	Device string  `json:"device"`
-	Step   *Result `json:"step"`
+	Ask      string  `json:"ask"`
+	Device   string  `json:"device"`
+	Document string  `json:"document"`
+	Step     *Result `json:"step"`
 }
 
 const stepBrowsers = "three browsers"
@@ -68,6 +69,12 @@ func (r *rehearsal) browsers() []step {
 }
 
 func (r *rehearsal) browse(ctx context.Context) (string, error) {
+	return r.script(ctx, "browser: ", r.scene())
+}
+
+// script runs the browsers' script on a scene. What it tells of are steps of the
+// report, with a word before their names.
+func (r *rehearsal) script(ctx context.Context, before string, scene any) (string, error) {
 	if _, err := os.Stat(r.o.Browser); err != nil {
 		return "", fmt.Errorf("%w: %s is not there", ErrAbsent, filepath.Base(r.o.Browser))
 	}
@@ -86,7 +93,7 @@ func (r *rehearsal) browse(ctx context.Context) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("browsers' script: %w", err)
 	}
-	count, err := r.converse(ctx, in, out)
+	count, err := r.converse(ctx, before, scene, in, out)
 	err = errors.Join(err, in.Close())
 	if ended := cmd.Wait(); err == nil && ended != nil {
 		err = fmt.Errorf("browsers' script: %w", ended)
@@ -97,9 +104,9 @@ func (r *rehearsal) browse(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d steps in Chromium", count), err
 }
 
-func (r *rehearsal) converse(ctx context.Context, in io.Writer, out io.Reader) (steps int, err error) {
+func (r *rehearsal) converse(ctx context.Context, before string, scene any, in io.Writer, out io.Reader) (steps int, err error) {
 	say := json.NewEncoder(in)
-	if err := say.Encode(r.scene()); err != nil {
+	if err := say.Encode(scene); err != nil {
 		return 0, err
 	}
 	var failed error
@@ -112,7 +119,7 @@ func (r *rehearsal) converse(ctx context.Context, in io.Writer, out io.Reader) (
 		}
 		if a.Step != nil {
 			steps++
-			a.Step.Name = "browser: " + a.Step.Name
+			a.Step.Name = before + a.Step.Name
 			r.o.Tell(*a.Step)
 			r.told = append(r.told, *a.Step)
 			if !a.Step.OK && failed == nil {
@@ -141,6 +148,8 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 		_, err = r.stage.KillDoor()
 	case "kill-recorder":
 		_, err = r.stage.KillRecorders()
+	case "lay-open", "lay-closed", "take-away":
+		err = r.handle(ctx, a)
 	default:
 		err = fmt.Errorf("nobody knows how to %q", a.Ask)
 	}

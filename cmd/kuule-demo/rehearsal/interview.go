@@ -19,6 +19,7 @@ import (
 	"kuule/interview"
 	"kuule/interview/wire"
 	"kuule/kiosk-bridge/emrtd"
+	"kuule/kiosk-bridge/emrtdtest"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	Out     string // folder of evidence.zip, trust.keys and playback.webm
 	Stage   stage.Options
 	Browser string // path of the browsers' script; "": Go members
+	Kiosk   bool   // the ways of the kiosk in browsers, instead of an interview
 	Crash   bool   // the whole server is killed on record, instead of what follows
 	Tell    func(Result)
 }
@@ -51,6 +53,8 @@ type rehearsal struct {
 	paused                         people.Span
 	watched                        watched
 	told                           []Result // by the browsers' script
+	booked                         []bookedWay
+	documents                      map[string]*emrtdtest.Passport // by name, for the kiosk's readers
 }
 
 // said is a sentence and when it was said, on the hearing clock.
@@ -76,7 +80,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			return Report{}, err
 		}
 	}
-	o.Stage.Outsiders = true
+	o.Stage.Outsiders = !o.Kiosk
+	if o.Kiosk {
+		o.Stage.Kiosks, o.Stage.Rooms = 2, len(ways)
+	}
 	s, err := stage.New(o.Stage)
 	if err != nil {
 		return Report{}, err
@@ -86,13 +93,16 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Browser != "" {
 		steps = slices.Concat(r.before(), r.browsers(), r.evidence())
 	}
+	if o.Kiosk {
+		steps = r.kioskSteps()
+	}
 	if o.Crash {
 		room := r.room()
 		until := slices.IndexFunc(room, func(s step) bool { return s.name == stepOnRecord })
 		steps = slices.Concat(r.before(), room[:until+1], r.crash())
 	}
 	report := run(ctx, steps, o.Tell)
-	if i := slices.IndexFunc(report.Steps, func(s Result) bool { return s.Name == stepBrowsers }); i >= 0 {
+	if i := slices.IndexFunc(report.Steps, func(s Result) bool { return s.Name == stepBrowsers || s.Name == stepWays }); i >= 0 {
 		report.Steps = slices.Insert(report.Steps, i, r.told...)
 	}
 	for _, p := range []*people.Person{r.interviewer, r.terminal, r.counsel} {

@@ -53,9 +53,14 @@ func (s *Stage) Booking(c interview.CaseID, justification string) interview.Book
 
 // CreateCase makes the case over a page at which the interviewer signed in.
 func CreateCase(ctx context.Context, page *gatewaytest.Page) (interview.Case, error) {
+	return NewCase(ctx, page, "DEMO-"+time.Now().Format("2006-150405"))
+}
+
+// NewCase makes a case under a diary number.
+func NewCase(ctx context.Context, page *gatewaytest.Page, diary string) (interview.Case, error) {
 	var c interview.Case
 	err := page.Call(ctx, http.MethodPost, "/api/cases", map[string]string{
-		"diary": "DEMO-" + time.Now().Format("2006-150405"), "lodged": time.Now().AddDate(0, -3, 0).Format(time.DateOnly), "language": "ar",
+		"diary": diary, "lodged": time.Now().AddDate(0, -3, 0).Format(time.DateOnly), "language": "ar",
 	}, &c)
 	return c, err
 }

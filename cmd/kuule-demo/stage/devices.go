@@ -19,6 +19,7 @@ import (
 	"kuule/attestation/attestationtest"
 	"kuule/internal/idptest"
 	"kuule/interview"
+	"kuule/interview/agreement"
 )
 
 // Device is a machine of the demonstration with its own software TPM.
@@ -30,6 +31,7 @@ type Device struct {
 	SignsIn  bool
 	ID       interview.DeviceID
 	Premises interview.PremisesID
+	Room     *agreement.Premises // that it stands in; nil: where its organisation's other devices stand
 
 	tpm        *attestationtest.TPM
 	identifier string
@@ -49,6 +51,17 @@ const (
 	DeviceUnnamed = "unnamed"
 )
 
+// Kiosk is the name of the n-th kiosk, from 1.
+func Kiosk(n int) string {
+	if n == 1 {
+		return DeviceKiosk
+	}
+	return DeviceKiosk + "-" + strconv.Itoa(n)
+}
+
+// Room is the name of the n-th room terminal besides the applicant's, from 1.
+func Room(n int) string { return "room-" + strconv.Itoa(n) }
+
 func (s *Stage) makeDevices() {
 	add := func(d *Device) {
 		d.state = s.in("devices", d.Name, "state")
@@ -59,6 +72,16 @@ func (s *Stage) makeDevices() {
 	add(&Device{Name: DeviceCounsel, Label: "Lindqvist, työasema 1", Kind: "workstation", Port: s.port(portCounsel), SignsIn: true})
 	add(&Device{Name: DeviceKiosk, Label: "Joutseno, kioski 1", Kind: "kiosk", Port: s.port(portKiosk)})
 	add(&Device{Name: DeviceDesk, Label: "Joutseno, palvelupiste", Kind: "workstation", Port: s.port(portDesk), SignsIn: true})
+	for n := 2; n <= s.o.Kiosks; n++ {
+		add(&Device{Name: Kiosk(n), Label: fmt.Sprintf("Joutseno, kioski %d", n), Kind: "kiosk", Port: s.port(portCount + n - 2)})
+	}
+	for n := 1; n <= s.o.Rooms; n++ {
+		room := strconv.Itoa(n + 2)
+		add(&Device{
+			Name: Room(n), Label: "Joutseno, kuulemistila " + room, Kind: "room-terminal", Port: s.port(portCount + s.o.Kiosks + n - 1),
+			Room: &agreement.Premises{Label: "Joutsenon vastaanottokeskus, kuulemistila " + room, Address: "Esittelytie 2, Lappeenranta", Room: room},
+		})
+	}
 	if s.o.Outsiders {
 		add(&Device{Name: DeviceUnknown, Label: "Virasto, työasema 413", Kind: "workstation"})
 		add(&Device{Name: DeviceUnnamed, Label: "Tuntematon työasema", Kind: "workstation"})
@@ -158,23 +181,25 @@ func (s *Stage) EnrolAll(ctx context.Context) error {
 // RunAgents starts the agents of devices with a browser and waits until the
 // server believes their state.
 func (s *Stage) RunAgents(ctx context.Context) error {
+	readers, err := s.openReaders(ctx)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range s.devices {
 		if d.Port == 0 {
 			continue
 		}
-		g.Go(func() error { return s.runAgent(ctx, d) })
+		g.Go(func() error { return s.runAgent(ctx, d, readers[d.Name]) })
 	}
 	return g.Wait()
 }
 
-func (s *Stage) runAgent(ctx context.Context, d *Device) error {
+// runAgent starts a device's program; a kiosk has readers.
+func (s *Stage) runAgent(ctx context.Context, d *Device, readers []string) error {
 	program, command := "kuule-agent", "run"
-	if d.Name == DeviceKiosk {
+	if readers != nil {
 		program, command = "kuule-kiosk", "serve"
-		if err := s.layPassport(); err != nil {
-			return err
-		}
 	}
 	args := []string{
 		command, "--state", d.state, "--tpm", d.tpm.Socket(), "--bundle", s.bundle(),
@@ -184,9 +209,7 @@ func (s *Stage) runAgent(ctx context.Context, d *Device) error {
 	if d.SignsIn {
 		args = append(args, "--issuer", s.Provider.Issuer(), "--client-id", idptest.ClientID)
 	}
-	if d.Name == DeviceKiosk {
-		args = append(args, "--card", "unix:"+s.in(cardSocket), "--optics", s.in(opticsSocket))
-	}
+	args = append(args, readers...)
 	var err error
 	if d.agent, err = s.start("agent-"+d.Name, s.program(program), args...); err != nil {
 		return err

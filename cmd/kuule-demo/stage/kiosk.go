@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"kuule/interview"
@@ -15,53 +16,155 @@ import (
 	"kuule/kiosk-bridge/tunnel"
 )
 
-// Sockets of the kiosk's two readers.
-const (
-	cardSocket   = "card.sock"
-	opticsSocket = "optics.sock"
-)
+// counter is a kiosk's two readers, on which a person lays a document: the open
+// page on the optical one, then the closed document on the chip's.
+type counter struct {
+	slot string // address of the chip's reader
 
-// layPassport makes the applicant's test passport and lays it on the kiosk's
-// readers, where it stays: the open page on the optical one, the chip on the
-// other.
-func (s *Stage) layPassport() error {
-	passport, err := s.state.Issue(emrtdtest.Person{
-		Surname: "HADDAD", GivenNames: "SAMIR", DocumentNumber: "KD4711002", DateOfBirth: "880314", Sex: "M",
-	}, emrtdtest.WithAll)
+	mu    sync.Mutex
+	zone  string        // of the page that lies open
+	laid  chan struct{} // closed when a page is laid
+	taken func()        // takes the chip off
+}
+
+// openReaders makes every kiosk's readers and gives the program's words for them.
+func (s *Stage) openReaders(ctx context.Context) (map[string][]string, error) {
+	if s.o.Kiosks == 0 {
+		card, err := s.listen("card.sock")
+		if err != nil {
+			return nil, err
+		}
+		passport, err := s.Issue(emrtdtest.Person{
+			Surname: "HADDAD", GivenNames: "SAMIR", DocumentNumber: "KD4711002", DateOfBirth: "880314", Sex: "M",
+		}, emrtdtest.WithAll)
+		if err != nil {
+			return nil, err
+		}
+		s.reading.Go(func() { _ = emrtdtest.ServeCard(card, passport.Card()) }) // ends with its listener
+		optics, err := s.openCounter(DeviceKiosk, "")
+		if err != nil {
+			return nil, err
+		}
+		s.LayOpen(DeviceKiosk, passport) // and there it stays
+		return map[string][]string{DeviceKiosk: {"--card", "unix:" + card.Addr().String(), "--optics", optics}}, nil
+	}
+	var err error
+	if s.pcsc, err = emrtdtest.StartService(ctx); err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for n := 1; n <= s.o.Kiosks; n++ {
+		slot := emrtdtest.Slots[n-1]
+		optics, err := s.openCounter(Kiosk(n), slot.Address)
+		if err != nil {
+			return nil, err
+		}
+		out[Kiosk(n)] = []string{"--card", "pcsc:" + slot.Name, "--optics", optics}
+	}
+	return out, nil
+}
+
+func (s *Stage) openCounter(kiosk, slot string) (socket string, err error) {
+	l, err := s.listen(kiosk + "-optics.sock")
+	if err != nil {
+		return "", err
+	}
+	c := &counter{slot: slot, laid: make(chan struct{})}
+	s.counter[kiosk] = c
+	s.reading.Go(func() { c.serveZone(l) }) // ends with its listener
+	return l.Addr().String(), nil
+}
+
+// listen makes a reader's socket, which ends with the stage.
+func (s *Stage) listen(name string) (net.Listener, error) {
+	path := s.in(name)
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err == nil {
+		s.readers = append(s.readers, l)
+	}
+	return l, err
+}
+
+// Issue makes a travel document of the state whose authority is on the trust
+// list. It is for one goroutine.
+func (s *Stage) Issue(who emrtdtest.Person, v emrtdtest.Variant) (*emrtdtest.Passport, error) {
+	return s.state.Issue(who, v)
+}
+
+// LayOpen lays a document's open page on a kiosk's optical reader.
+func (s *Stage) LayOpen(kiosk string, p *emrtdtest.Passport) {
+	c := s.counter[kiosk]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.zone == "" {
+		close(c.laid)
+	}
+	c.zone = p.Printed
+}
+
+// LayClosed lays the closed document on the chip's reader.
+func (s *Stage) LayClosed(ctx context.Context, kiosk string, p *emrtdtest.Passport) error {
+	c := s.counter[kiosk]
+	taken, err := emrtdtest.PlugIn(ctx, c.slot, p.Card())
 	if err != nil {
 		return err
 	}
-	for _, reader := range []struct {
-		socket string
-		serve  func(net.Listener)
-	}{
-		{cardSocket, func(l net.Listener) { _ = emrtdtest.ServeCard(l, passport.Card()) }},
-		{opticsSocket, func(l net.Listener) { serveZone(l, passport.Printed) }},
-	} {
-		path := s.in(reader.socket)
-		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		l, err := net.Listen("unix", path)
-		if err != nil {
-			return err
-		}
-		s.readers = append(s.readers, l)
-		s.reading.Go(func() { reader.serve(l) }) // ends with its listener
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = taken
 	return nil
 }
 
-// serveZone is an optical reader on which an open passport lies.
-func serveZone(l net.Listener, zone string) {
+// TakeAway leaves nothing on a kiosk's readers.
+func (s *Stage) TakeAway(kiosk string) { s.counter[kiosk].clear() }
+
+func (c *counter) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.zone != "" {
+		c.zone, c.laid = "", make(chan struct{})
+	}
+	if c.taken != nil {
+		c.taken()
+		c.taken = nil
+	}
+}
+
+// serveZone is the optical reader: it answers when a page lies there.
+func (c *counter) serveZone(l net.Listener) {
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-		_, _ = conn.Write([]byte(zone))
-		_ = conn.Close()
+		readers.Go(func() {
+			defer conn.Close() // its answer was all there is
+			gone := make(chan struct{})
+			go func() {
+				defer close(gone)
+				_, _ = conn.Read(make([]byte, 1)) // nobody writes: it ends with the connection
+			}()
+			c.mu.Lock()
+			laid := c.laid
+			c.mu.Unlock()
+			select {
+			case <-laid:
+			case <-gone:
+				return
+			case <-ctx.Done():
+				return
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			_, _ = conn.Write([]byte(c.zone))
+		})
 	}
 }
 

@@ -73,6 +73,11 @@ func (s *Stage) parties() []party {
 			[]agreement.Person{{Subject: SubjectCounsel, Role: interview.RoleCounsel}},
 		},
 	}
+	for _, d := range s.devices {
+		if d.Name != DeviceKiosk && d.Name != DeviceApplicant && (d.Kind == "kiosk" || d.Kind == "room-terminal") {
+			out[1].devices = append(out[1].devices, d.Name)
+		}
+	}
 	if s.o.Outsiders { // named, so that its maker alone is the reason to refuse it
 		out[0].devices = append(out[0].devices, DeviceUnknown)
 	}
@@ -109,9 +114,14 @@ func (s *Stage) agree(ctx context.Context, p party) error {
 	for _, name := range p.devices {
 		d := s.Device(name)
 		d.ID, d.Premises = interview.NewDeviceID(), p.place.ID
+		if d.Room != nil {
+			d.Room.ID = interview.NewPremisesID()
+			d.Premises = d.Room.ID
+			doc.Premises = append(doc.Premises, *d.Room)
+		}
 		doc.Devices = append(doc.Devices, agreement.Device{
 			ID: d.ID, PermanentIdentifier: d.identifier, Serial: "DEMO-" + d.Name, Model: "swtpm", Label: d.Label, Owner: p.organisation.Name,
-			Premises: []interview.PremisesID{p.place.ID},
+			Premises: []interview.PremisesID{d.Premises},
 		})
 	}
 	signed, err := agreement.Sign(doc, s.office)

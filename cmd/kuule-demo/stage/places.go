@@ -47,8 +47,10 @@ const (
 	portSplice
 	portKiosk
 	portDesk
-	portCount
+	portCount // further kiosks and rooms follow
 )
+
+const portRoom = 20 // for them
 
 // DefaultPortBase is where the ports of a demonstration begin.
 const DefaultPortBase = 8400
@@ -61,22 +63,22 @@ func (s *Stage) server() string {
 	return "https://" + net.JoinHostPort(host, strconv.Itoa(s.port(portHTTPS)))
 }
 
-// freePorts finds a base whose ports are all free, or checks the one given.
-func freePorts(base int) (int, error) {
+// freePorts finds a base whose next ports are all free, or checks the one given.
+func freePorts(base, count int) (int, error) {
 	if base != 0 {
-		return base, tryPorts(base)
+		return base, tryPorts(base, count)
 	}
 	var last error
-	for base = 20100 + os.Getpid()%400*20; base < 32000; base += 20 { // below the kernel's own choice
-		if last = tryPorts(base); last == nil {
+	for base = 20100 + os.Getpid()%300*40; base < 32000; base += 40 { // below the kernel's own choice
+		if last = tryPorts(base, count); last == nil {
 			return base, nil
 		}
 	}
 	return 0, last
 }
 
-func tryPorts(base int) error {
-	for p := base; p < base+portCount; p++ {
+func tryPorts(base, count int) error {
+	for p := base; p < base+count; p++ {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
 		l, err := net.Listen("tcp", address)
 		if err != nil {

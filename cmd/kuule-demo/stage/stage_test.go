@@ -76,10 +76,10 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if _, err := freePorts(port); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) || !strings.Contains(err.Error(), "--port-base") {
+	if _, err := freePorts(port, portCount); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) || !strings.Contains(err.Error(), "--port-base") {
 		t.Errorf("%v", err)
 	}
-	if base, err := freePorts(0); err != nil || base == 0 {
+	if base, err := freePorts(0, portCount); err != nil || base == 0 {
 		t.Errorf("%d %v", base, err)
 	}
 }

@@ -6,7 +6,7 @@ export type Finger = (typeof fingers)[number]
 export type Subject =
   | 'hearing' | 'identity' | 'card' | 'other' | 'code' | 'document' | 'no-document' | 'chip' | 'reading' | 'checking' | 'join' | 'desk' | 'again' | 'ear' | 'mute'
   | 'face' | 'face-left' | 'face-right' | 'face-up' | 'two' | 'dark' | 'bright' | 'closer' | 'further' | 'centre' | 'still' | 'background' | 'photo' | 'no-camera'
-  | 'applicant' | 'other-finger' | 'no-fingers' | `finger-${Finger}`
+  | 'applicant' | 'no-applicant' | 'other-finger' | 'no-fingers' | `finger-${Finger}`
   | 'signature' | 'scan' | 'payment' | 'print' | 'no-paper' | 'later'
 
 const book = (
@@ -67,6 +67,17 @@ function hand(finger: number) {
     </g>
   )
 }
+
+const applicant = (
+  <>
+    <path d="M16 30h148v104H16z" fill="var(--paper)" />
+    <circle cx="52" cy="62" r="13" fill="var(--brand)" stroke="none" />
+    <path d="M30 98c2-30 42-30 44 0z" fill="var(--brand)" stroke="none" />
+    <path d="M92 52h54M92 68h40" />
+    <path d="M30 104h120v22H30z" fill="var(--fi-color-highlight-light2)" strokeWidth="6" />
+    <path d="M42 115h12m10 0h12m10 0h12m10 0h12" strokeWidth="6" />
+  </>
+)
 
 const sheet = (
   <>
@@ -252,14 +263,11 @@ const drawings: Record<Subject, React.ReactNode> = {
       <path d="M90 44v38l24 16" strokeWidth="9" />
     </>
   ),
-  applicant: (
+  applicant,
+  'no-applicant': (
     <>
-      <path d="M16 30h148v104H16z" fill="var(--paper)" />
-      <circle cx="52" cy="62" r="13" fill="var(--brand)" stroke="none" />
-      <path d="M30 98c2-30 42-30 44 0z" fill="var(--brand)" stroke="none" />
-      <path d="M92 52h54M92 68h40" />
-      <path d="M30 104h120v22H30z" fill="var(--fi-color-highlight-light2)" strokeWidth="6" />
-      <path d="M42 115h12m10 0h12m10 0h12m10 0h12" strokeWidth="6" />
+      {applicant}
+      {crossed}
     </>
   ),
   'finger-1': hand(1),

@@ -1,0 +1,137 @@
+package rehearsal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"kuule/cmd/kuule-demo/stage"
+	"kuule/interview"
+	"kuule/kiosk-bridge/emrtdtest"
+)
+
+// way is a person's way from the kiosk or the desk to a room terminal of its own.
+type way struct {
+	name     string // as the browsers' script knows it
+	kiosk    int    // from 1; 0: none
+	person   int    // ways of the same person are of one case
+	who      emrtdtest.Person
+	whole    string // the name as booked
+	born     string
+	document string
+	variant  emrtdtest.Variant // "": the document of an earlier way
+	language string
+}
+
+var (
+	mina  = emrtdtest.Person{Surname: "KORHONEN", GivenNames: "MINA", DocumentNumber: "KD4720001", DateOfBirth: "910605", Sex: "F"}
+	omar  = emrtdtest.Person{Surname: "AZIZ", GivenNames: "OMAR", DocumentNumber: "KD4720002", DateOfBirth: "790211", Sex: "M"}
+	grace = emrtdtest.Person{Surname: "OKAFOR", GivenNames: "GRACE", DocumentNumber: "KD4720003", DateOfBirth: "860923", Sex: "F"}
+)
+
+// ways are those of the kiosk's rehearsal: rows B12, B13, B15, B18, N3.
+var ways = []way{
+	{name: "document", kiosk: 1, person: 1, who: mina, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", variant: emrtdtest.WithAll, language: "fi"},
+	{name: "again", kiosk: 1, person: 1, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", language: "fi"},
+	{name: "dead-chip", kiosk: 2, person: 2, who: omar, whole: "Omar Aziz", born: "1979-02-11", document: "dead passport", variant: emrtdtest.DeadChip, language: "ar"},
+	{name: "by-ear", kiosk: 2, person: 3, who: grace, whole: "Grace Okafor", born: "1986-09-23", document: "old passport", variant: emrtdtest.Genuine, language: "en"},
+	{name: "officers", person: 4, whole: "Yusuf Demir", born: "1994-12-01", language: "tr"},
+}
+
+// bookedWay is a way with its hearing, for the browsers' script.
+type bookedWay struct {
+	Name      string              `json:"name"`
+	Kiosk     string              `json:"kiosk"` // device; "" none
+	Room      string              `json:"room"`  // device
+	Place     string              `json:"place"` // the room, as people call it
+	Holder    string              `json:"holder"`
+	Document  string              `json:"document"`
+	Language  string              `json:"language"`
+	Reference interview.Reference `json:"reference"`
+}
+
+const stepWays = "ways of the kiosk"
+
+// kioskSteps are the kiosk's rehearsal: real server, agents and kiosks with their
+// software TPMs, test chips behind the machine's PC/SC service, and the pages in
+// Chromium.
+func (r *rehearsal) kioskSteps() []step {
+	return []step{
+		{name: "installation", do: func(ctx context.Context) (string, error) { return "", r.stage.Install(ctx) }},
+		{name: "server", do: func(ctx context.Context) (string, error) { return "", r.stage.Serve(ctx) }},
+		{name: "agreements", do: r.agree},
+		{name: "devices enrolled", do: func(ctx context.Context) (string, error) { return "", r.stage.EnrolAll(ctx) }},
+		{name: "agents attested", do: r.agents},
+		{name: "signed in", do: r.signInForBooking},
+		{name: "booked", do: r.bookWays},
+		{name: stepWays, do: func(ctx context.Context) (string, error) { return r.script(ctx, "", r.kioskScene()) }, long: browserTime},
+	}
+}
+
+// bookWays books a hearing for each way and makes the documents.
+func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
+	page := r.interviewer.Page()
+	r.documents = map[string]*emrtdtest.Passport{}
+	cases := map[int]interview.CaseID{}
+	for i, w := range ways {
+		if _, made := cases[w.person]; !made {
+			c, err := stage.NewCase(ctx, page, fmt.Sprintf("DEMO-%s-%d", time.Now().Format("2006-150405"), w.person))
+			if err != nil {
+				return "", err
+			}
+			cases[w.person] = c.ID
+		}
+		room := r.stage.Device(stage.Room(i + 1))
+		b := r.stage.Booking(cases[w.person], stage.Justification)
+		b.Language, b.Participants = w.language, b.Participants[:2] // interviewer and applicant
+		applicant := &b.Participants[1]
+		applicant.Name, applicant.Born, applicant.Device, applicant.Premises = w.whole, w.born, room.ID, room.Premises
+		h, err := r.stage.Book(ctx, page, b)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", w.name, err)
+		}
+		booked := bookedWay{Name: w.name, Room: room.Name, Place: room.Room.Label, Holder: w.whole, Document: w.document, Language: w.language}
+		if w.kiosk > 0 {
+			booked.Kiosk = stage.Kiosk(w.kiosk)
+		}
+		for _, p := range h.Participants {
+			if p.Role == interview.RoleApplicant {
+				booked.Reference = p.Reference
+			}
+		}
+		r.booked = append(r.booked, booked)
+		if w.variant == "" {
+			continue
+		}
+		if r.documents[w.document], err = r.stage.Issue(w.who, w.variant); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d hearings of %d people, each at a room terminal of its own; %d documents made", len(ways), len(cases), len(r.documents)), nil
+}
+
+// handle lays a document on a kiosk's readers, or takes it away, as a person does.
+func (r *rehearsal) handle(ctx context.Context, a asked) error {
+	if a.Ask == "take-away" {
+		r.stage.TakeAway(a.Device)
+		return nil
+	}
+	document := r.documents[a.Document]
+	if document == nil {
+		return fmt.Errorf("nobody has a document %q", a.Document)
+	}
+	if a.Ask == "lay-open" {
+		r.stage.LayOpen(a.Device, document)
+		return nil
+	}
+	return r.stage.LayClosed(ctx, a.Device, document)
+}
+
+// kioskScene is the first line to the kiosk's script.
+func (r *rehearsal) kioskScene() any {
+	return struct {
+		Out      string      `json:"out"`
+		Officers []string    `json:"officers"`
+		Ways     []bookedWay `json:"ways"`
+	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked}
+}
