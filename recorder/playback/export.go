@@ -159,8 +159,10 @@ type track struct {
 	begun   bool
 	copies  copies
 	capture interview.Micros
-	next    int64 // microseconds: where the next audio packet belongs
-	last    int64 // milliseconds written
+	of      sealedAs // of the newest audio packet
+	length  int64    // of it, in microseconds
+	next    int64    // microseconds: where the next audio packet belongs
+	last    int64    // milliseconds written
 }
 
 func (e *exporter) open() error {
@@ -244,7 +246,7 @@ func (e *exporter) write(t *track, h heard) {
 		t.begun, t.next = true, at
 	}
 	if t.source == interview.SourceAudio {
-		e.audio(t, at, h.codec)
+		e.audio(t, at, h.taken)
 		return
 	}
 	e.put(t, h.key, at/1000, h.codec)
@@ -252,18 +254,19 @@ func (e *exporter) write(t *track, h heard) {
 
 // audio lays packets end to end and follows the capture times slowly, so that
 // their jitter is not heard; a real gap is filled with silence.
-func (e *exporter) audio(t *track, at int64, packet []byte) {
-	length := opusDuration(packet)
-	for t.last >= 0 && at-t.next > gapAfter {
-		e.put(t, true, t.next/1000, silence)
-		e.report.Silent++
-		t.next += opusDuration(silence)
-	}
+func (e *exporter) audio(t *track, at int64, p taken) {
 	if t.last >= 0 {
+		missing, _ := p.of.missing(t.of, t.length, at-t.next)
+		for ; missing > gapAfter; missing -= opusDuration(silence) {
+			e.put(t, true, t.next/1000, silence)
+			e.report.Silent++
+			t.next += opusDuration(silence)
+		}
 		at = t.next + (at-t.next)/32
 	}
-	e.put(t, true, at/1000, packet)
-	t.next = at + length
+	e.put(t, true, at/1000, p.codec)
+	t.of, t.length = p.of, opusDuration(p.codec)
+	t.next = at + t.length
 }
 
 func (e *exporter) put(t *track, key bool, ms int64, b []byte) {

@@ -12,6 +12,7 @@ import (
 
 const (
 	warmUp = interview.Micros(1_000_000) // of audio before a segment, for the same times on both sides of a cut
+	reach  = interview.Micros(400_000)   // a frame of sound brings packets that began so long before it was sealed, copies among them
 	hold   = 1000                        // milliseconds that a picture stands at most until the next
 )
 
@@ -62,7 +63,7 @@ func (s *Session) frames(ctx context.Context, lane Lane, from, to interview.Micr
 	s.mu.Lock()
 	var at []int
 	for i, b := range s.blocks {
-		if b.first < to && b.last >= from {
+		if b.first < to+reach && b.last >= from {
 			at = append(at, i)
 		}
 	}
@@ -164,13 +165,24 @@ func (s *Session) sound(ctx context.Context, lane Lane, base, from, to interview
 		}
 	}
 	var seen copies
+	var before sealedAs
+	var lasted int64
 	for _, p := range packets {
 		if !seen.first(p) {
 			continue
 		}
 		at, length := int64(p.at-base), opusDuration(p.codec)
 		inside := p.at >= start
+		missing, known := p.of.missing(before, lasted, at-next)
 		switch {
+		case laid && known:
+			until := next + missing
+			if inside && missing > gapAfter {
+				next = max(next, int64(start-base))
+				fill(until)
+			}
+			next = max(next, until)
+			at = next + (at-next)/32
 		case laid && at-next <= gapAfter && at-next > -gapAfter:
 			at = next + (at-next)/32
 		case laid && at < next: // two of the same moment
@@ -185,6 +197,7 @@ func (s *Session) sound(ctx context.Context, lane Lane, base, from, to interview
 			seg.Frames++
 		}
 		next, laid = at+length, true
+		before, lasted = p.of, length
 	}
 	next = max(next, int64(start-base))
 	fill(int64(to - base))

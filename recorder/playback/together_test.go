@@ -271,6 +271,96 @@ func lostPackets(t *testing.T, late func(n int) interview.Micros, within float64
 	}
 }
 
+// N5: on a narrow link a voice comes in packets of 60 ms. A packet is sealed when
+// its last sound was heard, so a long one began earlier than a short one that is
+// sealed at the same moment. Nothing is left out or made up where the length
+// changes, and sound stays at its moment.
+func TestLongPacketsPlayWhereTheyWereSaid(t *testing.T) {
+	t.Parallel()
+	w := journaltest.New(t)
+	path, s, j := making(t, w, interview.SourceAudio)
+	const start = interview.Micros(1_000_000)
+	var began []interview.Micros
+	said := start
+	for n := range 600 {
+		length, first := interview.Micros(20_000), byte(0xf8) // CELT, 20 ms
+		if n/100%2 == 1 {
+			length, first = 60_000, 0x58 // SILK, wide band, 60 ms
+		}
+		began = append(began, said)
+		said += length
+		codec := append([]byte{first}, spoken(n)[1:]...)
+		must(t, j.Append(s[0].Seal(said+interview.Micros(n*7919%5)*1_000, false, codec)))
+	}
+	must(t, j.Close("ended"))
+	playsAt(t, path, w, began, 12)
+}
+
+// A sender's machine that was busy seals late, and then much at once. Nothing of
+// it was lost, so no silence stands between what was said.
+func TestALateSealHasNoHoles(t *testing.T) {
+	t.Parallel()
+	w := journaltest.New(t)
+	path, s, j := making(t, w, interview.SourceAudio)
+	var began []interview.Micros
+	for n := range 900 {
+		moment := interview.Micros(1_000_000 + n*20_000)
+		began = append(began, moment)
+		sealed := moment + 20_000
+		if busy := (n + 45) % 90; busy < 15 { // nothing is sealed for 300 ms
+			sealed += interview.Micros(15-busy) * 20_000
+		}
+		must(t, j.Append(s[0].Seal(sealed, false, spoken(n))))
+	}
+	must(t, j.Close("ended"))
+	playsAt(t, path, w, began, 120)
+}
+
+// playsAt holds an export and a page's segments to when each packet began: all
+// are played, nothing is made up, and none is further off than that.
+func playsAt(t *testing.T, path string, w *journaltest.World, began []interview.Micros, within int64) {
+	t.Helper()
+	var file bytes.Buffer
+	r, err := playback.Stream(context.Background(), &file, playback.Options{}, playback.Folder(path, w.Key))
+	must(t, err)
+	session, o := session(t, recording(t, path, w.Key))
+	page := map[int]int64{}
+	for at := o.From; at < o.To; at += 5_000_000 {
+		x, err := session.Segment(context.Background(), 0, at, min(o.To, at+5_000_000), true)
+		must(t, err)
+		for _, p := range unmuxed(t, x.Data)[1] {
+			if !bytes.Equal(p.codec, []byte{0xf8, 0xff, 0xfe}) {
+				page[counter(p.codec)] = p.at + int64(o.From)/1000
+			}
+		}
+	}
+	export := map[int]int64{}
+	for _, p := range unmuxed(t, file.Bytes())[1] {
+		if !bytes.Equal(p.codec, []byte{0xf8, 0xff, 0xfe}) {
+			export[counter(p.codec)] = p.at + int64(r.Base)/1000
+		}
+	}
+	if r.Silent != 0 || r.Dropped != 0 {
+		t.Errorf("%d packets of silence were made up, %d dropped", r.Silent, r.Dropped)
+	}
+	for name, at := range map[string]map[int]int64{"export": export, "page": page} {
+		worst := int64(0)
+		for n, moment := range began {
+			ms, ok := at[n]
+			if !ok {
+				t.Errorf("%s: packet %d is not played", name, n)
+				continue
+			}
+			off := ms - int64(moment)/1000 - 20 // short packets are sealed 20 ms after they began
+			worst = max(worst, off, -off)
+		}
+		t.Logf("%s: at most %d ms from its moment", name, worst)
+		if worst > within {
+			t.Errorf("%s: sound plays %d ms from its moment", name, worst)
+		}
+	}
+}
+
 // Where the picture's size changes, the page's decoder gets a new beginning.
 func TestAChangeOfSizeBeginsAnew(t *testing.T) {
 	t.Parallel()
