@@ -431,3 +431,129 @@ func TestAPagesVoiceSentTwiceIsWholeInTheRecording(t *testing.T) {
 		t.Errorf("of %d packets %d never came to the recorder; %d are played and %d filled with silence", all, lost, heard, silent)
 	}
 }
+
+// N5: where one listener's link carries no voice in short packets, the page is
+// asked for long ones at 16 kbit/s. They reach that listener and everybody, are
+// kept with their length, and play where they were said; when the link is back,
+// so are the short ones.
+func TestAPagesVoiceInLongPacketsIsWholeInTheRecording(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	t.Parallel()
+	h := newHouse(t, signaling.Defaults)
+	chair := h.join(h.world.Person(interview.RoleInterviewer, "Irja"))
+	h.admitted(chair)
+	amal, kaisa := h.world.Person(interview.RoleApplicant, "Amal"), h.world.Person(interview.RoleCounsel, "Kaisa")
+	p := h.browse(amal, amal.Prove)
+	knock := <-chair.knocks
+	if err := chair.Admit(t.Context(), knock); err != nil {
+		t.Fatal(err)
+	}
+	counsel := &someone{}
+	cfg := h.config(counsel)
+	prove, link := h.wayOf(kaisa.Prove, func(sdp string) string { return sdp })
+	cfg.Place, cfg.Prove = kaisa.Place(), prove
+	h.enter(counsel, cfg, kaisa.Device.String(), kaisa.Peer())
+	h.admit(chair, counsel)
+	rec := h.record()
+	patiently(t, "the recorder is on the roster", func() bool {
+		return chair.IncludeRecorder(true) == nil && len(rec.Status()) == 1 && rec.Status()[0].Durable > 0
+	})
+	p.until("the voice is sent", func(s pageState) bool { return s.Packets > 50 })
+	from := chair.Now()
+	rec.durable(from + 1_000_000)
+
+	// 66 kbit/s in packets of 20 ms, 28 in packets of 60.
+	link.Down.Set(sfutest.Shape{Rate: 45_000})
+	rate := func() float64 {
+		before, at := p.now().Packets, time.Now()
+		time.Sleep(time.Second)
+		return float64(p.now().Packets-before) / time.Since(at).Seconds()
+	}
+	patiently(t, "packets are long", func() bool { return rate() < 25 })
+	narrow := chair.Now()
+	at := link.Down.Count()
+	patiently(t, "five seconds are said in long packets", func() bool { return chair.Now() > narrow+5_000_000 })
+	passed := link.Down.Count()
+	back := chair.Now()
+	link.Down.Set(sfutest.Shape{})
+	patiently(t, "packets are short again", func() bool { return rate() > 40 })
+	to := chair.Now()
+	rec.durable(to + 1_000_000)
+	if dropped := passed.Dropped - at.Dropped; dropped > 5 {
+		t.Errorf("the narrow link dropped %d packets, %d passed", dropped, passed.Passed-at.Passed)
+	}
+
+	journals := rec.end()
+	kept, long, bytes := 0, 0, 0
+	var length interview.Micros // of what was kept
+	for _, s := range rec.kept(knock.Member) {
+		if s.Capture < from || s.Capture > to {
+			continue
+		}
+		kept++
+		d := lengthOf(t, s.codec)
+		length += d
+		if s.Capture > narrow+500_000 && s.Capture < back {
+			bytes += len(s.codec)
+			if d == 60_000 {
+				long++
+			}
+		}
+	}
+	if long < 60 || bytes > (long+3)*130 { // 16 kbit/s are 120 bytes in 60 ms
+		t.Errorf("%d long packets were kept, %d bytes", long, bytes)
+	}
+	if off := length - (to - from); off > 150_000 || off < -150_000 {
+		t.Errorf("%d ms of sound were kept of %d", length/1000, (to-from)/1000)
+	}
+	file, base := exported(t, journals...)
+	heard, silent := 0, 0
+	var ends int64
+	for i, x := range file {
+		at := base + interview.Micros(x.at)*1000
+		switch {
+		case at < from || at > to:
+			continue
+		case isSilence(x.codec):
+			silent++
+		default:
+			heard++
+		}
+		if i > 0 && ends != 0 && (x.at-ends > 25 || ends-x.at > 25) {
+			t.Errorf("a packet plays at %d ms, the one before ends at %d", x.at, ends)
+		}
+		ends = x.at + int64(lengthOf(t, x.codec)/1000)
+	}
+	t.Logf("%d packets were kept, %d of them of 60 ms; %d are played, %d filled with silence", kept, long, heard, silent)
+	if silent > 2 || heard < kept-5 {
+		t.Errorf("%d packets were kept; %d are played, %d filled with silence", kept, heard, silent)
+	}
+}
+
+// lengthOf is how long a packet of Opus of one frame plays (RFC 6716 section 3.1).
+func lengthOf(t *testing.T, codec []byte) interview.Micros {
+	t.Helper()
+	if len(codec) == 0 || codec[0]&3 == 3 && len(codec) < 2 {
+		t.Fatalf("no packet of Opus: %x", codec)
+	}
+	config, frames := codec[0]>>3, interview.Micros(codec[0]&3)
+	var frame interview.Micros
+	switch {
+	case config < 12:
+		frame = []interview.Micros{10_000, 20_000, 40_000, 60_000}[config&3]
+	case config < 16:
+		frame = []interview.Micros{10_000, 20_000}[config&1]
+	default:
+		frame = []interview.Micros{2_500, 5_000, 10_000, 20_000}[config&3]
+	}
+	switch frames {
+	case 0:
+		return frame
+	case 1, 2:
+		return 2 * frame
+	default:
+		return interview.Micros(codec[1]&0x3f) * frame
+	}
+}
