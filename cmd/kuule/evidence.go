@@ -135,6 +135,9 @@ func (c verifyCommand) Run(out io.Writer) error {
 	fmt.Fprintf(&b, "%s verifies.\n\nhearing     %s\nmembers     %d, rosters %d\ntranscript  %d sealed versions\n", c.File, r.Manifest.Hearing, r.Members, r.Rosters, r.Records)
 	for _, rec := range r.Recordings {
 		fmt.Fprintf(&b, "recording   %s: %d blocks, %d frames, %d origin lists, %d gaps\n", rec.Recording.Recording, rec.Recording.Blocks, rec.Frames, rec.Origins, len(rec.Gaps))
+		if k := rec.Backup; k != nil {
+			fmt.Fprintf(&b, "  from      the back-up of a room terminal (%s), taken in at %s under grant %s\n", roles(k.Roles), time.Unix(k.TakenIn, 0).UTC().Format(time.RFC3339), k.Grant)
+		}
 		if rec.Open {
 			fmt.Fprintf(&b, "  opened    %d frames are what their senders signed for, %d stand on no list, %d have no sender's key\n", rec.Attested, rec.Unattested, rec.Keyless)
 		}
@@ -143,9 +146,12 @@ func (c verifyCommand) Run(out io.Writer) error {
 		fmt.Fprintf(&b, "keys        given to %s\n", recipient)
 	}
 	cover := r.Coverage
-	fmt.Fprintf(&b, "coverage    %s on record and kept, %s off the record, %s missing, of %s; %d losses of single tracks\n",
-		span(cover.Recorded), span(cover.OffRecord), span(cover.Missing), span(cover.To-cover.From), len(cover.Losses))
+	fmt.Fprintf(&b, "coverage    %s on record and kept, %s off the record, %s from a back-up, %s missing, of %s; %d losses of single tracks\n",
+		span(cover.Recorded), span(cover.OffRecord), span(cover.Backup), span(cover.Missing), span(cover.To-cover.From), len(cover.Losses))
 	for _, s := range cover.Spans {
+		if s.State == coverage.Backup {
+			fmt.Fprintf(&b, "back-up     %s to %s of the hearing: no recorder has it: %s\n", span(s.From), span(s.To), s.Cause)
+		}
 		if s.State == coverage.Missing {
 			fmt.Fprintf(&b, "missing     %s to %s of the hearing: %s\n", span(s.From), span(s.To), s.Cause)
 		}
@@ -164,6 +170,14 @@ func (c verifyCommand) Run(out io.Writer) error {
 	}
 	_, err = io.WriteString(out, b.String())
 	return err
+}
+
+func roles(all []interview.Role) string {
+	out := make([]string, len(all))
+	for i, r := range all {
+		out[i] = string(r)
+	}
+	return strings.Join(out, ", ")
 }
 
 // span prints a time of the hearing.

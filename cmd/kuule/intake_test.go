@@ -73,8 +73,8 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 
 	chair, speaker, again := w.Member(interview.RoleInterviewer), w.Member(interview.RoleApplicant), w.Member("")
 	roster := w.Roster(chair, 1, chair, speaker, w.Recorder, again)
-	first, after := life(t, w, w.Recorder, nil, 0, 400_000)
-	second, _ := life(t, w, again, after, 800_000, 1_000_000)
+	first, after := life(t, w, w.Recorder, nil, 0, 2_000_000)
+	second, _ := life(t, w, again, after, 2_400_000, 4_000_000)
 	bundle := func(name string, journals ...[]evidence.Blob) {
 		var b bytes.Buffer
 		must(t, evidence.Build(t.Context(), &b, evidence.Content{
@@ -87,7 +87,7 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 		must(t, os.WriteFile(in(name), b.Bytes(), 0o600))
 	}
 	bundle("gap.zip", first, second)
-	whole, _ := life(t, w, w.Recorder, nil, 0, 1_000_000)
+	whole, _ := life(t, w, w.Recorder, nil, 0, 4_000_000)
 	bundle("whole.zip", whole)
 
 	s := w.Sender(speaker, 1, 1, 0, interview.SourceAudio)
@@ -98,7 +98,7 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 	key, err := c.SealKey(to, backup.Key{Track: s.Track, Source: s.Source, KID: s.KID}, s.Key)
 	must(t, err)
 	c.Keys = append(c.Keys, key)
-	for n := range interview.Micros(50) {
+	for n := range interview.Micros(200) {
 		f := s.Seal(n*20_000, false, []byte{0xf8, 0xff, 0xfe})
 		c.Frames = append(c.Frames, backup.Frame{Track: s.Track, At: f.Capture, Sealed: base64.RawURLEncoding.EncodeToString(f.Sealed)})
 	}
@@ -107,7 +107,7 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(in("terminal.kb"), append(backup.Magic(), sealed...), 0o600))
 
-	for name, taken := range map[string]int64{"gap.zip": 20, "whole.zip": 0} {
+	for name, taken := range map[string]int64{"gap.zip": 95, "whole.zip": 0} {
 		out := in("out-" + name)
 		cmd := exec.CommandContext(t.Context(), in("kuule"), "recording", "intake", in("terminal.kb"), "--evidence", in(name), "--trust", in("trust.keys"), "--key", in("key.pem"), "--out", out)
 		said, err := cmd.CombinedOutput()
@@ -117,7 +117,7 @@ func TestTheProgramTakesInABackup(t *testing.T) {
 		var r intake.Report
 		must(t, json.Unmarshal(said, &r))
 		files, _ := filepath.Glob(filepath.Join(out, speaker.Member().String()+"-*.ogg"))
-		if r.Taken != taken || r.Had != 50-taken || r.Unsure != 0 || len(files) != int(min(taken, 1)) {
+		if r.Taken != taken || r.Had != 200-taken || r.Unsure != 0 || len(files) != int(min(taken, 1)) {
 			t.Errorf("%s: %+v, files %v", name, r, files)
 		}
 	}

@@ -16,8 +16,9 @@ type settleCommand struct {
 	Out     string `help:"File for the release, for 'kuule-agent release' at the room's terminal; it must not exist." required:"" type:"path"`
 }
 
-// Run has the hearing's evidence verified once more. Where nothing is missing it
-// writes the release; else it names what is, and the back-ups are wanted.
+// Run has authority verify the hearing's evidence once more. Where nothing is
+// missing it writes the release; else it names what is, and the back-ups are
+// wanted.
 func (c settleCommand) Run(ctx context.Context, out io.Writer) error {
 	id, err := interview.ParseHearingID(c.Hearing)
 	if err != nil {
@@ -34,6 +35,9 @@ func (c settleCommand) Run(ctx context.Context, out io.Writer) error {
 		for _, m := range s.Silent {
 			fmt.Fprintf(out, "missing: recorder %s was in the room and left nothing\n", m)
 		}
+		for _, text := range s.Disputed {
+			fmt.Fprintf(out, "disputed: %s\n", text)
+		}
 		return fmt.Errorf("back-ups of %s are wanted: bring %s.*.kb from the room's terminal and take them in with `kuule recording intake`", id, id)
 	}
 	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -45,6 +49,9 @@ func (c settleCommand) Run(ctx context.Context, out io.Writer) error {
 		err = err2
 	}
 	if err == nil {
+		if s.Backup > 0 {
+			fmt.Fprintf(out, "taken in from a back-up: %d ms\n", s.Backup/1000)
+		}
 		_, err = fmt.Fprintf(out, "nothing is missing of %s: release written to %s\n", id, c.Out)
 	}
 	return err

@@ -170,7 +170,13 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		return err
 	}
 	defer log.Close()
+	backups, err := newBackupJudge(in)
+	if err != nil {
+		return err
+	}
+	defer backups.close()
 	if err := errors.Join(
+		a.serveBackups(conn, backups),
 		keyringremote.Serve(conn, ring, a.approveUnwrap),
 		a.serveErasures(conn, graves, ring),
 		auditremote.Serve(conn, log, a.cosigner),
@@ -285,6 +291,9 @@ func (a *authority) admit(ctx context.Context, q admitFacts) (string, error) {
 	st, leaf, err := a.trust.VerifyStatement(q.Statement, now)
 	if err != nil {
 		return "", problem.New(problem.CodeStatementInvalid, "%w", err)
+	}
+	if err := ordinaryRule(q.Rule); err != nil {
+		return "", err
 	}
 	seats := []sealing.AdmittedSeat{}
 	switch st.Kind {
@@ -456,7 +465,7 @@ func (a *authority) certifyRecorder(spki []byte) (certifyAnswer, error) {
 }
 
 // sealable are the types that authority seals with its sealing key.
-var sealable = map[string]bool{"kuule-record+jws": true, "kuule-evidence+jws": true, "kuule-backup-release+jws": true}
+var sealable = map[string]bool{"kuule-record+jws": true, "kuule-evidence+jws": true}
 
 func (a *authority) seal(q sealQuestion) (sealAnswer, error) {
 	if !sealable[q.Type] {

@@ -72,6 +72,7 @@ type door struct {
 	issuers  *issuers
 	records  *transcript.Store
 	keeper   *signaling.Keeper
+	intakes  sync.Map // HearingID → BegunIntake: back-ups that are being taken in
 	hub      *signaling.Hub
 	rules    *admission.Engine
 	people   *signin.Verifier

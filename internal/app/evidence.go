@@ -32,7 +32,7 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 		return fmt.Errorf("log of %s: %w", id, err)
 	}
 	c := evidence.Content{Case: h.Case, Hearing: id, MadeAt: time.Now()}
-	for kind, into := range map[string]*[]string{"statement": &c.Statements, "admission": &c.Admissions, "roster": &c.Rosters} {
+	for kind, into := range map[string]*[]string{"statement": &c.Statements, "admission": &c.Admissions, "roster": &c.Rosters, keptGrant: &c.Grants} {
 		if *into, err = d.keeper.Kept(ctx, id, kind); err != nil {
 			return err
 		}
@@ -52,6 +52,9 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 		c.Records = append(c.Records, v.Signed)
 	}
 	if c.Journals, err = d.journals(ctx, id); err != nil {
+		return err
+	}
+	if c.Taken, err = d.takings(ctx, id); err != nil {
 		return err
 	}
 	if c.Checkpoint, c.Audit, err = d.auditBlobs(ctx, id); err != nil {

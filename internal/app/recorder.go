@@ -97,7 +97,13 @@ func runRecorder(ctx context.Context, in *installation, conn *bus.Conn, ready fu
 		return err
 	}
 	defer rec.Close()
+	taking, err := newTakingIn(rec, in, conn.Name().Instance, folder, recordingKeys{keyringremote.New(conn)}, certificate)
+	if err != nil {
+		return err
+	}
+	defer taking.close()
 	if err := errors.Join(
+		taking.serve(conn),
 		bus.Handle(conn, "room.open", func(_ context.Context, _ bus.Name, q invitation) (none, error) {
 			return none{}, rec.Open(recorder.Hearing{Case: q.Case, Hearing: q.Hearing})
 		}),
@@ -142,13 +148,22 @@ type recorderCertificate struct {
 func (c *recorderCertificate) prove(ctx context.Context, st sealing.Statement) (string, wire.Proof, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.key == nil || time.Until(c.chain[0].NotAfter) < sealing.MaxStatementHours*time.Hour {
-		if err := c.renew(ctx); err != nil {
-			return "", wire.Proof{}, fmt.Errorf("recorder's certificate: %w", err)
-		}
+	if err := c.current(ctx); err != nil {
+		return "", wire.Proof{}, err
 	}
 	text, err := sealing.SignWith(c.key, c.chain...)(st)
 	return text, wire.Proof{}, err
+}
+
+// current has a certificate that lives for as long as a statement may. c.mu is held.
+func (c *recorderCertificate) current(ctx context.Context) error {
+	if c.key != nil && time.Until(c.chain[0].NotAfter) >= sealing.MaxStatementHours*time.Hour {
+		return nil
+	}
+	if err := c.renew(ctx); err != nil {
+		return fmt.Errorf("recorder's certificate: %w", err)
+	}
+	return nil
 }
 
 func (c *recorderCertificate) renew(ctx context.Context) error {

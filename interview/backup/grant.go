@@ -6,6 +6,7 @@ import (
 	"crypto/hpke"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"strings"
 
 	"kuule/internal/jws"
@@ -158,4 +159,25 @@ func (c *Chunk) Address(own hpke.PrivateKey, to hpke.PublicKey) error {
 		}
 	}
 	return nil
+}
+
+// Readdress reads a back-up with the key that it was sealed to and writes it
+// sealed to another. A torn last chunk is left out.
+func Readdress(out io.Writer, in io.Reader, h interview.HearingID, own hpke.PrivateKey, to hpke.PublicKey) error {
+	if _, err := out.Write(Magic()); err != nil {
+		return err
+	}
+	n := int64(0)
+	return Read(in, h, own, func(c *Chunk) error {
+		if err := c.Address(own, to); err != nil {
+			return err
+		}
+		sealed, err := c.Seal(to, n)
+		if err != nil {
+			return err
+		}
+		n++
+		_, err = out.Write(sealed)
+		return err
+	})
 }

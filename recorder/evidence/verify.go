@@ -160,6 +160,13 @@ type verifier struct {
 	told       []told // phases, as recorders were told them
 }
 
+// SignedManifest reads a bundle's manifest as it was signed, without checking
+// anything: its jws.Hash is the bundle's name.
+func SignedManifest(bundle io.ReaderAt) (string, error) {
+	_, signed, err := readFirst(bundle, jws.MaxSize)
+	return string(signed), err
+}
+
 func wrong(file, part string, err error) error { return &PlaceError{file, part, -1, err} }
 
 // bytes checks every byte of the file against the signed manifest, but for

@@ -18,17 +18,6 @@ import (
 	"kuule/interview/backup"
 )
 
-// ReleaseType is the JWS "typ" of a release: by the sealing key, once the
-// hearing's evidence is whole.
-const ReleaseType = "kuule-backup-release+jws"
-
-// Release says that a hearing's back-ups are not needed any more.
-type Release struct {
-	V       int                 `json:"v"` // 1
-	Hearing interview.HearingID `json:"hearing"`
-	At      int64               `json:"iat"` // Unix seconds
-}
-
 // Bounds of what a terminal keeps.
 const (
 	MaxHearing = 512 << 20 // bytes
@@ -186,8 +175,8 @@ func (s *Store) Release(message string) error {
 	if err != nil {
 		return err
 	}
-	var r Release
-	if err := jws.Verify(message, ReleaseType, key, &r); err != nil {
+	var r backup.Release
+	if err := jws.Verify(message, backup.TypeRelease, key, &r); err != nil {
 		return fmt.Errorf("release of a back-up: %w", err)
 	}
 	if r.V != 1 || r.Hearing.IsZero() {

@@ -268,13 +268,13 @@ func TestBackupsAreBoundedAndGoWhenReleased(t *testing.T) {
 	if _, err := os.Stat(names[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("the oldest of too many: %v", err)
 	}
-	release := store.Release{V: 1, Hearing: r.Hearing, At: 1}
-	forged, err := jws.Sign(release, store.ReleaseType, r.escrow)
+	release := backup.Release{V: 1, Hearing: r.Hearing, At: 1}
+	forged, err := jws.Sign(release, backup.TypeRelease, r.escrow)
 	must(t, err)
 	if err := s.Release(forged); err == nil {
 		t.Fatal("released by another key")
 	}
-	signed, err := jws.Sign(release, store.ReleaseType, r.sealing)
+	signed, err := jws.Sign(release, backup.TypeRelease, r.sealing)
 	must(t, err)
 	must(t, s.Release(signed))
 	if all, names := disk(t, folder); len(all) != 0 || len(names) != 0 {

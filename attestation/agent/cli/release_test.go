@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"kuule/attestation/agent/backup"
 	"kuule/attestation/agent/cli"
 	"kuule/internal/jws"
 	"kuule/internal/trust"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/sealing/sealingtest"
 )
 
@@ -56,7 +56,7 @@ func TestReleaseDeletesWhatItNames(t *testing.T) {
 	write(kept(hearing), []byte("kuulebk1"))
 	write(kept(other), []byte("kuulebk1"))
 	release := func(key crypto.Signer) error {
-		message, err := jws.Sign(backup.Release{V: 1, Hearing: hearing, At: 1}, backup.ReleaseType, key)
+		message, err := jws.Sign(backup.Release{V: 1, Hearing: hearing, At: 1}, backup.TypeRelease, key)
 		if err != nil {
 			t.Fatal(err)
 		}

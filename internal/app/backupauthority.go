@@ -1,0 +1,289 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"kuule/internal/bus"
+	"kuule/internal/jws"
+	"kuule/internal/problem"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/interview/backup"
+	"kuule/interview/sealing"
+	"kuule/recorder/coverage"
+	"kuule/recorder/evidence"
+	"kuule/recorder/intake"
+)
+
+// What the door asks authority about back-ups, and what it is told.
+type (
+	// proofPiece is a piece of the evidence bundle that is to be judged, in order.
+	proofPiece struct {
+		Hearing interview.HearingID `json:"hearing"`
+		Offset  int64               `json:"offset"`
+		Data    []byte              `json:"data"`
+	}
+	judgeQuestion struct {
+		Hearing  interview.HearingID `json:"hearing"`
+		Holdings []string            `json:"holdings"` // kuule-holdings+jws, one of each recorder
+	}
+	// judgeAnswer is a release, or a grant, or why there is neither.
+	judgeAnswer struct {
+		Pending  bool                 `json:"pending"` // ask again
+		Release  string               `json:"release"`
+		Grant    string               `json:"grant"`
+		Spans    int64                `json:"spans"`  // of the grant
+		Length   interview.Micros     `json:"length"` // of them
+		Missing  []coverage.Span      `json:"missing"`
+		Backup   interview.Micros     `json:"backup"` // on record, taken in before
+		Silent   []interview.MemberID `json:"silent"`
+		Disputed []string             `json:"disputed"`
+	}
+	takerQuestion struct {
+		Grant     string `json:"grant"`
+		Statement string `json:"statement"`
+	}
+)
+
+const (
+	maxProof     = 1 << 40 // bytes of a bundle that is judged
+	holdingsAge  = 15 * time.Minute
+	grantLife    = 24 * time.Hour
+	proofPattern = "proof-*.zip"
+)
+
+// backupJudge is where authority sees for itself what recorders have: it verifies
+// the hearing's whole bundle, and holds it against what each recorder signed to
+// have. The door's word decides nothing.
+type backupJudge struct {
+	folder  string
+	trust   *trust.File
+	roots   *x509.CertPool // of recorders
+	keepers []string       // every recorder of the installation
+	log     evidence.LogVerifier
+	now     func() time.Time
+	task    longTask[judgeAnswer]
+
+	mu      sync.Mutex
+	hearing interview.HearingID
+	proof   *os.File
+	size    int64
+}
+
+func newBackupJudge(in *installation) (*backupJudge, error) {
+	roots, err := trust.Pool(in.trust.RecorderRoots)
+	if err != nil {
+		return nil, err
+	}
+	j := &backupJudge{folder: in.layout.Authority(), trust: in.trust, roots: roots, keepers: in.RecorderInstances(), log: VerifyLog, now: time.Now}
+	left, err := filepath.Glob(filepath.Join(j.folder, proofPattern))
+	for _, name := range left { // of a process that was killed
+		err = errors.Join(err, os.Remove(name))
+	}
+	return j, err
+}
+
+// put takes a piece of a bundle. A first piece begins anew.
+func (j *backupJudge) put(p proofPiece) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if p.Offset == 0 {
+		j.drop()
+		f, err := os.CreateTemp(j.folder, proofPattern)
+		if err != nil {
+			return err
+		}
+		j.hearing, j.proof = p.Hearing, f
+	}
+	if j.proof == nil || j.hearing != p.Hearing || j.size != p.Offset || j.size+int64(len(p.Data)) > maxProof {
+		return problem.New(problem.CodeConflict, "pieces of a bundle come one after the other")
+	}
+	n, err := j.proof.Write(p.Data)
+	j.size += int64(n)
+	return err
+}
+
+func (j *backupJudge) drop() {
+	if j.proof == nil {
+		return
+	}
+	name := j.proof.Name()
+	_ = errors.Join(j.proof.Close(), os.Remove(name))
+	j.proof, j.size = nil, 0
+}
+
+func (j *backupJudge) close() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.drop()
+}
+
+// refused says that back-ups stay, and by which rule.
+func refused(rule, format string, a ...any) error {
+	return problem.Refused(problem.CodeForbidden, rule, format, a...)
+}
+
+// judge verifies the bundle that was put and says what may be done: back-ups go
+// where recorders have everything, or where what they lack was taken in; else what
+// no recorder has may be taken in.
+func (j *backupJudge) judge(q judgeQuestion) (judgeAnswer, *intake.Evidence, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer j.drop()
+	if j.proof == nil || j.hearing != q.Hearing {
+		return judgeAnswer{}, nil, refused("backup-evidence", "no evidence of %s was brought", q.Hearing)
+	}
+	e, err := intake.Open(j.proof, j.size, j.trust, evidence.Options{Log: j.log})
+	if err != nil {
+		return judgeAnswer{}, nil, refused("backup-evidence", "evidence of %s does not verify: %w", q.Hearing, err)
+	}
+	r := e.Report()
+	if r.Manifest.Hearing != q.Hearing {
+		return judgeAnswer{}, nil, refused("backup-evidence", "the evidence is of %s", r.Manifest.Hearing)
+	}
+	if err := j.whole(r, q.Holdings); err != nil {
+		return judgeAnswer{}, nil, err
+	}
+	return judged(r), e, nil
+}
+
+// judged is what a whole bundle says.
+func judged(r evidence.Report) judgeAnswer {
+	out := judgeAnswer{Missing: []coverage.Span{}, Backup: r.Coverage.Backup, Silent: append([]interview.MemberID{}, r.Silent...), Disputed: append([]string{}, r.Disputed...)}
+	for _, s := range r.Coverage.Spans {
+		if s.State == coverage.Missing {
+			out.Missing = append(out.Missing, s)
+		}
+	}
+	return out
+}
+
+// releasable reports whether terminals may delete: no moment on record is missing,
+// nothing is disputed, and of a recorder that left nothing the back-up was taken in.
+func (a judgeAnswer) releasable() bool {
+	return len(a.Missing) == 0 && len(a.Disputed) == 0 && (len(a.Silent) == 0 || a.Backup > 0)
+}
+
+// whole holds a bundle against what every recorder signed, just now, to have on
+// its disk: who makes the bundle can leave nothing out.
+func (j *backupJudge) whole(r evidence.Report, holdings []string) error {
+	now := j.now()
+	heard := map[string]bool{}
+	for _, text := range holdings {
+		var h backup.Holdings
+		leaf, err := jws.VerifyChain(text, backup.TypeHoldings, j.roots, now, &h)
+		if err != nil {
+			return refused("backup-holdings", "what a recorder has: %w", err)
+		}
+		switch age := now.Sub(time.Unix(h.At, 0)); {
+		case leaf.IsCA || !slices.Equal(leaf.Subject.OrganizationalUnit, []string{sealing.RecorderUnit}):
+			return refused("backup-holdings", "what recorder %q has was not said by a recorder", h.Keeper)
+		case h.V != 1 || h.Hearing != r.Manifest.Hearing || h.Bundle != r.Name:
+			return refused("backup-holdings", "recorder %q spoke of another bundle", h.Keeper)
+		case age > holdingsAge || age < -sealing.Skew:
+			return refused("backup-holdings", "recorder %q said so %s ago", h.Keeper, age.Round(time.Second))
+		case heard[h.Keeper]:
+			return refused("backup-holdings", "recorder %q spoke twice", h.Keeper)
+		}
+		heard[h.Keeper] = true
+		for _, x := range h.Recordings {
+			i := slices.IndexFunc(r.Manifest.Recordings, func(m evidence.Recording) bool { return m.Recording == x.Recording })
+			if i < 0 {
+				return refused("backup-whole", "recorder %q has %s, and the bundle leaves it out", h.Keeper, x.Recording)
+			}
+			if m := r.Manifest.Recordings[i]; m.Blocks != x.Seq+1 || m.Head != x.Head {
+				return refused("backup-whole", "recorder %q has %s up to block %d, and the bundle has another end", h.Keeper, x.Recording, x.Seq)
+			}
+		}
+	}
+	for _, k := range j.keepers {
+		if !heard[k] {
+			return refused("backup-holdings", "recorder %q has not said what it has", k)
+		}
+	}
+	return nil
+}
+
+// serveBackups answers the door about back-ups.
+func (a *authority) serveBackups(conn *bus.Conn, j *backupJudge) error {
+	return errors.Join(
+		handle(conn, "backup.proof", func(p proofPiece) (none, error) { return none{}, j.put(p) }),
+		bus.Handle(conn, "backup.judge", func(ctx context.Context, _ bus.Name, q judgeQuestion) (judgeAnswer, error) {
+			out, pending, err := j.task.ask(ctx, q.Hearing.String()+jws.Hash(strings.Join(q.Holdings, " ")), func() (judgeAnswer, error) { return a.judgeBackups(j, q) })
+			if pending {
+				return judgeAnswer{Pending: true}, nil
+			}
+			return out, err
+		}),
+		handle(conn, "backup.admit", func(q takerQuestion) (admitAnswer, error) { return a.admitTaker(q) }),
+	)
+}
+
+// judgeBackups signs what the proof allows, and nothing else.
+func (a *authority) judgeBackups(j *backupJudge, q judgeQuestion) (judgeAnswer, error) {
+	out, e, err := j.judge(q)
+	if err != nil {
+		return judgeAnswer{}, err
+	}
+	if out.releasable() {
+		out.Release, err = jws.Sign(backup.Release{V: 1, Hearing: q.Hearing, At: j.now().Unix()}, backup.TypeRelease, a.sealing)
+		slog.Info("back-ups are released", "hearing", q.Hearing)
+		return out, err
+	}
+	g, err := e.Grant(j.now())
+	if errors.Is(err, intake.ErrNothing) {
+		return out, nil // disputed, or a recorder left nothing: people have to look
+	}
+	if err != nil {
+		return judgeAnswer{}, err
+	}
+	out.Spans = int64(len(g.Spans))
+	for _, s := range g.Spans {
+		out.Length += s.To - s.From
+	}
+	out.Grant, err = jws.Sign(g, backup.TypeGrant, a.sealing)
+	slog.Info("back-ups may be taken in", "hearing", q.Hearing, "spans", out.Spans, "length", out.Length)
+	return out, err
+}
+
+// admitTaker admits a recorder to take in under a grant that authority signed
+// itself: the one way to such an admission, which is to no room.
+func (a *authority) admitTaker(q takerQuestion) (admitAnswer, error) {
+	now := time.Now()
+	g, err := backup.VerifyGrant(q.Grant, a.sealing.Public())
+	if err != nil {
+		return admitAnswer{}, refused("backup-grant", "%w", err)
+	}
+	if age := now.Sub(time.Unix(g.At, 0)); age > grantLife {
+		return admitAnswer{}, refused("backup-grant", "it was granted %s ago: ask anew", age.Round(time.Minute))
+	}
+	st, _, err := a.trust.VerifyStatement(q.Statement, now)
+	if err != nil {
+		return admitAnswer{}, problem.New(problem.CodeStatementInvalid, "%w", err)
+	}
+	if st.Kind != sealing.KindRecorder || st.Hearing != g.Hearing {
+		return admitAnswer{}, refused("backup-grant", "the statement is not a recorder's, or of another hearing")
+	}
+	text, err := jws.Sign(sealing.Admission{
+		V: 1, Kind: st.Kind, Hearing: st.Hearing, Member: st.Member, Statement: jws.Hash(q.Statement), Seats: []sealing.AdmittedSeat{},
+		Rule: backup.RuleOf(q.Grant), IssuedAt: now.Unix(), ExpiresAt: st.ExpiresAt,
+	}, sealing.TypeAdmission, a.statement)
+	return admitAnswer{text}, err
+}
+
+// ordinaryRule refuses the rules that are authority's own to give.
+func ordinaryRule(rule string) error {
+	if _, ok := backup.TakesIn(rule); ok {
+		return problem.New(problem.CodeStatementInvalid, "rule %q admits nobody to a room", rule)
+	}
+	return nil
+}

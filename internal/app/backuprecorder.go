@@ -1,0 +1,303 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"kuule/internal/bus"
+	"kuule/internal/jws"
+	"kuule/internal/problem"
+	"kuule/internal/trust"
+	"kuule/interview"
+	"kuule/interview/backup"
+	"kuule/interview/sealing"
+	"kuule/recorder"
+	"kuule/recorder/intake"
+	"kuule/recorder/journal"
+)
+
+// What the door asks a recorder about back-ups.
+type (
+	holdsQuestion struct {
+		Hearing interview.HearingID `json:"hearing"`
+		Bundle  string              `json:"bundle"` // jws.Hash of its manifest
+	}
+	holdsAnswer struct {
+		Message string `json:"message"` // kuule-holdings+jws
+	}
+	takeInQuestion struct {
+		Grant string `json:"grant"`
+	}
+	takeInAnswer struct {
+		Statement string `json:"statement"`
+	}
+	backupPiece struct {
+		Hearing interview.HearingID `json:"hearing"`
+		File    int                 `json:"file"` // from 0
+		Offset  int64               `json:"offset"`
+		Data    []byte              `json:"data"`
+	}
+	takenQuestion struct {
+		Hearing   interview.HearingID `json:"hearing"`
+		Admission string              `json:"admission"`
+	}
+	takingsAnswer struct {
+		Messages []string `json:"messages"` // kuule-backup-taken+jws
+	}
+	takenAnswer struct {
+		Pending bool          `json:"pending"` // ask again
+		Message string        `json:"message"` // kuule-backup-taken+jws
+		Taken   backup.Taken  `json:"taken"`
+		Heads   []backup.Held `json:"heads"` // of its journals
+	}
+)
+
+// Bounds of what one taking in may bring.
+const (
+	maxBackups    = 16
+	maxBackupFile = 8 << 30
+	takeInLife    = time.Hour // from its beginning to its end
+)
+
+// takingIn is a recorder's side of taking in: one hearing at a time. Its keys are
+// of this one taking and nowhere else; what waits on the disk is sealed to them.
+type takingIn struct {
+	rec    *recorder.Recorder
+	keeper string
+	folder string // for what waits
+	trust  *trust.File
+	seal   crypto.PublicKey
+	keys   journal.KeyWrapper
+	cert   *recorderCertificate
+	task   longTask[takenAnswer]
+
+	mu  sync.Mutex
+	now *oneTaking
+}
+
+type oneTaking struct {
+	text      string
+	grant     backup.Grant
+	member    interview.MemberID
+	sign      *ecdsa.PrivateKey
+	open      hpke.PrivateKey
+	statement string
+	until     time.Time
+	files     []*os.File
+	sizes     []int64
+}
+
+const waitingPattern = "taking-in-*.kb"
+
+func newTakingIn(rec *recorder.Recorder, in *installation, keeper, folder string, keys journal.KeyWrapper, cert *recorderCertificate) (*takingIn, error) {
+	seal, err := in.sealingKey()
+	if err != nil {
+		return nil, err
+	}
+	left, err := filepath.Glob(filepath.Join(folder, waitingPattern))
+	for _, name := range left { // of a process that was killed: nobody has their key
+		err = errors.Join(err, os.Remove(name))
+	}
+	return &takingIn{rec: rec, keeper: keeper, folder: folder, trust: in.trust, seal: seal, keys: keys, cert: cert}, err
+}
+
+func (x *takingIn) serve(conn *bus.Conn) error {
+	return errors.Join(
+		bus.Handle(conn, "recorder.holds", func(ctx context.Context, _ bus.Name, q holdsQuestion) (holdsAnswer, error) { return x.holds(ctx, q) }),
+		bus.Handle(conn, "recorder.takein", func(ctx context.Context, _ bus.Name, q takeInQuestion) (takeInAnswer, error) { return x.begin(ctx, q) }),
+		handle(conn, "recorder.takings", func(q hearingQuestion) (takingsAnswer, error) {
+			all, err := x.rec.Takings(q.Hearing)
+			return takingsAnswer{all}, err
+		}),
+		handle(conn, "recorder.backup", func(p backupPiece) (none, error) { return none{}, x.put(p) }),
+		bus.Handle(conn, "recorder.taken", func(ctx context.Context, _ bus.Name, q takenQuestion) (takenAnswer, error) {
+			out, pending, err := x.task.ask(ctx, q.Hearing.String()+jws.Hash(q.Admission), func() (takenAnswer, error) {
+				ctx, cancel := context.WithTimeout(context.Background(), takeInLife)
+				defer cancel()
+				return x.end(ctx, q)
+			})
+			if pending {
+				return takenAnswer{Pending: true}, nil
+			}
+			return out, err
+		}),
+	)
+}
+
+// holds signs what is on this recorder's disk of a hearing that has ended.
+func (x *takingIn) holds(ctx context.Context, q holdsQuestion) (holdsAnswer, error) {
+	held, err := x.rec.Holds(q.Hearing)
+	if errors.Is(err, recorder.ErrStillRecording) {
+		return holdsAnswer{}, problem.New(problem.CodeRecordingState, "%w", err)
+	}
+	if err != nil {
+		return holdsAnswer{}, err
+	}
+	text, err := x.cert.sign(ctx, backup.Holdings{V: 1, Keeper: x.keeper, Hearing: q.Hearing, Bundle: q.Bundle, Recordings: held, At: time.Now().Unix()}, backup.TypeHoldings)
+	return holdsAnswer{text}, err
+}
+
+// begin makes the keys of one taking in, under authority's grant.
+func (x *takingIn) begin(ctx context.Context, q takeInQuestion) (takeInAnswer, error) {
+	g, err := backup.VerifyGrant(q.Grant, x.seal)
+	if err != nil {
+		return takeInAnswer{}, problem.Refused(problem.CodeForbidden, "backup-grant", "%w", err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.drop() // one that was begun before is given up
+	t := &oneTaking{text: q.Grant, grant: g, member: interview.NewMemberID(), until: time.Now().Add(takeInLife)}
+	if t.sign, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return takeInAnswer{}, err
+	}
+	if t.open, err = hpke.DHKEM(ecdh.P256()).GenerateKey(); err != nil {
+		return takeInAnswer{}, err
+	}
+	point, err := t.sign.PublicKey.Bytes()
+	if err != nil {
+		return takeInAnswer{}, err
+	}
+	now := time.Now()
+	t.statement, _, err = x.cert.prove(ctx, sealing.Statement{
+		V: 1, Kind: sealing.KindRecorder, Hearing: g.Hearing, Member: t.member, Seats: []interview.SeatID{},
+		HPKEKey: base64.RawURLEncoding.EncodeToString(t.open.PublicKey().Bytes()), SignKey: base64.RawURLEncoding.EncodeToString(point),
+		DTLS:     strings.TrimSuffix(strings.Repeat("00:", 32), ":"), // it has no connection to a room
+		IssuedAt: now.Unix(), ExpiresAt: now.Add(takeInLife).Unix(),
+	})
+	if err != nil {
+		return takeInAnswer{}, err
+	}
+	x.now = t
+	return takeInAnswer{t.statement}, nil
+}
+
+// put keeps a piece of a back-up that was sealed to this taking's key.
+func (x *takingIn) put(p backupPiece) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t := x.now
+	if t == nil || t.grant.Hearing != p.Hearing || time.Now().After(t.until) {
+		return problem.New(problem.CodeNotReady, "no taking in of %s was begun", p.Hearing)
+	}
+	if p.Offset == 0 && p.File == len(t.files) && p.File < maxBackups {
+		f, err := os.CreateTemp(x.folder, waitingPattern)
+		if err != nil {
+			return err
+		}
+		t.files, t.sizes = append(t.files, f), append(t.sizes, 0)
+	}
+	if p.File < 0 || p.File >= len(t.files) || t.sizes[p.File] != p.Offset || p.Offset+int64(len(p.Data)) > maxBackupFile {
+		return problem.New(problem.CodeConflict, "pieces of a back-up come one after the other")
+	}
+	n, err := t.files[p.File].Write(p.Data)
+	t.sizes[p.File] += int64(n)
+	return err
+}
+
+// end reads what was brought, writes what counts, and makes it the hearing's. What
+// fails before leaves nothing.
+func (x *takingIn) end(ctx context.Context, q takenQuestion) (out takenAnswer, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t := x.now
+	if t == nil || t.grant.Hearing != q.Hearing {
+		return out, problem.New(problem.CodeNotReady, "no taking in of %s was begun", q.Hearing)
+	}
+	defer x.drop()
+	e := intake.Under(t.grant)
+	var frames []intake.Frame
+	var all intake.Report
+	for _, f := range t.files {
+		r, err := e.Read(func() (io.ReadCloser, error) {
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return nil, err
+			}
+			return io.NopCloser(bufio.NewReaderSize(f, 1<<20)), nil
+		}, t.open, x.trust, e.Collect(&frames))
+		if err != nil {
+			return out, problem.New(problem.CodeEvidence, "back-up of %s: %w", q.Hearing, err)
+		}
+		all.Chunks, all.Frames, all.Taken = all.Chunks+r.Chunks, all.Frames+r.Frames, all.Taken+r.Taken
+		all.Had, all.Unsure = all.Had+r.Had, all.Unsure+r.Unsure
+	}
+	if len(frames) == 0 {
+		return out, problem.New(problem.CodeEvidence, "the back-up has nothing of what is missing of %s: %d frames are outside of it, %d are on no list of their sender", q.Hearing, all.Had, all.Unsure)
+	}
+	var made []interview.RecordingID
+	defer func() {
+		if err != nil {
+			for _, id := range made {
+				err = errors.Join(err, x.rec.Discard(q.Hearing, id))
+			}
+		}
+	}()
+	out.Taken, out.Message, err = e.Write(ctx, intake.Into{
+		Grant: t.text, Member: t.member, Statement: t.statement, Admission: q.Admission, Signer: t.sign, Keys: x.keys,
+		Disk: func(id interview.RecordingID) (journal.Disk, error) {
+			made = append(made, id)
+			return x.rec.Beside(q.Hearing, id)
+		},
+	}, all, frames)
+	if err != nil {
+		return out, err
+	}
+	if err = x.rec.Adopt(recorder.Hearing{Case: t.grant.Case, Hearing: q.Hearing}, out.Message, out.Taken.Recordings...); err != nil {
+		return out, err
+	}
+	held, err := x.rec.Holds(q.Hearing)
+	for _, h := range held {
+		if slices.Contains(out.Taken.Recordings, h.Recording) {
+			out.Heads = append(out.Heads, h)
+		}
+	}
+	made = nil // they are the hearing's
+	return out, err
+}
+
+// drop forgets a taking in, with its keys.
+func (x *takingIn) drop() {
+	if x.now == nil {
+		return
+	}
+	for _, f := range x.now.files {
+		name := f.Name()
+		_ = errors.Join(f.Close(), os.Remove(name))
+	}
+	x.now = nil
+}
+
+func (x *takingIn) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.drop()
+}
+
+// sign signs under the recorder's certificate.
+func (c *recorderCertificate) sign(ctx context.Context, payload any, typ string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.current(ctx); err != nil {
+		return "", err
+	}
+	return jws.Sign(payload, typ, c.key, c.chain...)
+}
+
+// handle answers a question that needs nobody's time but ours.
+func handle[In, Out any](conn *bus.Conn, what string, f func(In) (Out, error)) error {
+	return bus.Handle(conn, what, func(_ context.Context, _ bus.Name, q In) (Out, error) { return f(q) })
+}
