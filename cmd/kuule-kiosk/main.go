@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,13 +46,18 @@ type serveCommand struct {
 	PartCA   string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of the authority that their certificates come from."`
 	PartCert string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of the certificate that this kiosk shows."`
 	PartKey  string   `type:"existingfile" placeholder:"FILE" help:"For parts behind https: PEM file of its key."`
-	Services []string `default:"interview,identity" enum:"interview,identity,card" help:"Services that this kiosk holds."`
+	Services []string `default:"interview,identity" enum:"interview,identity,passport,card,pay" help:"Services that this kiosk holds."`
 	Scanner  string   `placeholder:"DEVICE" help:"Scanner for papers, as 'scanimage -L' names it; without one, papers go to the desk."`
-	Printer  string   `placeholder:"URL" help:"Printer for certificates, ipp://HOST/ipp/print; without one, none is offered."`
-	Payment  string   `placeholder:"URL" help:"Payment port of a payment terminal (docs/integration.md); without one, nothing is paid here."`
-	Fee      int64    `placeholder:"CENTS" help:"Fee of the service 'card', in cents."`
-	Currency string   `default:"EUR" help:"Currency of the fee."`
-	Clips    string   `placeholder:"DIR" type:"existingdir" help:"Recorded clips of the page's texts, DIR/LANGUAGE/KEY.ogg; espeak-ng speaks what is missing."`
+	Printer  string   `placeholder:"URL" help:"Printer for certificates and waiting numbers, ipps://HOST/ipp/print (ipp:// on this machine alone); without one, none is offered."`
+	Payment  string   `placeholder:"URL" help:"Payment port of a payment terminal (docs/integration.md): https://HOST, unix:PATH, or http:// on this machine alone; without one, nothing is paid here."`
+	Numbers  bool     `help:"Give waiting numbers, where the server has queues for them."`
+	Fee      int64    `placeholder:"CENTS" help:"Fee of the services 'card' and 'pay', in cents."`
+
+	PrinterCA string `name:"printer-ca" type:"existingfile" placeholder:"FILE" help:"PEM file of the authority that the printer's certificate comes from; the system's where none is given."`
+	PaymentCA string `name:"payment-ca" type:"existingfile" placeholder:"FILE" help:"The same for the payment port."`
+
+	Currency string `default:"EUR" help:"Currency of the fee."`
+	Clips    string `placeholder:"DIR" type:"existingdir" help:"Recorded clips of the page's texts, DIR/LANGUAGE/KEY.ogg; espeak-ng speaks what is missing."`
 }
 
 // Run runs until ctx ends.
@@ -102,15 +108,37 @@ func (c *serveCommand) equip(screen *kiosk.Screen, d *agent.Device) error {
 	if c.Scanner != "" {
 		screen.Scanner = kiosk.Scanner{Device: c.Scanner}
 	}
+	counter := &kiosk.Counter{Server: d.Server(), Identity: d, Dial: dialer(d.Address()).NetDialContext}
+	if c.Numbers {
+		screen.Number = counter.Draw
+	}
 	if c.Printer != "" {
-		screen.Printer = &kiosk.Printer{URL: c.Printer}
+		if err := kiosk.CheckPrinter(c.Printer); err != nil {
+			return fmt.Errorf("--printer: %w", err)
+		}
+		client, err := kiosk.PartClient(c.PrinterCA, c.Printer)
+		if err != nil {
+			return fmt.Errorf("--printer-ca: %w", err)
+		}
+		screen.Printer = &kiosk.Printer{URL: c.Printer, HTTP: client}
 		screen.Certificate = (&kiosk.Certificates{Server: d.Server(), Identity: d, Dial: dialer(d.Address()).NetDialContext}).Get
 	}
+	if c.Payment == "" && slices.Contains(c.Services, string(tunnel.ServicePay)) {
+		return errors.New("--services names pay, and there is no payment port: give --payment")
+	}
 	if c.Payment != "" {
+		if err := kiosk.CheckPayments(c.Payment); err != nil {
+			return fmt.Errorf("--payment: %w", err)
+		}
+		client, err := kiosk.PartClient(c.PaymentCA, c.Payment)
+		if err != nil {
+			return fmt.Errorf("--payment-ca: %w", err)
+		}
 		if c.Fee <= 0 {
 			return errors.New("a payment port is named and no fee: give --fee in cents")
 		}
-		screen.Payments = &kiosk.Payments{URL: c.Payment, Cents: c.Fee, Currency: c.Currency}
+		screen.Payments = &kiosk.Payments{URL: c.Payment, Cents: c.Fee, Currency: c.Currency, HTTP: client}
+		screen.Paid = counter.Paid
 	}
 	return nil
 }

@@ -71,6 +71,19 @@ func PDF(c Claims, code string, zone *time.Location) ([]byte, error) {
 	return p.file(), nil
 }
 
+// Slip is a waiting number on a paper: the number, its queue and when it was
+// drawn, nothing of who holds it.
+func Slip(number, queue string, drawn time.Time) ([]byte, error) {
+	p := &page{y: pageHeight - margin - 40}
+	p.line("F2", 96, 60, number)
+	p.line("F2", 24, 34, queue)
+	p.line("F1", 16, 20, drawn.Format("2.1.2006 15:04"))
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.file(), nil
+}
+
 // page is the content of one page, written from the top down.
 type page struct {
 	b   bytes.Buffer

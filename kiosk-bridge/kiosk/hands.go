@@ -273,12 +273,12 @@ func (v *screenVisit) after(ctx context.Context, out tunnel.Outcome) []string {
 		return nil
 	}
 	var notes []string
-	if p := v.screen.Payments; p != nil && v.begin.Service == tunnel.ServiceCard {
+	if p := v.screen.Payments; p != nil && (v.begin.Service == tunnel.ServiceCard || v.begin.Service == tunnel.ServicePay) {
 		if note := v.pay(ctx, *p, out); note != "" {
 			notes = append(notes, note)
 		}
 	}
-	if v.screen.Printer != nil && v.screen.Certificate != nil && (out.Result == tunnel.ResultJoin || out.Result == tunnel.ResultDone) {
+	if v.screen.Printer != nil && v.screen.Certificate != nil && v.begin.Service != tunnel.ServicePay && (out.Result == tunnel.ResultJoin || out.Result == tunnel.ResultDone) {
 		if note := v.print(ctx, out); note != "" {
 			notes = append(notes, note)
 		}
@@ -304,6 +304,11 @@ func (v *screenVisit) pay(ctx context.Context, p Payments, out tunnel.Outcome) s
 	}
 	if err != nil || state != PaymentApproved {
 		return "payment.failed"
+	}
+	if v.screen.Paid != nil {
+		if err := v.again(ctx, func(ctx context.Context) error { return v.screen.Paid(ctx, out.Visit) }); err != nil {
+			v.screen.log().Warn("the server was not told of a payment: its terminal has it", "visit", out.Visit, "error", err)
+		}
 	}
 	return "payment.paid"
 }

@@ -22,7 +22,7 @@ import (
 // speaks HTTP and JSON on this machine or its network (docs/integration.md).
 // Card data never come here. It is safe for concurrent use.
 type Payments struct {
-	URL      string // of the port; its paths are below it
+	URL      string // of the port; its paths are below it; see [CheckPayments]
 	Cents    int64  // of the fee
 	Currency string // ISO 4217
 	Within   time.Duration
@@ -80,6 +80,9 @@ func (p Payments) Pay(ctx context.Context, payment, reference string) (PaymentSt
 	if within == 0 {
 		within = payWithin
 	}
+	if err := CheckPayments(p.URL); err != nil {
+		return "", &PartError{"payment", tunnel.ReasonPartAbsent, err}
+	}
 	order, err := json.Marshal(PaymentOrder{V: 1, Cents: p.Cents, Currency: p.Currency, Reference: reference})
 	if err != nil {
 		return "", err
@@ -117,13 +120,21 @@ func (p Payments) cancel(ctx context.Context, payment string, failed error) (Pay
 	return state, nil
 }
 
+// base is what the paths are below; a socket has no host of its own.
+func (p Payments) base() string {
+	if strings.HasPrefix(p.URL, "unix:") {
+		return "http://part"
+	}
+	return strings.TrimSuffix(p.URL, "/")
+}
+
 func (p Payments) ask(ctx context.Context, method, payment string, body []byte) (PaymentState, error) {
 	fail := func(reason string, err error) (PaymentState, error) {
 		return "", &PartError{"payment", reason, err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(p.URL, "/")+"/v1/payments/"+url.PathEscape(payment), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, p.base()+"/v1/payments/"+url.PathEscape(payment), bytes.NewReader(body))
 	if err != nil {
 		return fail(tunnel.ReasonPartAbsent, err)
 	}

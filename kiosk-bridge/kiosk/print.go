@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,9 +18,9 @@ import (
 // Printer prints through IPP (RFC 8011), the language of every present network
 // printer and of CUPS. It is safe for concurrent use.
 type Printer struct {
-	URL    string        // ipp://HOST:PORT/ipp/print
+	URL    string        // ipps://HOST/ipp/print, or ipp:// on this machine; see [CheckPrinter]
 	Within time.Duration // for one paper, from the first question to the last sheet; 0: 90 s
-	HTTP   *http.Client  // nil: a client of its own, which goes through no proxy
+	HTTP   *http.Client  // nil: a client of its own, which goes through no proxy; see [PartClient]
 
 	requests atomic.Uint32
 }
@@ -220,18 +219,11 @@ func (p *Printer) client() *http.Client {
 
 // ippAddress is where ipp and ipps really go (RFC 8010, section 4: port 631).
 func ippAddress(printer string) (string, error) {
-	u, err := url.Parse(printer)
-	if err != nil || u.Host == "" {
-		return "", fmt.Errorf("printer %q: an address such as ipp://printer.example/ipp/print is needed", printer)
+	u, err := checkPrinter(printer)
+	if err != nil {
+		return "", err
 	}
-	switch u.Scheme {
-	case "ipp":
-		u.Scheme = "http"
-	case "ipps":
-		u.Scheme = "https"
-	default:
-		return "", fmt.Errorf("printer %q: an address such as ipp://printer.example/ipp/print is needed", printer)
-	}
+	u.Scheme = map[string]string{"ipp": "http", "ipps": "https"}[u.Scheme]
 	if u.Port() == "" {
 		u.Host += ":631"
 	}

@@ -104,6 +104,8 @@ type (
 
 		Square []string `json:"square,omitempty"` // the handover as a QR code: rows of 0 and 1
 		Notes  []string `json:"notes,omitempty"`
+
+		Number *ScreenWaiting `json:"number,omitempty"` // to wait for people
 	}
 )
 
@@ -177,6 +179,10 @@ type Screen struct {
 	// Certificate gives the paper that a person's matter is pending, after a visit
 	// here; nil: none is offered.
 	Certificate func(ctx context.Context, visit interview.VisitID) ([]byte, error)
+	// Number draws a waiting number; nil: none are given. Paid tells that a payment
+	// was approved; nil: nobody is told.
+	Number func(ctx context.Context, draw, matter, language string) (*Number, error)
+	Paid   func(ctx context.Context, visit interview.VisitID) error
 	// Tell tells staff of a part that does not work and of which no step of a visit
 	// tells the bridge; nil: nobody is told.
 	Tell  func(ctx context.Context, part, code string) error
@@ -396,6 +402,7 @@ func (v *screenVisit) run(ctx context.Context) ScreenMessage {
 		after, cancel := context.WithTimeout(ctx, afterLimit)
 		defer cancel()
 		last := ScreenOutcome{Outcome: out, Notes: v.after(after, out)}
+		last.Number = v.number(after, v.matter(out))
 		if last.Square, err = square(out.Handover); err != nil {
 			v.screen.log().Warn("the handover is shown without its square", "error", err)
 		}
@@ -423,6 +430,9 @@ func (v *screenVisit) visit(ctx context.Context) (tunnel.Outcome, error) {
 		return none, err
 	}
 	v.begin = *m.Begin
+	if v.begin.Service == ServiceOther { // nothing is asked, and nobody is identified
+		return tunnel.Outcome{Result: tunnel.ResultDesk, Way: problem.WayAskStaff}, nil
+	}
 	// A mistyped reference is told at once, not after the document was read.
 	reference, err := interview.ParseReference(v.begin.Reference)
 	if err != nil {
