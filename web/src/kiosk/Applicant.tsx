@@ -13,34 +13,37 @@ const keys = ['0123456789', 'ABCDEFGHIJ', 'KLMNOPQRST', 'UVWXYZ'].map((row) => A
 const scannerPause = 50
 
 /** A typed or scanned symbol as registers write it; '' for what is none. */
-export function letter(key: string): string {
+function letter(key: string): string {
   const k = key.toUpperCase()
   return /^[A-Z0-9]$/.test(k) ? k : ''
 }
 
 /** The number of the document of an applicant, which has no chip: touched, typed, or read by a scanner that types. */
 export function Applicant({ t, onNumber }: { t: (key: Key) => string; onNumber: (number: string, scanned: boolean) => void }) {
-  const [number, setNumber] = useState('')
-  const keyed = useRef({ at: 0, quick: 0 })
-  const right = number.length >= shortest
-  const add = useCallback((key: string) => setNumber((now) => (now + letter(key)).slice(0, longest)), [])
+  const [number, show] = useState('')
+  // A scanner types faster than a page is drawn: what was typed is kept beside what is shown.
+  const typed = useRef({ number: '', at: 0, quick: 0 })
+  const write = useCallback((text: string) => {
+    typed.current.number = text.slice(0, longest)
+    show(typed.current.number)
+  }, [])
   const touch = (key: string) => {
-    keyed.current.quick = 0
-    add(key)
+    typed.current.quick = 0
+    write(number + key)
   }
   useEffect(() => {
-    const typed = (event: KeyboardEvent) => {
+    const key = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.altKey || event.metaKey) return
-      const k = keyed.current
-      k.quick = event.timeStamp - k.at < scannerPause ? k.quick + 1 : 0
-      k.at = event.timeStamp
-      if (event.key === 'Backspace') setNumber((now) => now.slice(0, -1))
-      else if (event.key === 'Enter' && right && !(event.target instanceof HTMLButtonElement)) onNumber(number, k.quick >= number.length)
-      else if (event.key.length === 1) add(event.key)
+      const now = typed.current
+      now.quick = event.timeStamp - now.at < scannerPause ? now.quick + 1 : 0
+      now.at = event.timeStamp
+      if (event.key === 'Backspace') write(now.number.slice(0, -1))
+      else if (event.key === 'Enter' && now.number.length >= shortest && !(event.target instanceof HTMLButtonElement)) onNumber(now.number, now.quick >= now.number.length)
+      else if (event.key.length === 1) write(now.number + letter(event.key))
     }
-    window.addEventListener('keydown', typed)
-    return () => window.removeEventListener('keydown', typed)
-  }, [add, number, right, onNumber])
+    window.addEventListener('keydown', key)
+    return () => window.removeEventListener('keydown', key)
+  }, [onNumber, write])
   return (
     <div className="code">
       <output dir="ltr" aria-label={t('applicant.label')}>
@@ -55,14 +58,14 @@ export function Applicant({ t, onNumber }: { t: (key: Key) => string; onNumber: 
               </Button>
             ))}
             {row.includes('Z') && (
-              <Button look="secondary" aria-label={t('code.delete')} isDisabled={number === ''} onPress={() => setNumber(number.slice(0, -1))}>
+              <Button look="secondary" aria-label={t('code.delete')} isDisabled={number === ''} onPress={() => write(number.slice(0, -1))}>
                 ⌫
               </Button>
             )}
           </div>
         ))}
       </div>
-      <Button large wide isDisabled={!right} onPress={() => onNumber(number, false)}>
+      <Button large wide isDisabled={number.length < shortest} onPress={() => onNumber(number, false)}>
         {t('next')}
       </Button>
     </div>

@@ -258,7 +258,7 @@ function choicesOf(place: Place, setup: Setup): Choice[] {
     case 'zone':
       return [{ key: 'document.none', picture: 'no-document', does: 'none' }]
     case 'applicant':
-      return [{ key: 'applicant.none', picture: 'no-document', does: 'none' }]
+      return [{ key: 'applicant.none', picture: 'no-applicant', does: 'none' }]
     case 'fingers':
       return [{ key: 'finger.other', picture: 'other-finger', does: 'none' }, { key: 'finger.none', picture: 'no-fingers', does: 'skip' }]
     case 'scan':
