@@ -173,8 +173,8 @@ type RoomPicture struct {
 }
 
 // Compare compares a picture with the kiosk's. What it says is for the
-// interviewer; the person is told only what a better picture needs, and then
-// nothing is kept yet. Problems: CodeNotFound where there is nothing to compare
+// interviewer; the person is told only what a better picture needs, and unless
+// it was the last one nothing is kept then. Problems: CodeNotFound where there is nothing to compare
 // with, CodeTooFast, CodeMalformed.
 func (f *RoomFaces) Compare(ctx context.Context, t interview.Ticket, device interview.DeviceID, p RoomPicture) (needs string, err error) {
 	defer clear(p.Image.Bytes)
@@ -207,14 +207,17 @@ func (f *RoomFaces) Compare(ctx context.Context, t interview.Ticket, device inte
 			f.tell(ctx, device, PartEngine, reasonEngineAbsent)
 		}
 	}
-	if !p.Last && slices.Contains(again, found.Reason) {
-		return found.Reason, nil
+	if slices.Contains(again, found.Reason) {
+		needs = found.Reason
+	}
+	if needs != "" && !p.Last {
+		return needs, nil
 	}
 	if err := f.keep(ctx, t, p.Occasion, found); err != nil {
 		return "", err
 	}
 	f.bridge.portraits.answered(t.ID)
-	return "", nil
+	return needs, nil
 }
 
 // tell tells staff of a part at a room terminal.

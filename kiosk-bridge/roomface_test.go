@@ -211,12 +211,16 @@ func TestWhatKeepsAFaceFromBeingComparedHasAName(t *testing.T) {
 				}
 				c.sent.Image, c.sent.Last = bytes.Clone(seen), true
 			}
-			if needs, code := r.send(c.sent); needs != "" || code != "" {
+			told := ""
+			if c.sent.Last {
+				told = c.finding
+			}
+			if needs, code := r.send(c.sent); needs != told || code != "" {
 				t.Fatalf("the last picture: %q %q", needs, code)
 			}
-			told := r.told()
-			if len(told.Compared) != 1 || told.Compared[0].Word != kioskbridge.LikeNotCompared || told.Compared[0].Reason != c.finding {
-				t.Errorf("%+v", told)
+			kept := r.told()
+			if len(kept.Compared) != 1 || kept.Compared[0].Word != kioskbridge.LikeNotCompared || kept.Compared[0].Reason != c.finding {
+				t.Errorf("%+v", kept)
 			}
 			notices := ""
 			for _, n := range r.world.told() {

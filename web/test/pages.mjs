@@ -177,6 +177,51 @@ for (const language of ['fi', 'en', 'ar']) {
       await look('unconfirmed')
     })
     walk('review', { code: 'applicant-review', language, size }, async ({ page, look }) => {
+    // B21: a picture is taken once the person was told, and again where others were in it; what a machine says of it is not here.
+    walk('face', { code: `applicant-face-${language}-${size}-waiting`, language, size }, async ({ page, look }) => {
+      const scene = () => server.scenes.get(`applicant-face-${language}-${size}-waiting`)
+      await page.evaluate(() => {
+        window.said = []
+        const { play } = HTMLMediaElement.prototype
+        HTMLMediaElement.prototype.play = function () {
+          if (this.src.endsWith('.ogg')) window.said.push(this.src)
+          return play.call(this)
+        }
+      })
+      await press(page, /ymmärtänyt|understood|فهمت/)
+      await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
+      await page.getByText(/^Otamme teistä kuvan|^We take a picture|^سنلتقط صورة/).waitFor()
+      await look('told')
+      await page.locator('.face-check .count').waitFor()
+      await page.getByText(/^Kuvassa on toinenkin|^Somebody else|^يوجد شخص آخر/).waitFor()
+      await look('two')
+      await page.getByText(/^Kiitos\. Kuva|^Thank you\. The picture|^شكرًا\. تم/).waitFor()
+      await look('thanks')
+      const sent = scene().faces.sent
+      assert.deepEqual(sent.map((b) => [b.occasion, b.format, b.last]), [['entered', 'image/jpeg', false], ['entered', 'image/jpeg', false]])
+      assert.ok(sent.every((b) => Buffer.from(b.image, 'base64').subarray(0, 3).toString('hex') === 'ffd8ff'), 'pictures of the camera')
+      assert.match((await page.evaluate(() => window.said)).join(' '), new RegExp(`${language}-ask.*${language}-again`), 'it was said aloud before each')
+      assert.doesNotMatch(await page.locator('body').innerText(), /reference|kuule-face|sama henkilö|same person/, 'nothing of what a machine says')
+    })
+    walk('face-room', { code: `applicant-face-${language}-${size}`, language, size }, async ({ page, look }) => {
+      const scene = () => server.scenes.get(`applicant-face-${language}-${size}`)
+      await press(page, /ymmärtänyt|understood|فهمت/)
+      await press(page, /odotushuoneeseen|waiting room|غرفة الانتظار/)
+      await page.getByText(/^Kiitos\. Kuva|^Thank you\. The picture|^شكرًا\. تم/).waitFor()
+      // The interviewer asks; the person does not want to.
+      scene().faces.asked = true
+      await page.locator('.face-check').waitFor()
+      await look('asked')
+      await press(page, /^Jatka ilman|^Go on without|^المتابعة بدون/)
+      await page.getByText(/^Kuvaa ei otettu|^No picture was taken|^لم تُلتقط أي/).waitFor()
+      await look('declined')
+      // The camera is gone: a name for it, and a way on.
+      await page.evaluate(() => Object.defineProperty(MediaStreamTrack.prototype, 'readyState', { get: () => 'ended' }))
+      scene().faces.asked = true
+      await page.getByText(/^Kamera ei toimi|^The camera does not|^الكاميرا لا تعمل/).waitFor()
+      await look('gone')
+      assert.deepEqual(scene().faces.sent.map((b) => b.reason ?? b.occasion), ['entered', 'declined', 'camera-gone'])
+    })
       await press(page, /Lue pöytäkirja|Read the transcript|اقرأ المحضر/)
       await page.locator('h1').waitFor()
       await look('notice')
@@ -238,8 +283,25 @@ for (const language of ['fi', 'en']) {
       assert.ok(await page.locator('img[src^="blob:"]').evaluate((i) => i.naturalWidth > 0), 'the picture of the kiosk is shown')
       await look('portrait')
       await press(page, /^Tämä on Samir|^This is Samir/)
+      // What a machine says is words: which engine, by which line, that nobody measured it. No share, no bar.
+      const advice = page.locator('.advice')
+      await advice.getByText(/sama henkilö|same person/).waitFor()
+      await advice.getByText(/errors nobody measured|virheitä ei ole mitattu/).waitFor()
+      assert.equal(await page.locator('.portrait').locator('progress, meter, [role="progressbar"], [role="meter"]').count(), 0, 'no bar')
+      assert.doesNotMatch(await advice.innerText(), /%|\d{5}/, 'no share')
+      await press(page, /^Vertaa uudelleen|^Compare again/)
+      await page.getByText(/näyttää olevan eri|show another person/).waitFor()
+      await look('another')
+      await press(page, /^En ole varma|^I am not sure/)
+      await page.locator('.portrait .notice.warning').waitFor()
+      await look('doubt')
+      server.scenes.get('interviewer').faces.next = ['not-compared', 'several-faces']
+      await press(page, /^Vertaa uudelleen|^Compare again/)
+      await page.getByText(/oli muitakin|Others were before/).waitFor()
+      await look('two')
       await page.locator('img[src^="blob:"]').waitFor({ state: 'detached' })
-      assert.ok(server.scenes.get('interviewer').confirmed, 'who it is was said')
+      await page.getByText(/Samir Haddad tunnistettu|Samir Haddad recognised/).waitFor()
+      assert.deepEqual(server.scenes.get('interviewer').faces.compared.map((c) => c.said), ['confirmed', 'doubted', ''], 'who it is was said of each')
       // The transcript by keyboard alone.
       await press(page, /^Uusi rivi|^New line/)
       await page.keyboard.type('Kertokaa omin sanoin, miksi lähditte.')

@@ -11,7 +11,7 @@ import { deskRoutes } from './deskserver.mjs'
 import { kioskCall, kioskVisit } from './kioskserver.mjs'
 import { copy, segment, viewingRoutes } from './recording.mjs'
 
-const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' }
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.ogg': 'audio/ogg' }
 
 /** The policy that the agent sends, read from its source so that the test cannot drift from it. */
 export function policy() {
@@ -87,7 +87,7 @@ function me(s) {
     device: `dev_${uuid(1)}`,
     ...(s.signedIn && role !== 'applicant' ? { name: seats[role].name, subject: 's1', roles: [role] } : { roles: [] }),
     seats: s.name === 'applicant-nothing' ? [] : here.map(seat),
-    tickets: s.redeemed && !review ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, seat: seats.applicant.seat, role: 'applicant', purpose: review ? 'review' : 'hearing', expires: today(18), redeemed: review }],
+    tickets: s.redeemed && !review && !s.name.includes('face') ? [] : [{ ticket: `tkt_${uuid(1)}`, hearing, seat: seats.applicant.seat, role: 'applicant', purpose: review ? 'review' : 'hearing', expires: today(18), redeemed: s.redeemed || review }],
     places: role === 'interviewer' ? [
       { device: `dev_${uuid(1)}`, label: labels.interviewer, premises: `pre_${uuid(1)}`, place: 'huone 412', own: true },
       { device: `dev_${uuid(2)}`, label: labels.applicant, premises: `pre_${uuid(2)}`, place: 'Joutsenon vastaanottokeskus', own: false },
@@ -110,6 +110,43 @@ const problem = (status, code, way, rule) => ({ status, type: `urn:kuule:problem
 
 /** What the kiosk's camera saw: nobody who lives. */
 const drawn = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="400"><rect width="320" height="400" fill="#cfd8e3"/><ellipse cx="160" cy="180" rx="90" ry="120" fill="#c9976b"/><circle cx="125" cy="160" r="10"/><circle cx="195" cy="160" r="10"/><path d="M120 240 q40 30 80 0" stroke="#000" stroke-width="6" fill="none"/></svg>'
+
+/** Faces at the room terminal, as kiosk-bridge/roomfaceapi.go answers. A scene's `looks` are what its pictures need, in order. */
+function faceRoutes() {
+  const of = /^\/api\/hearings\/[^/]+\/faces\/[^/]+/.source
+  const told = (s) => ((s.faces ??= { asked: false, compared: [], sent: [], looks: s.name.endsWith('waiting') ? ['several-faces'] : [] }), s.faces)
+  const compared = (s, occasion, word, reason) => {
+    told(s).compared.unshift({
+      n: told(s).compared.length + 1, occasion, at: new Date().toISOString(), word, reason, said: '', unmeasured: word !== 'not-compared' || reason === 'several-faces',
+      engine: reason === 'camera-gone' || reason === 'declined' ? '' : 'kuule-face 1 faceplugin 0.0.1 onnxruntime 1.30.0', threshold: word === 'not-compared' ? '' : 'reference-unmeasured-1',
+    })
+  }
+  return [
+    ['GET', new RegExp(`${of}/wanted$`), (s) => ({ possible: s.name.includes('face'), first: told(s).compared.length === 0, asked: told(s).asked })],
+    ['GET', new RegExp(`${of}$`), (s) => {
+      if (s.persona === 'interviewer' && told(s).compared.length === 0) compared(s, 'entered', 'same', 'reference-near')
+      return { missing: '', asked: told(s).asked, compared: told(s).compared }
+    }],
+    ['POST', new RegExp(`${of}/asked$`), (s) => {
+      told(s).asked = true
+      // The terminal's picture comes a little later.
+      setTimeout(() => {
+        told(s).asked = false
+        compared(s, 'asked', ...(s.faces.next ?? ['other', 'reference-far']))
+      }, 1500)
+      return {}
+    }],
+    ['POST', new RegExp(`${of}/said$`), (s, body) => ((told(s).compared[0].said = body.said), {})],
+    ['POST', new RegExp(`${of}$`), (s, body) => {
+      const needs = body.reason === undefined ? (told(s).looks.shift() ?? '') : ''
+      told(s).sent.push(body)
+      if (needs === '' || body.last) told(s).asked = false
+      if (body.reason !== undefined) compared(s, body.occasion, 'not-compared', body.reason)
+      else if (needs === '') compared(s, body.occasion, 'same', 'reference-near')
+      return { needs }
+    }],
+  ]
+}
 
 /** The HTTP interface as docs/protocol.md and src/api/http.ts have it. */
 const routes = [
@@ -143,8 +180,8 @@ const routes = [
     return made
   }],
   ['POST', /^\/api\/records\/[^/]+\/outcome$/, (s, body) => (s.record.after.ending = { reasons: '', ...body, at: nowUnix() })],
-  ['GET', /^\/api\/hearings\/[^/]+\/portraits\/[^/]+$/, (s) => (s.confirmed ? { format: '', image: null } : { format: 'image/svg+xml', image: Buffer.from(drawn).toString('base64') })],
-  ['POST', /^\/api\/hearings\/[^/]+\/portraits\/[^/]+\/confirmed$/, (s) => ((s.confirmed = true), {})],
+  ['GET', /^\/api\/hearings\/[^/]+\/portraits\/[^/]+$/, () => ({ format: 'image/svg+xml', image: Buffer.from(drawn).toString('base64') })],
+  ...faceRoutes(),
   ...viewingRoutes(hearing),
   ...deskRoutes(uuid, problem),
   ['GET', /^\/api\/hearings\/[^/]+\/keeping$/, () => ({

@@ -8,6 +8,7 @@ import { Controls, OwnNotices } from '../room/Controls'
 import { Details, find, namesOf, People, PhaseNotice, RecordSign, Screens, Sounds, Tile } from '../room/parts'
 import { useRoom } from '../room/useRoom'
 import { Waiting } from '../room/Waiting'
+import { FaceCard, useFaceCheck } from './FaceCheck'
 import { Button, Notice, Section } from '../ui/controls'
 import { Icon } from '../ui/Icon'
 
@@ -17,6 +18,7 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
   const { room, state } = useRoom(hearing, device, media, onAgain)
   const [asked, setAsked] = useState(false)
   const told = useRef(false)
+  const face = useFaceCheck(hearing, state)
   useEffect(() => {
     if (state.stage !== 'in' || answer === null || told.current) return
     told.current = true
@@ -26,7 +28,7 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
   if (state.stage === 'refused' || state.stage === 'superseded' || state.stage === 'left' || state.stage === 'again' || state.phase.phase === 'ended') {
     return <Ends state={state} applicant onAgain={onAgain} onHome={onHome} />
   }
-  if (state.stage !== 'in') return <Waiting room={room} state={state} large />
+  if (state.stage !== 'in') return <Waiting room={room} state={state} large first={<FaceCard check={face} media={state.media} />} />
 
   const interviewer = find(state.people, 'interviewer')
   const others = state.people.filter((p) => !p.recorder && !p.self && p !== interviewer)
@@ -34,6 +36,7 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
     <main id="content" className="page wide stack plain" tabIndex={-1}>
       <h1 className="hidden">{t('applicant.room')}</h1>
       <RecordSign state={state} large />
+      <FaceCard check={face} media={state.media} />
       <PhaseNotice state={state} />
       <OwnNotices room={room} state={state} />
       <div className="desk applicant-desk">

@@ -1,16 +1,17 @@
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { Check as CheckResult, Verdict } from '../api/words'
+import type { Check as CheckResult, HearingID, Verdict } from '../api/words'
 import type { Knock } from '../api/wire'
 import { clockText, useTexts } from '../i18n'
 import type { RoomClient } from '../media/room'
 import { Button, Check, Dialog, Field, Notice } from '../ui/controls'
 import { Icon } from '../ui/Icon'
+import { Portrait } from './Portrait'
 
 const tone: Record<Verdict, string> = { verified: 'good', asserted: 'info', undetermined: 'careful', failed: 'bad', 'not done': 'careful' }
 
 /** D1: nobody enters who was not admitted by name, role and place; everyone who shares a device is named. */
-export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: RoomClient; onClose: () => void }) {
+export function KnockDialog({ knock, room, hearing, onClose }: { knock: Knock; room: RoomClient; hearing: HearingID; onClose: () => void }) {
   const { t } = useTexts()
   const [seen, setSeen] = useState(false)
   const [declining, setDeclining] = useState(false)
@@ -18,7 +19,7 @@ export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: Room
   const seats = knock.seats ?? []
   // What holds of the device comes once for each who sits at it; it is said once.
   const checks = (knock.checks ?? []).filter((c, i, list) => list.findIndex((d) => d.name === c.name && d.reason === c.reason && d.verdict === c.verdict) === i)
-  const face = checks.some((c) => c.name === 'face' && c.verdict !== 'verified')
+  const face = checks.some((c) => c.name.startsWith('face') && c.verdict !== 'verified')
   const act = (done: Promise<void>) => void done.then(onClose)
 
   return (
@@ -56,6 +57,12 @@ export function KnockDialog({ knock, room, onClose }: { knock: Knock; room: Room
           ))}
         </ul>
       </div>
+      {/* B21: the kiosk's picture, and what the room terminal's was worth beside it. */}
+      {seats
+        .filter((s) => s.role === 'applicant')
+        .map((s) => (
+          <Portrait key={s.participant} hearing={hearing} participant={s.participant} name={s.name} outside />
+        ))}
       {face && <Notice kind="warning" title={t('staff.knock.face')} />}
       {declining ? (
         <>

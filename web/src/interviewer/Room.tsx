@@ -60,7 +60,7 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
           <Asked key={`${r.member}${r.at}`} raised={r} state={state} room={room} />
         ))}
       </div>
-      {knock !== undefined && knocking && <KnockDialog key={knock.member} knock={knock} room={room} onClose={() => setKnocking(false)} />}
+      {knock !== undefined && knocking && <KnockDialog key={knock.member} knock={knock} room={room} hearing={hearing.hearing} onClose={() => setKnocking(false)} />}
       <div className="desk">
         <div className="faces">
           {/* E10: nothing on this page can cover, move or remove the applicant's tile. */}

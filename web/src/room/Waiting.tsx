@@ -1,14 +1,16 @@
+import type { ReactNode } from 'react'
 import { useTexts } from '../i18n'
 import type { RoomClient, RoomState } from '../media/room'
 import { Button, Notice } from '../ui/controls'
 import { Icon } from '../ui/Icon'
 
 /** The waiting room: nobody is in before the interviewer has let them in by name. */
-export function Waiting({ room, state, large = false }: { room: RoomClient; state: RoomState; large?: boolean }) {
+export function Waiting({ room, state, large = false, first }: { room: RoomClient; state: RoomState; large?: boolean; first?: ReactNode }) {
   const { t } = useTexts()
   return (
     <main id="content" className="page narrow stack" tabIndex={-1}>
       <h1>{t('shared.wait.title')}</h1>
+      {first}
       <div className="card stack waiting" role="status">
         <Icon name="door" size={48} />
         <p className={large ? 'lead' : ''}>{state.stage === 'joining' ? t('shared.wait.connecting') : t('shared.wait.body')}</p>
