@@ -67,6 +67,7 @@ type rehearseCommand struct {
 	Database string `help:"Empty PostgreSQL database that keeps the records (postgres://...); by default SQLite." env:"KUULE_TEST_POSTGRES"`
 	Browser  bool   `help:"With three Chromium pages instead of Go members."`
 	Kiosk    bool   `help:"The ways of kiosk and desk in Chromium, instead of an interview."`
+	Faults   bool   `help:"With --browser: door, messages and pages go away in the middle, instead of holding the interview to its end."`
 	Crash    bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
 	JSON     bool   `help:"Print the report as JSON, and nothing else."`
 	Out      string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
@@ -81,6 +82,8 @@ Exit status 0: every step was right. A step that cannot be tried is "absent", an
 
   kuule-demo rehearse              one interview, from the kiosk to the checked evidence, with Go members
   kuule-demo rehearse --browser    the same in three Chromium pages that hear and see each other
+  kuule-demo rehearse --browser --faults
+                                   the door, a message of the chair or a page goes away under three Chromium pages
   kuule-demo rehearse --crash      the server is killed while on record
   kuule-demo rehearse --kiosk      each way of a person from kiosk or desk to the room, in Chromium
 
@@ -101,6 +104,9 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if c.Kiosk && (c.Browser || c.Crash) || c.Browser && c.Crash {
 		return errors.New("--browser, --kiosk and --crash are three rehearsals: choose one")
 	}
+	if c.Faults && !c.Browser {
+		return errors.New("--faults is of the pages: say --browser too")
+	}
 	if err := stage.Install(ctx, progress, true); err != nil {
 		return err
 	}
@@ -112,7 +118,7 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Kiosk: c.Kiosk, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1, Database: c.Database}, Tell: func(r rehearsal.Result) {
+	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Faults: c.Faults, Kiosk: c.Kiosk, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1, Database: c.Database}, Tell: func(r rehearsal.Result) {
 		fmt.Fprintln(progress, lineOf(r))
 	}}
 	switch tests := filepath.Join(filepath.Dir(web), "test"); {

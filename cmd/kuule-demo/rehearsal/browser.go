@@ -37,6 +37,7 @@ type scene struct {
 	Diary   string              `json:"diary"`
 	Issuer  string              `json:"issuer"`
 	Out     string              `json:"out"` // for screenshots
+	Faults  bool                `json:"faults"`
 	Devices []sceneDevice       `json:"devices"`
 
 	// Reference is the code on the applicant's invitation.
@@ -160,7 +161,7 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 }
 
 func (r *rehearsal) scene() scene {
-	s := scene{Hearing: r.hearing.ID, Diary: r.hearing.Diary, Issuer: r.stage.Provider.Issuer(), Out: r.o.Out, Reference: r.participant(interview.RoleApplicant).Reference}
+	s := scene{Faults: r.o.Faults, Hearing: r.hearing.ID, Diary: r.hearing.Diary, Issuer: r.stage.Provider.Issuer(), Out: r.o.Out, Reference: r.participant(interview.RoleApplicant).Reference}
 	for _, d := range []struct {
 		name, subject string
 		names         []string

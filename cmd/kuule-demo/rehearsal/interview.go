@@ -30,6 +30,7 @@ type Options struct {
 	Browser string // path of the browsers' script; "": Go members
 	Kiosk   bool   // the ways of the kiosk in browsers, instead of an interview
 	Crash   bool   // the whole server is killed on record, instead of what follows
+	Faults  bool   // with Browser: parts of it go away under the pages, instead of what follows
 	Tell    func(Result)
 }
 
@@ -92,6 +93,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	steps := slices.Concat(r.before(), r.room(), r.after(), r.evidence())
 	if o.Browser != "" {
 		steps = slices.Concat(r.before(), r.browsers(), r.evidence())
+	}
+	if o.Faults {
+		steps = slices.Concat(r.before(), r.browsers())
 	}
 	if o.Kiosk {
 		steps = r.kioskSteps()
