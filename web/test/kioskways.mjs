@@ -324,6 +324,37 @@ const walks = {
     return 'by sound, pictures and places alone, with a chip that knows basic access control only'
   },
 
+  /** B4, B12: no passport, the document of an applicant instead, which has no chip: its number, and fingers against those in the register. */
+  async register(way) {
+    const room = await emptyRoom(way)
+    const v = await Visitor.at(way)
+    await v.choosesLanguage()
+    await v.meets('service.ask', 'hearing')
+    await v.touches('service.interview')
+    await v.meets('code.ask', 'code')
+    await v.page.keyboard.type(`${way.reference.replaceAll('-', '')}\n`)
+    await v.meets('step.document', 'document')
+    await v.hearsChoices([['document.none', 'no-document']])
+    await v.touches('document.none')
+    await v.meets('applicant.ask', 'applicant')
+    await v.shot('applicant')
+    for (const s of 'A294712') await v.page.locator('.keys').getByRole('button', { name: s, exact: true }).click()
+    await v.touches('next')
+    await v.meets('applicant.again', 'applicant')
+    await v.page.keyboard.type(`${scene.applicant.toLowerCase()}\n`)
+    await v.meets('finger.2', 'finger-2')
+    await v.hearsChoices([['finger.other', 'other-finger'], ['finger.none', 'no-fingers']])
+    await v.shot('finger')
+    await ask('lay-finger', { device: way.kiosk })
+    await v.meets('outcome.join', 'join')
+    assert.deepEqual(await v.page.locator('.join dd').first().innerText(), way.place)
+    await v.shot('join')
+    v.secrets = [scene.applicant]
+    await v.leaves()
+    await entersRoom(room, way)
+    return "a number that fits nobody is asked for again; with the right one a finger is compared with the register's, and the room opens"
+  },
+
   /** B12: neither document nor register: two officers, each signed in as themselves. */
   async officers(way) {
     const room = await emptyRoom(way)

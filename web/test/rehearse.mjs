@@ -7,6 +7,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { ask, say, scene } from './conversation.mjs'
 import { counselListens, downloads } from './copies.mjs'
+import { faultSteps } from './faults.mjs'
 import { inPage } from './inpage.mjs'
 import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
@@ -49,13 +50,19 @@ class Person {
 
   async start(browser) {
     this.context = await browser.newContext({ viewport: this.device === 'applicant' ? { width: 1280, height: 800 } : { width: 1440, height: 900 }, permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
-    this.page = await this.context.newPage()
-    this.page.setDefaultTimeout(60_000)
+    this.page = await this.another()
+  }
+
+  /** One more page of the same browser, at the same device. */
+  async another() {
+    const page = await this.context.newPage()
+    page.setDefaultTimeout(60_000)
     // A viewing that was closed is not found by what was still on its way.
     const ended = (m) => m.text().includes('status of 404') && m.location().url.includes('/api/viewings/')
-    this.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && !ended(m) && this.wrong.push(`${m.text()} ${m.location().url.replace(/^.*?(?=\/api)/, '')}`))
-    this.page.on('pageerror', (e) => this.wrong.push(String(e)))
-    await this.page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
+    page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && !ended(m) && this.wrong.push(`${m.text()} ${m.location().url.replace(/^.*?(?=\/api)/, '')}`))
+    page.on('pageerror', (e) => this.wrong.push(String(e)))
+    await page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
+    return page
   }
 
   /** Opens a fresh start link, as the launcher on the device would. */
@@ -169,7 +176,7 @@ const paused = (p) => p.page.locator('.notice', { hasText: /Tauko|استراحة
 
 const media = mediaSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, tones, signIs })
 
-try {
+journey: try {
   await step('signed in', async () => {
     for (const p of all) {
       await p.open(browser)
@@ -246,6 +253,11 @@ try {
     }
     return `by their tones, each on one track alone and nobody themselves: ${heard}; all pictures move, and everybody is shown as speaking`
   })
+
+  if (scene.faults) {
+    await faultSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, agree, goOnRecord, signIs, by: 'faults' })
+    break journey
+  }
 
   await step('transport cipher', async () => {
     const ciphers = []

@@ -28,7 +28,7 @@ import (
 //	{"ask":"resume","device":"counsel"}    a link into its session {"ok":true,"url":…}
 //	{"ask":"kill-media"}, {"ask":"kill-door"}  SIGKILL           {"ok":true}
 //	{"ask":"kill-recorder"}                SIGKILL               {"ok":true}
-//	{"ask":"lay-open", "device":"kiosk", "document":"passport"}  on a kiosk's optical reader; "lay-closed": on the chip's; "take-away"
+//	{"ask":"lay-open", "device":"kiosk", "document":"passport"}  on a kiosk's optical reader; "lay-closed": on the chip's; "lay-finger"; "take-away"
 //
 // It tells of each step by {"step":{"name","ok","ms","detail"}} and ends with
 // exit status 0 after the hearing has ended and version 2 is sealed.
@@ -149,7 +149,7 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 		_, err = r.stage.KillDoor()
 	case "kill-recorder":
 		_, err = r.stage.KillRecorders()
-	case "lay-open", "lay-closed", "take-away":
+	case "lay-open", "lay-closed", "lay-finger", "take-away":
 		err = r.handle(ctx, a)
 	default:
 		err = fmt.Errorf("nobody knows how to %q", a.Ask)

@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	o.Stage.Outsiders = !o.Kiosk
 	if o.Kiosk {
-		o.Stage.Kiosks, o.Stage.Rooms = 2, len(ways)
+		o.Stage.Kiosks, o.Stage.Rooms, o.Stage.Register = 2, len(ways), register()
 	}
 	s, err := stage.New(o.Stage)
 	if err != nil {
@@ -575,12 +575,17 @@ func (r *rehearsal) killRecorder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// The applicant speaks on: only the terminal's back-up can have it.
+	words := r.dyingWords(ctx)
+	time.Sleep(300 * time.Millisecond)
 	r.killed = time.Now()
+	alone := r.interviewer.Now()
 	pids, err := r.stage.KillRecorders()
 	if err != nil {
 		return "", err
 	}
 	var worst time.Duration
+	var paused interview.Micros
 	for p := range r.everyone() {
 		m, err := p.InPhase(ctx, interview.PhasePaused, r.killed)
 		if err != nil {
@@ -589,8 +594,12 @@ func (r *rehearsal) killRecorder(ctx context.Context) (string, error) {
 		if m.Cause != interview.CauseRecorderLost {
 			return "", fmt.Errorf("%s paused because of %s", p.Name(), m.Cause)
 		}
-		worst = max(worst, m.At.Sub(r.killed))
+		worst, paused = max(worst, m.At.Sub(r.killed)), m.Since
 	}
+	if err := <-words; err != nil {
+		return "", err
+	}
+	r.lostWords(alone, paused)
 	if worst > maxUnrecorded {
 		return "", fmt.Errorf("the last page left on-record %d ms after SIGKILL, more than %d", worst.Milliseconds(), maxUnrecorded.Milliseconds())
 	}

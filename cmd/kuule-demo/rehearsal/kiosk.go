@@ -3,11 +3,12 @@ package rehearsal
 import (
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	"kuule/cmd/kuule-demo/stage"
 	"kuule/interview"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
 
 // way is a person's way from the kiosk or the desk to a room terminal of its own.
@@ -35,7 +36,27 @@ var ways = []way{
 	{name: "again", kiosk: 1, person: 1, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", language: "fi"},
 	{name: "dead-chip", kiosk: 2, person: 2, who: omar, whole: "Omar Aziz", born: "1979-02-11", document: "dead passport", variant: emrtdtest.DeadChip, language: "ar"},
 	{name: "by-ear", kiosk: 2, person: 3, who: grace, whole: "Grace Okafor", born: "1986-09-23", document: "old passport", variant: emrtdtest.Genuine, language: "en"},
+	{name: "register", kiosk: 1, person: 5, whole: "Reza Karimi", born: "1983-07-19", language: "fa"},
 	{name: "officers", person: 4, whole: "Yusuf Demir", born: "1994-12-01", language: "tr"},
+}
+
+// Of who goes the way by the register: the number of the document of an applicant,
+// and which of the simulator's people the fingers are of.
+const (
+	applicantNumber = "A294711"
+	applicantFinger = 7
+)
+
+// diary is the number of a person's case.
+func diary(person int) string { return fmt.Sprintf("DEMO-KIOSK-%d", person) }
+
+// register knows whoever goes the way by it.
+func register() []vendorporttest.Registered {
+	i := slices.IndexFunc(ways, func(w way) bool { return w.name == "register" })
+	return []vendorporttest.Registered{{
+		Diary: diary(ways[i].person), Number: applicantNumber, Name: ways[i].whole, Born: ways[i].born,
+		Finger: map[string][]byte{"finger-2": vendorporttest.Finger(applicantFinger, 2, 80).Template.Data},
+	}}
 }
 
 // bookedWay is a way with its hearing, for the browsers' script.
@@ -75,7 +96,7 @@ func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
 	cases := map[int]interview.CaseID{}
 	for i, w := range ways {
 		if _, made := cases[w.person]; !made {
-			c, err := stage.NewCase(ctx, page, fmt.Sprintf("DEMO-%s-%d", time.Now().Format("2006-150405"), w.person))
+			c, err := stage.NewCase(ctx, page, diary(w.person))
 			if err != nil {
 				return "", err
 			}
@@ -112,8 +133,12 @@ func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
 
 // handle lays a document on a kiosk's readers, or takes it away, as a person does.
 func (r *rehearsal) handle(ctx context.Context, a asked) error {
-	if a.Ask == "take-away" {
+	switch a.Ask {
+	case "take-away":
 		r.stage.TakeAway(a.Device)
+		return nil
+	case "lay-finger":
+		r.stage.LayFinger(a.Device, applicantFinger)
 		return nil
 	}
 	document := r.documents[a.Document]
@@ -130,8 +155,9 @@ func (r *rehearsal) handle(ctx context.Context, a asked) error {
 // kioskScene is the first line to the kiosk's script.
 func (r *rehearsal) kioskScene() any {
 	return struct {
-		Out      string      `json:"out"`
-		Officers []string    `json:"officers"`
-		Ways     []bookedWay `json:"ways"`
-	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked}
+		Out       string      `json:"out"`
+		Officers  []string    `json:"officers"`
+		Ways      []bookedWay `json:"ways"`
+		Applicant string      `json:"applicant"` // number of the document of an applicant
+	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked, applicantNumber}
 }

@@ -109,6 +109,11 @@ func (d *Device) Origin() string { return "http://" + d.Host() }
 // Socket is where the device's agent hands out start links.
 func (d *Device) Socket() string { return filepath.Join(d.state, "start.sock") }
 
+// Backups are the files of the device's own back-up of a hearing.
+func (d *Device) Backups(h interview.HearingID) ([]string, error) {
+	return filepath.Glob(filepath.Join(d.state, "backup", h.String()+".*.kb"))
+}
+
 // makeTPMs makes every device's TPM, and starts it.
 func (s *Stage) makeTPMs(ctx context.Context) error {
 	var err error

@@ -25,6 +25,8 @@ type counter struct {
 	zone  string        // of the page that lies open
 	laid  chan struct{} // closed when a page is laid
 	taken func()        // takes the chip off
+
+	finger chan uint16 // whose finger is laid on the scanner
 }
 
 // openReaders makes every kiosk's readers and gives the program's words for them.
@@ -60,6 +62,14 @@ func (s *Stage) openReaders(ctx context.Context) (map[string][]string, error) {
 			return nil, err
 		}
 		out[Kiosk(n)] = []string{"--card", "pcsc:" + slot.Name, "--optics", optics}
+		if s.o.Register == nil {
+			continue
+		}
+		scanner, err := s.scanner(Kiosk(n))
+		if err != nil {
+			return nil, err
+		}
+		out[Kiosk(n)] = append(out[Kiosk(n)], "--fingers", scanner)
 	}
 	return out, nil
 }
@@ -69,7 +79,7 @@ func (s *Stage) openCounter(kiosk, slot string) (socket string, err error) {
 	if err != nil {
 		return "", err
 	}
-	c := &counter{slot: slot, laid: make(chan struct{})}
+	c := &counter{slot: slot, laid: make(chan struct{}), finger: make(chan uint16, 1)}
 	s.counter[kiosk] = c
 	s.reading.Go(func() { c.serveZone(l) }) // ends with its listener
 	return l.Addr().String(), nil

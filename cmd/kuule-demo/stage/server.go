@@ -63,6 +63,10 @@ func (s *Stage) initialise(release, office any) error {
 	c.Ports = config.Ports{HTTPS: s.port(portHTTPS), Bus: s.port(portBus), Media: s.port(portMedia), TURN: s.port(portTURN), Splice: s.port(portSplice)}
 	c.Database = s.o.Database
 	c.Identity = config.Identity{Issuer: "http://" + s.signInAddress(), ClientID: idptest.ClientID}
+	var err error
+	if c.Biometrics.Parts, err = s.playParts(); err != nil {
+		return err
+	}
 	words := make([]byte, 16)
 	if _, err := rand.Read(words); err != nil {
 		return err

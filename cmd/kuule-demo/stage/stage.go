@@ -17,6 +17,7 @@ import (
 	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
 
 // Options say where and for whom a stage is.
@@ -31,6 +32,10 @@ type Options struct {
 	Outsiders  bool   // also make two devices that are refused
 	Kiosks     int    // with a slot of the virtual PC/SC reader each, on which nothing lies; 0: one, with the applicant's passport on its readers
 	Rooms      int    // room terminals besides the applicant's
+
+	// Register is who the agency's register knows; with one, prints are compared
+	// and every kiosk has a scanner for fingers. Nil: there is none.
+	Register []vendorporttest.Registered
 }
 
 // Stage is a whole installation with its devices.
