@@ -39,11 +39,22 @@ type Config struct {
 
 	// Keep, when set, takes every sender key (a recorder journals it).
 	Keep func(w sealing.Wrap, key []byte) error
+	// Own, when set, is told of what the member makes itself (a room terminal's
+	// back-up).
+	Own Own
 	// KeyEvery, when set, asks for a key frame of every picture that brought none
 	// for so long (a recorder's reader begins there).
 	KeyEvery time.Duration
 	// On holds what the member's owner wants to be told.
 	On Events
+}
+
+// Own takes what a member sends, as it is sealed. None of its methods may block or
+// call the member; what it is given belongs to the member.
+type Own interface {
+	Key(w sealing.Wrap, key []byte) // a new sender key of its own
+	Frame(track interview.TrackID, capture interview.Micros, sealed []byte)
+	List(text string) // an origin list that it signed
 }
 
 // Events are called from the member's own goroutines, one message after the
@@ -196,10 +207,14 @@ func (m *Member) welcomed(in wire.Message) error {
 	}
 	m.phase = m.welcome.Phase
 	m.syncClock(m.welcome.Clock)
-	g, err := sealing.NewGroup(sealing.Config{
+	c := sealing.Config{
 		Trust: m.cfg.Trust, Self: m.self, Hearing: m.cfg.Hearing, Group: m.welcome.Group,
 		Rules: sealing.HearingRules(), Keep: m.cfg.Keep,
-	})
+	}
+	if m.cfg.Own != nil {
+		c.Made = m.cfg.Own.Key
+	}
+	g, err := sealing.NewGroup(c)
 	if err != nil {
 		return err
 	}
@@ -596,6 +611,11 @@ func (m *Member) sendOrigins() {
 		}
 		return
 	}
+	if m.cfg.Own != nil {
+		for _, text := range lists {
+			m.cfg.Own.List(text)
+		}
+	}
 	if err := m.post(wire.TypeOrigin, wire.Origin{Lists: lists}); err != nil {
 		m.log.Warn("origin lists", "err", err)
 	}
@@ -622,6 +642,9 @@ func (m *Member) Send(i int, h sealing.FrameHeader, payload []byte, rtpTime uint
 	sealed, err := m.group.Seal(nil, t.Track, h, payload)
 	if err != nil {
 		return err
+	}
+	if m.cfg.Own != nil {
+		m.cfg.Own.Frame(t.Track, h.Capture, sealed)
 	}
 	return m.link().SendFrame(t.Track, Outgoing{Sealed: sealed, RTPTime: rtpTime, Key: key, Redundant: h.Redundant})
 }

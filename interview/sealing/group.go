@@ -75,6 +75,10 @@ type Config struct {
 	// returns. A recorder seals it into its journal. The key is overwritten
 	// after the call. Keep must not call the group.
 	Keep func(w Wrap, key []byte) error
+	// Made, when set, is called with every sender key of its own that the member
+	// makes, before it is used: a room terminal's back-up keeps it, sealed. The key
+	// is overwritten after the call. Made must not call the group.
+	Made func(w Wrap, key []byte)
 }
 
 // Group is the state of one member in a group: who is known, which roster is
@@ -443,6 +447,9 @@ func (g *Group) Wraps(track interview.TrackID, source interview.Source, number i
 	sealer, err := sframe.NewSealer(key[:], uint64(w.KID))
 	if err != nil {
 		return nil, err
+	}
+	if g.c.Made != nil {
+		g.c.Made(w, key[:])
 	}
 	s.take(&sendKey{epoch: w.Epoch, kid: w.KID, sealer: sealer, wraps: wraps}, g.c.Now().Add(Grace))
 	return slices.Clone(wraps), nil

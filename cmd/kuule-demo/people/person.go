@@ -165,16 +165,24 @@ func (p *Person) Join(ctx context.Context, h interview.HearingID) error {
 	if err != nil {
 		return fmt.Errorf("%s at the door: %w", p.cfg.Name, err)
 	}
-	m, err := member.Join(ctx, member.Over(ws), member.Config{
+	config := member.Config{
 		Hearing: h, Place: sealing.Place{Kind: sealing.KindPage, Device: p.device.ID, Seats: seats}, Trust: trust, Prove: p.prove,
 		Publish: []interview.Source{interview.SourceAudio, interview.SourceVideo}, Log: p.cfg.Log, On: p.events(),
-	})
+	}
+	kept, err := p.keepBackup(h, &config)
+	if err != nil {
+		return err
+	}
+	m, err := member.Join(ctx, member.Over(ws), config)
 	if err != nil {
 		return fmt.Errorf("%s at the door: %w", p.cfg.Name, err)
 	}
 	p.change(func() { p.member = m })
 	sending, stop := context.WithCancel(context.Background())
 	p.stop = stop
+	if kept != nil {
+		p.tasks.Go(func() { p.handBackup(sending, kept) })
+	}
 	p.tasks.Go(func() { p.send(sending, m) })
 	return nil
 }

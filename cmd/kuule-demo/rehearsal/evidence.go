@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kuule/cmd/kuule-demo/people"
@@ -19,11 +20,11 @@ import (
 
 // evidence is what is left, checked with the programs that others would use.
 func (r *rehearsal) evidence() []step {
-	return []step{
+	return slices.Concat([]step{
 		{name: "evidence bundle written", do: r.writeEvidence},
 		{name: "log cosigned, bundle verifies", do: r.verify},
 		{name: "one flipped byte is refused", do: r.flip},
-		{name: "back-ups judged", do: r.settle},
+	}, r.backups(), []step{
 		{name: "recording opened for a written purpose", do: r.openRecording},
 		{name: "any moment plays", do: r.seek},
 		{name: "playback exported", do: r.export},
@@ -34,7 +35,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "the applicant listens to the own hearing", do: r.applicantListens},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
-	}
+	})
 }
 
 func (r *rehearsal) out(name string) string { return filepath.Join(r.o.Out, name) }
