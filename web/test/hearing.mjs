@@ -44,5 +44,5 @@ export function hearing() {
     const last = screens.at(-1)
     if (heading !== last?.heading || picture !== last.picture) screens.push({ heading, picture })
   }
-  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ['data-picture'] })
+  new globalThis.MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ['data-picture'] })
 }

@@ -142,7 +142,7 @@ class Visitor {
       return {
         words: secrets.filter((s) => text.includes(s.toUpperCase())),
         stored: [...Object.keys(sessionStorage), ...Object.keys(localStorage)].filter((k) => k !== 'kuule.language'),
-        cookies: document.cookie, hash: location.hash, state: history.state, title: document.title,
+        cookies: document.cookie, hash: globalThis.location.hash, state: globalThis.history.state, title: document.title,
         pictures: document.querySelectorAll('video, canvas, main img, .square, .join').length,
         fields: [...document.querySelectorAll('input, textarea, output')].map((f) => f.value).filter((v) => v !== ''),
         lang: document.documentElement.lang, dir: document.documentElement.dir,
