@@ -52,7 +52,7 @@ var access = map[string]Who{
 
 	"POST /api/hearings/{hearing}/viewings": {Roles: []Role{RoleInterviewer, RoleCounsel, RoleApplicant}},
 	"GET /api/hearings/{hearing}/viewings":  {Roles: []Role{RoleInterviewer}},
-	"GET /api/viewings":                     {Roles: []Role{RoleInterviewer, RoleCounsel, RoleApplicant}},
+	"GET /api/viewings":                     {AnyDevice: true},
 	"POST /api/viewings/{viewing}/decision": {Roles: []Role{RoleInterviewer}},
 	"POST /api/viewings/{viewing}/open":     {Roles: []Role{RoleInterviewer, RoleCounsel, RoleApplicant}},
 	"GET /api/viewings/{viewing}/outline":   {Roles: []Role{RoleInterviewer, RoleCounsel, RoleApplicant}},

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
 import { kioskWalks } from './kioskpages.mjs'
 import { listen } from './listen.mjs'
+import { listeningWalks } from './listening.mjs'
 import { writeRecording } from './recording.mjs'
 import { serve } from './server.mjs'
 import { picture } from './picture.mjs'
@@ -176,7 +177,6 @@ for (const language of ['fi', 'en', 'ar']) {
       await page.locator('.sign.checking').waitFor({ timeout: 10_000 })
       await look('unconfirmed')
     })
-    walk('review', { code: 'applicant-review', language, size }, async ({ page, look }) => {
     // B21: a picture is taken once the person was told, and again where others were in it; what a machine says of it is not here.
     walk('face', { code: `applicant-face-${language}-${size}-waiting`, language, size }, async ({ page, look }) => {
       const scene = () => server.scenes.get(`applicant-face-${language}-${size}-waiting`)
@@ -222,6 +222,7 @@ for (const language of ['fi', 'en', 'ar']) {
       await look('gone')
       assert.deepEqual(scene().faces.sent.map((b) => b.reason ?? b.occasion), ['entered', 'declined', 'camera-gone'])
     })
+    walk('review', { code: 'applicant-review', language, size }, async ({ page, look }) => {
       await press(page, /Lue pöytäkirja|Read the transcript|اقرأ المحضر/)
       await page.locator('h1').waitFor()
       await look('notice')
@@ -282,7 +283,6 @@ for (const language of ['fi', 'en']) {
       await page.locator('img[src^="blob:"]').waitFor()
       assert.ok(await page.locator('img[src^="blob:"]').evaluate((i) => i.naturalWidth > 0), 'the picture of the kiosk is shown')
       await look('portrait')
-      await press(page, /^Tämä on Samir|^This is Samir/)
       // What a machine says is words: which engine, by which line, that nobody measured it. No share, no bar.
       const advice = page.locator('.advice')
       await advice.getByText(/sama henkilö|same person/).waitFor()
@@ -299,6 +299,7 @@ for (const language of ['fi', 'en']) {
       await press(page, /^Vertaa uudelleen|^Compare again/)
       await page.getByText(/oli muitakin|Others were before/).waitFor()
       await look('two')
+      await press(page, /^Tämä on Samir|^This is Samir/)
       await page.locator('img[src^="blob:"]').waitFor({ state: 'detached' })
       await page.getByText(/Samir Haddad tunnistettu|Samir Haddad recognised/).waitFor()
       assert.deepEqual(server.scenes.get('interviewer').faces.compared.map((c) => c.said), ['confirmed', 'doubted', ''], 'who it is was said of each')
@@ -479,7 +480,7 @@ for (const language of ['fi', 'en']) {
 // H6: a recording of three people, played: each sound on its own track, in step,
 // from any moment, faster, and with its gap.
 walk('listen', { code: 'interviewer-listen' }, async ({ page, look }) => {
-  writeRecording()
+  await writeRecording()
   await press(page, /^Pöytäkirja/)
   const person = { page, press: (name) => page.getByRole('button', { name }).first().press('Enter'), shot: look }
   console.log(`      ${await listen({ person, tones: { interviewer: 310, applicant: 430, interpreter: 550 }, until })}`)
@@ -490,7 +491,7 @@ walk('listen', { code: 'interviewer-listen' }, async ({ page, look }) => {
 for (const language of ['fi', 'en']) {
   for (const size of everySize) {
     walk('copies', { code: `interviewer-listen-${language}-${size}`, language, size }, async ({ page, look }) => {
-      writeRecording()
+      await writeRecording()
       const s = server.scenes.get(`interviewer-listen-${language}-${size}`)
       await press(page, /^Pöytäkirja|^Transcript/)
       await page.getByLabel(/^Käyttötarkoitus|^Purpose|^الغرض/).fill('Pöytäkirjan tarkastus')
@@ -559,6 +560,8 @@ async function until(what, within, look) {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
+
+listeningWalks({ walk, scenes: server.scenes, press, until })
 
 // The pages as they are released, with their own sealing: its worker starts
 // under the policy, makes keys, and the room is asked for with them.

@@ -1,19 +1,26 @@
 // The recording that the pages' journey plays: written by a test of the server
 // (internal/app, TestThePlayersRecording), so that the player meets what a
 // playback process really gives out.
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 
 let folder = ''
 
-/** Has the recording written, once. */
+let written = null
+
+/** Has the recording written, once; the server answers other walks meanwhile. */
 export function writeRecording() {
-  if (folder !== '') return
+  written ??= write()
+  return written
+}
+
+async function write() {
   folder = mkdtempSync(join(tmpdir(), 'kuule-player-'))
-  execFileSync('go', ['test', '-count=1', '-run', 'TestThePlayersRecording', './internal/app'], { cwd: new URL('../..', import.meta.url).pathname, env: { ...process.env, KUULE_PLAYER: folder }, stdio: ['ignore', 'ignore', 'inherit'] })
+  await promisify(execFile)('go', ['test', '-count=1', '-run', 'TestThePlayersRecording', './internal/app'], { cwd: new URL('../..', import.meta.url).pathname, env: { ...process.env, KUULE_PLAYER: folder } })
 }
 
 const now = () => Math.floor(Date.now() / 1000)
@@ -24,21 +31,29 @@ const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, min
 
 /** The routes of viewings, for one scene; what is waiting and who listened is remembered in it. */
 export const viewingRoutes = (hearing) => [
-  ['POST', /^\/gw\/consent$/, () => ({ consent: 'e30.e30.c2ln' })],
-  ['GET', /^\/api\/viewings$/, (s) => ({ viewings: s.name.includes('asked') ? (s.viewings ??= [viewing(7, { hearing, state: 'asked', own: false, mine: false, decide: true, asker: 'Veera Colleague', purpose: 'Laadun seuranta: tulkkauksen pistokoe' }), viewing(8, { hearing, own: false, purpose: 'Valituksen vastine', reason: 'Sovittu esihenkilön kanssa' })]) : [] })],
+  ['POST', /^\/gw\/consent$/, (s, body) => ((s.consents ??= []).push(body), { consent: 'e30.e30.c2ln' })],
+  ['POST', /^\/gw\/signin\/end$/, (s) => ((s.signedOut = true), {})],
+  ['GET', /^\/api\/viewings$/, (s) => ({ viewings: s.name.includes('listener') ? (s.viewings ?? []) : s.name.includes('asked') ? (s.viewings ??= [viewing(7, { hearing, state: 'asked', own: false, mine: false, decide: true, asker: 'Veera Colleague', purpose: 'Laadun seuranta: tulkkauksen pistokoe' }), viewing(8, { hearing, own: false, purpose: 'Valituksen vastine', reason: 'Sovittu esihenkilön kanssa' })]) : [] })],
   ['GET', /^\/api\/hearings\/[^/]+\/viewings$/, (s) => ({ viewings: s.log ?? [] })],
-  ['POST', /^\/api\/hearings\/[^/]+\/viewings$/, (s, body) => (s.viewing = viewing(1, { hearing, purpose: body.purpose }))],
+  ['POST', /^\/api\/hearings\/[^/]+\/viewings$/, (s, body) => {
+    if (!s.name.includes('listener')) return (s.viewing = viewing(1, { hearing, purpose: body.purpose }))
+    s.viewing = viewing(3, { hearing, purpose: body.purpose, state: 'asked', own: false, role: 'applicant', asker: 'Samir Haddad', participant: 'par_01930000-0000-7000-8000-000000000003', ...(body.seated ? { station: true } : {}) })
+    s.viewings = [s.viewing]
+    return s.viewing
+  }],
   ['POST', /^\/api\/viewings\/[^/]+\/decision$/, (s, body) => {
     s.viewings = s.viewings.map((v) => (v.decide ? { ...v, decide: false, state: body.allow ? 'allowed' : 'declined', reason: body.reason } : v))
     return s.viewings[0]
   }],
   ['POST', /^\/api\/viewings\/[^/]+\/open$/, () => ({ opening: 'x', until: now() + 3600, idle: 120 })],
   ['GET', /^\/api\/viewings\/[^/]+\/outline$/, () => JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8'))],
-  ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans), {})],
+  ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans.slice(Math.max(0, (s.heard ?? []).length - body.after))), {})],
   ['GET', /^\/api\/viewings\/[^/]+\/export$/, (s) => s.copy],
   ['POST', /^\/api\/viewings\/[^/]+\/release$/, (s, body) => ((s.released = body), { until: now() + 900 })],
   ['POST', /^\/api\/viewings\/[^/]+\/handed$/, (s, body) => ((s.handed = body), { viewing: id(1), on: body.on })],
-  ['POST', /^\/api\/viewings\/[^/]+\/close$/, (s) => {
+  ['POST', /^\/api\/viewings\/[^/]+\/close$/, (s, body) => {
+    s.farewell = body
+    ;(s.heard ??= []).push(...body.spans)
     s.log = [{ ...s.viewing, spans: (s.heard ?? []).map((h) => ({ kind: 'heard', ...h, first: now(), last: now() })), media: [{ medium: 'ab', form: 'sealed', made: now(), intended: '', receiver: 'Erik Lindqvist', handed: '2026-11-22' }], exports: (s.copies ?? []).map((c) => ({ form: c.form, place: 'page', sealed: c.form === 'sealed', begun: now(), ended: now(), bytes: c.bytes, sha256: c.sha256 })) }]
     return {}
   }],

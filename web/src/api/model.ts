@@ -6,6 +6,7 @@ export interface Me {
   hearings: TodaysHearing[]
   tickets: WaitingTicket[]
   records: OpenRecord[]
+  reviews: words.HearingID[] // of which the applicant is here with a ticket for the review
   places: Place[] // where a person can be booked to sit
 }
 

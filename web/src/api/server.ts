@@ -76,6 +76,7 @@ export function readMe(me: Me, own: Hearing[]): Omit<model.Me, 'records'> {
     person: me.name === undefined && roles.length === 0 ? null : { subject: me.subject ?? '', name: me.name ?? '', roles },
     hearings: [...led, ...joined].sort((a, b) => a.opens.localeCompare(b.opens)),
     tickets: tickets.filter((t) => !t.redeemed).map(({ ticket, hearing, purpose, role }) => ({ ticket, hearing, purpose, role })),
+    reviews: tickets.filter((t) => t.redeemed && t.purpose === 'review' && t.role === 'applicant').map((t) => t.hearing),
     places: me.places ?? [],
   }
 }

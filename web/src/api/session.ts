@@ -56,6 +56,11 @@ export async function blob(path: string, body: unknown): Promise<Blob | null> {
   return response.status === 204 ? null : response.blob()
 }
 
+/** Sends while the page goes away: nobody waits for an answer. */
+export function farewell(path: string, body: unknown) {
+  void fetch(path, { method: 'POST', headers: { Authorization: `Bearer ${bearer}`, ...json }, body: JSON.stringify(body), credentials: 'omit', redirect: 'error', keepalive: true }).catch(() => undefined)
+}
+
 async function request(method: string, path: string, body?: unknown, signal: AbortSignal | null = null): Promise<Response> {
   let response: Response
   try {

@@ -3,7 +3,7 @@ import { I18nProvider } from 'react-aria-components'
 import { gateway, type Device, type SignIn } from '../api/http'
 import type { Me, TodaysHearing, OpenRecord } from '../api/model'
 import { Problem, problemOf } from '../api/problem'
-import { codes, type Document } from '../api/words'
+import { codes, type Document, type HearingID } from '../api/words'
 import { Home as ApplicantHome } from '../applicant/Home'
 import { Room as ApplicantRoom } from '../applicant/Room'
 import { ownMedia } from '../media/capture'
@@ -21,6 +21,7 @@ const InterviewerRoom = lazy(() => import('../interviewer/Room').then((m) => ({ 
 const After = lazy(() => import('../interviewer/After').then((m) => ({ default: m.After })))
 const Desk = lazy(() => import('../desk/Home').then((m) => ({ default: m.Home })))
 const Kiosk = lazy(() => import('../kiosk/Kiosk').then((m) => ({ default: m.Kiosk })))
+const Listening = lazy(() => import('../applicant/Listening').then((m) => ({ default: m.Listening })))
 const CounselHome = lazy(() => import('../counsel/Home').then((m) => ({ default: m.Home })))
 const CounselRoom = lazy(() => import('../counsel/Room').then((m) => ({ default: m.Room })))
 
@@ -105,7 +106,7 @@ function skip(event: MouseEvent) {
   document.getElementById('content')?.focus()
 }
 
-type Place = { at: 'home' } | { at: 'room'; hearing: TodaysHearing; media: MediaStream | null; answer: Answer | null; attempt: number } | { at: 'after'; hearing: TodaysHearing } | { at: 'record'; record: OpenRecord }
+type Place = { at: 'home' } | { at: 'room'; hearing: TodaysHearing; media: MediaStream | null; answer: Answer | null; attempt: number } | { at: 'after'; hearing: TodaysHearing } | { at: 'record'; record: OpenRecord } | { at: 'listening'; hearing: HearingID | null }
 
 const refreshEvery = 5000
 
@@ -156,6 +157,8 @@ function Pages({ first, device, signIn, problem }: { first: Me; device: Device; 
       return <After hearing={place.hearing} onHome={home} />
     case 'record':
       return <Review open={place.record} applicant={persona === 'applicant'} onHome={home} />
+    case 'listening':
+      return <Listening hearing={place.hearing} onHome={home} />
     case 'room': {
       const again = () => setPlace({ ...place, attempt: place.attempt + 1 })
       const common = { key: place.attempt, hearing: place.hearing, device, media: place.media, onHome: home, onAgain: again }
@@ -187,7 +190,7 @@ function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesPr
     case 'officer':
       return <Desk />
     case 'applicant':
-      return <ApplicantHome me={me} canSignIn={signIn.available} failed={failed} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onChanged={refresh} />
+      return <ApplicantHome me={me} canSignIn={signIn.available} failed={failed} onOpen={(...opened) => void open(...opened)} onRecord={onRecord} onListen={(hearing) => setPlace({ at: 'listening', hearing })} onChanged={refresh} />
     case 'interviewer':
       return <InterviewerHome me={me} onOpen={(hearing) => void open(hearing)} onTranscript={(hearing) => setPlace({ at: 'after', hearing })} onChanged={() => void refresh()} />
     case 'counsel':

@@ -11,7 +11,7 @@ export type Boot =
   | { state: 'refused'; problem: Document }
   | { state: 'ready'; device: Device; signIn: SignIn; me: Me; problem: string }
 
-const nobody: Me = { person: null, hearings: [], tickets: [], records: [], places: [] }
+const nobody: Me = { person: null, hearings: [], tickets: [], records: [], reviews: [], places: [] }
 
 /** Takes the start code for a session and asks who and what is here. */
 export async function boot(start: Start): Promise<Boot> {

@@ -1,22 +1,35 @@
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { api, gateway } from '../api/http'
 import type { Me, OpenRecord, TodaysHearing, WaitingTicket } from '../api/model'
 import { Problem } from '../api/problem'
-import type { Document, Role } from '../api/words'
+import type { Document, HearingID, Role } from '../api/words'
 import { languages, setLanguage, useTexts, type Language } from '../i18n'
+import { viewings } from '../player/api'
 import { RecordingNotice, type Answer } from '../room/Notice'
 import { SelfTest } from '../room/SelfTest'
 import { Button } from '../ui/controls'
+import { Icon } from '../ui/Icon'
 import { ProblemNotice } from '../ui/Refusal'
+import { Seating } from './Seating'
 
 /** What the applicant does before the interview: language, notice, self-test, one large button. */
-export function Home({ me, canSignIn, failed, onOpen, onRecord, onChanged }: { me: Me; canSignIn: boolean; failed: Document | null; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: OpenRecord) => void; onChanged: () => Promise<void> }) {
+export function Home({ me, canSignIn, failed, onOpen, onRecord, onListen, onChanged }: { me: Me; canSignIn: boolean; failed: Document | null; onOpen: (hearing: TodaysHearing, media: MediaStream | null, answer: Answer | null) => void; onRecord: (record: OpenRecord) => void; onListen: (hearing: HearingID | null) => void; onChanged: () => Promise<void> }) {
   const { t, time } = useTexts()
   const [media, setMedia] = useState<MediaStream | null>(null)
   const [answer, setAnswer] = useState<Answer | null>(null)
   const [problem, setProblem] = useState<Document | null>(failed)
   const hearing = me.hearings.find((h) => h.phase !== 'ended' && h.seats.length > 0)
   const { tickets, records } = me
+
+  // Whom an interviewer seated here listens without a ticket.
+  const [seated, setSeated] = useState(false)
+  useEffect(() => {
+    if (hearing !== undefined) return
+    void viewings.mine().then((list) => setSeated(list.some((v) => v.mine && v.station === true && v.state === 'allowed')), () => undefined)
+  }, [me, hearing])
+  const review = me.reviews.at(0) ?? null
+  const listens = hearing === undefined && (seated || review !== null)
+  const staff = me.person?.roles.includes('interviewer') === true
 
   const redeem = async (ticket: WaitingTicket) => {
     try {
@@ -62,6 +75,14 @@ export function Home({ me, canSignIn, failed, onOpen, onRecord, onChanged }: { m
           </Button>
         </div>
       ))}
+      {listens && (
+        <div className="card stack">
+          <h2>{t('shared.player.own.title')}</h2>
+          <Button large wide onPress={() => onListen(review)}>
+            <Icon name="ear" size={36} />{t('shared.player.own.listen')}
+          </Button>
+        </div>
+      )}
       {hearing !== undefined && (
         <>
           <RecordingNotice onAnswer={setAnswer} />
@@ -85,10 +106,18 @@ export function Home({ me, canSignIn, failed, onOpen, onRecord, onChanged }: { m
       {signingIn.map((role) => (
         <SignIn key={role} role={role} onPress={() => void signIn()} />
       ))}
-      {hearing === undefined && tickets.length === 0 && records.length === 0 && (
+      {hearing === undefined && staff && <Seating me={me} onSeated={() => void onChanged()} />}
+      {hearing === undefined && tickets.length === 0 && records.length === 0 && !listens && !staff && (
         <div className="card stack tight">
           <h2>{t('applicant.nothing.title')}</h2>
           <p>{t('applicant.nothing.body')}</p>
+        </div>
+      )}
+      {hearing === undefined && canSignIn && me.person === null && signingIn.length === 0 && (
+        <div>
+          <Button look="quiet" onPress={() => void signIn()}>
+            {t('shared.player.own.staff')}
+          </Button>
         </div>
       )}
     </main>

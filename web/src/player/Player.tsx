@@ -3,57 +3,23 @@ import type { Utterance } from '../api/model'
 import type { Role } from '../api/words'
 import { clockText, useTexts } from '../i18n'
 import { Button, Check, Choice, Notice } from '../ui/controls'
-import { viewings, type Outline } from './api'
+import type { Outline } from './api'
 import type { Seconds } from './clock'
 import { Copies } from './Copies'
-import { Engine, type State } from './engine'
+import type { Engine } from './engine'
+import { usePlayback } from './playback'
 import { Tracks } from './Tracks'
 
-const growEvery = 1000 // milliseconds between looks at a recording that is still surveyed
-const tellEvery = 5000 // between reports of what was heard
 const speeds = ['0.5', '0.75', '1', '1.25', '1.5', '2'] as const
 
 /** A recording with everybody in it: pictures, sound, time line and transcript. Copies are for who may take them: the hearing's id, else null. */
 export function Player({ viewing, first, lines, copies = null, onClose }: { viewing: string; first: Outline; lines: Utterance[]; copies?: string | null; onClose: () => void }) {
   const { t } = useTexts()
-  const [outline, setOutline] = useState(first)
-  const [state, setState] = useState<State>({ at: 0, playing: false, waiting: false, failed: false })
-  const [engine, setEngine] = useState<Engine | null>(null)
+  const { engine, outline, state, end } = usePlayback(viewing, first)
   const [only, setOnly] = useState('')
   const [speed, setSpeed] = useState<(typeof speeds)[number]>('1')
   const [even, setEven] = useState(true)
   const [muted, setMuted] = useState<ReadonlySet<number>>(new Set())
-
-  useEffect(() => {
-    const made = new Engine(first, (lane, from, to, begin, signal) => viewings.media(viewing, lane, first.from + Math.round(from * 1e6), first.from + Math.round(to * 1e6), begin, signal), setState)
-    queueMicrotask(() => setEngine(made))
-    if (import.meta.env.MODE === 'journey') Object.assign(globalThis, { kuulePlayer: made })
-    const tell = () => {
-      const spans = made.heard.take().map((s) => ({ from: first.from + Math.round(s.from * 1e6), to: first.from + Math.round(s.to * 1e6) }))
-      viewings.heard(viewing, spans).catch(() => undefined) // what was given out is logged in any case
-    }
-    const timer = setInterval(tell, tellEvery)
-    return () => {
-      clearInterval(timer)
-      tell()
-      made.close()
-      viewings.close(viewing).catch(() => undefined) // it ends by itself too
-    }
-  }, [viewing, first])
-
-  useEffect(() => {
-    if (outline.done) return undefined
-    const timer = setTimeout(() => {
-      viewings
-        .outline(viewing)
-        .then((o) => {
-          engine?.update(o)
-          setOutline(o)
-        })
-        .catch(() => setOutline((o) => ({ ...o })))
-    }, growEvery)
-    return () => clearTimeout(timer)
-  }, [outline, viewing, engine])
 
   const length = (outline.to - outline.from) / 1e6
   const seek = useCallback((to: Seconds) => engine?.seek(to), [engine])
@@ -75,6 +41,11 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
     const next = speeds[Math.max(0, Math.min(speeds.length - 1, speeds.indexOf(speed) + by))] ?? '1'
     setSpeed(next)
     engine?.setRate(Number(next))
+  }
+  const [closing, setClosing] = useState(false)
+  const close = () => {
+    setClosing(true)
+    void end().then(onClose) // who listened is listed once the server has it
   }
   const toggle = () => engine?.play(!state.playing)
 
@@ -179,7 +150,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
         </div>
       )}
       <div>
-        <Button look="quiet" onPress={onClose}>
+        <Button look="quiet" isDisabled={closing} onPress={close}>
           {t('shared.player.close')}
         </Button>
       </div>
@@ -214,7 +185,7 @@ function keys(key: string, slider: boolean): Act | null {
   return /^[0-9]$/.test(key) ? { part: Number(key) / 10 } : null
 }
 
-function Pictures({ engine, outline, at, only, nameOf }: { engine: Engine | null; outline: Outline; at: Seconds; only: string; nameOf: (roles: readonly string[] | null) => string }) {
+export function Pictures({ engine, outline, at, only, nameOf }: { engine: Engine | null; outline: Outline; at: Seconds; only: string; nameOf: (roles: readonly string[] | null) => string }) {
   const { t } = useTexts()
   const shown = engine?.tracks.filter((x) => x.kind === 'video' && (only === '' || (outline.lanes[x.lane]?.roles ?? []).join(' ') === only)) ?? []
   if (shown.length === 0) return null

@@ -1,4 +1,4 @@
-import { bytes, download, send } from '../api/session'
+import { bytes, download, farewell, send } from '../api/session'
 import type * as words from '../api/words'
 
 /** A viewing as its asker, its approver and the hearing's own interviewer see it. */
@@ -20,6 +20,8 @@ export interface Viewing {
   expires: number
   spans: { kind: 'served' | 'heard'; from: words.Micros; to: words.Micros; first: number; last: number }[]
   media: { medium: string; form: 'sealed' | 'mixed' | 'open'; made: number; intended: string; receiver: string; handed: string }[] // sealed, for hand-over
+  participant?: words.ParticipantID // the applicant who listens to the own hearing
+  station?: boolean // and was seated at this device by an interviewer
   exports: { form: Copy['form'] | 'open' | 'tracks'; place: 'page' | 'console'; sealed: boolean; begun: number; ended: number; bytes: number; sha256: string }[] // '': not all of it was given out
 }
 
@@ -92,9 +94,9 @@ function base64url(raw: Uint8Array): string {
 }
 
 /** Has the device sign that its person opens this recording, or allows another to, for this purpose, now. */
-async function consent(act: 'view' | 'approve', v: Viewing): Promise<string> {
+async function consent(act: 'view' | 'approve' | 'seat', v: Viewing): Promise<string> {
   const nonce = [...crypto.getRandomValues(new Uint8Array(8))].map((b) => b.toString(16).padStart(2, '0')).join('')
-  const made = await send<{ consent: string }>('POST', '/gw/consent', { act, viewing: v.viewing, hearing: v.hearing, purpose: await hashOf(v.purpose), nonce })
+  const made = await send<{ consent: string }>('POST', '/gw/consent', { act, viewing: v.viewing, hearing: v.hearing, purpose: await hashOf(v.purpose), nonce, ...(act === 'view' && v.participant !== undefined ? { participant: v.participant } : {}) })
   return made.consent
 }
 
@@ -102,10 +104,12 @@ const of = (v: string, what: string) => `/api/viewings/${encodeURIComponent(v)}/
 
 export const viewings = {
   ask: (hearing: string, purpose: string, approver = '') => send<Viewing>('POST', `/api/hearings/${encodeURIComponent(hearing)}/viewings`, { purpose, approver }),
+  /** An interviewer says that the hearing's applicant sits at this device. */
+  seat: (hearing: string, purpose: string) => send<Viewing>('POST', `/api/hearings/${encodeURIComponent(hearing)}/viewings`, { purpose, approver: '', seated: true }),
   mine: async () => (await send<{ viewings: Viewing[] }>('GET', '/api/viewings')).viewings,
   ofHearing: async (hearing: words.HearingID) => (await send<{ viewings: Viewing[] }>('GET', `/api/hearings/${encodeURIComponent(hearing)}/viewings`)).viewings,
   async decide(v: Viewing, allow: boolean, reason: string) {
-    return send<Viewing>('POST', of(v.viewing, 'decision'), { allow, reason, consent: allow ? await consent('approve', v) : '' })
+    return send<Viewing>('POST', of(v.viewing, 'decision'), { allow, reason, consent: allow ? await consent(v.station === true ? 'seat' : 'approve', v) : '' })
   },
   async open(v: Viewing) {
     return send<{ opening: string; until: number; idle: number }>('POST', of(v.viewing, 'open'), { consent: await consent('view', v) })
@@ -113,10 +117,11 @@ export const viewings = {
   outline: (v: string) => send<Outline>('GET', of(v, 'outline')),
   media: (v: string, lane: number, from: number, to: number, begin: boolean, signal: AbortSignal) =>
     bytes(`${of(v, 'media')}?lane=${String(lane)}&from=${String(from)}&to=${String(to)}${begin ? '&begin=1' : ''}`, signal),
-  heard: (v: string, spans: Span[]) => send<unknown>('POST', of(v, 'heard'), { spans }),
+  heard: (v: string, after: number, spans: Span[]) => send<unknown>('POST', of(v, 'heard'), { after, spans }),
   copy: (v: string, copy: Copy, signal: AbortSignal, onBytes: (bytes: number) => void) => download(of(v, 'export'), copy, signal, onBytes),
   copying: (v: string) => send<Copying>('GET', of(v, 'export')),
   release: (v: string, release: Release) => send<{ until: number }>('POST', of(v, 'release'), release),
   handed: (v: string, medium: string, receiver: string, on: string) => send<unknown>('POST', of(v, 'handed'), { medium, receiver, on }),
-  close: (v: string) => send<unknown>('POST', of(v, 'close')),
+  close: (v: string, after: number, spans: Span[], over: boolean) => send<unknown>('POST', of(v, 'close'), { after, spans, over }),
+  leave: (v: string, after: number, spans: Span[]) => farewell(of(v, 'close'), { after, spans, over: false }),
 }

@@ -1,0 +1,87 @@
+// The applicant's own listening: asked for with one press, played by keyboard
+// and by drawings alone, ended, and told to the server; and an interviewer who
+// says at a station who sits there.
+import assert from 'node:assert/strict'
+import { writeRecording } from './recording.mjs'
+
+const words = {
+  fi: { listen: /^Kuuntele$/, appeal: /^Valitan/, play: /^Toista/, pause: /^Keskeytä/, finish: /^Lopeta$/, done: /päättynyt/, staff: /^Henkilökunta/, confirm: /^Vahvista/, how: /^Miten tunnistitte/, id: /^Puhuttelun tunnus/ },
+  en: { listen: /^Listen$/, appeal: /^I appeal/, play: /^Play/, pause: /^Pause/, finish: /^Finish$/, done: /has ended/, staff: /^Staff/, confirm: /^Confirm/, how: /^How you identified/, id: /^Hearing/ },
+  ar: { listen: /^استمع$/, appeal: /^أطعن/, play: /^تشغيل/, pause: /^إيقاف/, finish: /^إنهاء$/, done: /انتهى/, staff: /^الموظفون/, confirm: /^أكّد/, how: /^كيف تحققت/, id: /./ },
+}
+
+export function listeningWalks({ walk, scenes, press, until }) {
+  const at = (page) => page.evaluate(() => globalThis.kuulePlayer?.clock.now() ?? -1)
+  for (const language of ['fi', 'en', 'ar']) {
+    const w = words[language]
+    const code = `applicant-review-listener-${language}`
+    walk('listening', { code, language, size: language === 'en' ? 'narrow' : 'wide' }, async ({ page, look }) => {
+      await writeRecording()
+      const s = scenes.get(code)
+      await page.getByRole('button', { name: w.listen }).waitFor()
+      await look('home')
+      await press(page, w.listen)
+      await look('why')
+      await press(page, w.appeal)
+      await page.locator('.notice[role="status"]').waitFor()
+      await look('asked')
+      assert.match(s.viewing.purpose, /^Hakija kuuntelee oman puhuttelunsa muutoksenhakua/, 'the interviewer reads why')
+      s.viewings = [{ ...s.viewing, state: 'allowed' }]
+      await page.getByRole('button', { name: w.listen }).waitFor()
+      await look('allowed')
+      await press(page, w.listen)
+      await page.locator('.player.own').waitFor()
+      assert.deepEqual([s.consents.at(-1).act, s.consents.at(-1).participant], ['view', s.viewing.participant], 'the device signs for the participant')
+
+      // Without a word: the drawing in the middle plays and pauses, the ones beside it move.
+      const [back, middle, forward] = [0, 1, 2].map((i) => page.locator('.player.own .controls button').nth(i))
+      await middle.press('Enter')
+      const from = await at(page)
+      await until('it plays', 45_000, async () => [(await at(page)) > from + 1.5, await at(page)])
+      await look('player')
+      await forward.press('Enter')
+      await until('it has moved on', 30_000, async () => [(await at(page)) > from + 10, await at(page)])
+      await back.press('Enter')
+      await page.locator('.player .position').focus()
+      await page.keyboard.press('End')
+      await until('the end of the line', 30_000, async () => [(await at(page)) > from + 10, await at(page)])
+      await page.keyboard.press('Home')
+      await page.getByRole('button', { name: w.play }).or(page.getByRole('button', { name: w.pause })).first().waitFor()
+      assert.equal(await page.locator('.player a[download], .player .copies').count(), 0, 'no copy is to be had')
+
+      if (language === 'en') {
+        // The page goes away in the middle: what was heard last is told with the farewell.
+        await page.reload()
+        await until('the farewell has come', 30_000, () => [s.farewell !== undefined, s.farewell])
+      } else {
+        await press(page, w.finish)
+        await page.getByText(w.done).waitFor()
+        await look('done')
+        assert.equal(s.farewell.over, true)
+      }
+      assert.equal(s.farewell.after + s.farewell.spans.length, s.heard.length, 'every span counted once')
+      assert.ok(s.heard.reduce((sum, h) => sum + h.to - h.from, 0) > 1e6, `what was heard is told: ${JSON.stringify(s.heard)}`)
+    })
+  }
+  for (const language of ['fi', 'ar']) {
+    const w = words[language]
+    const code = `applicant-nothing-listener-${language}`
+    walk('station', { code, language }, async ({ page, look }) => {
+      const s = scenes.get(code)
+      // The device is a station where nothing is booked; an interviewer signed in at it.
+      await page.route('**/api/me', (route) => route.fulfill({ json: { device: 'dev_01930000-0000-7000-8000-000000000001', roles: s.signedOut ? [] : ['interviewer'], ...(s.signedOut ? {} : { name: 'Aino Virtanen', subject: 's1' }), seats: [], tickets: [], places: [] } }))
+      await page.route('**/api/hearings', (route) => route.fulfill({ json: { hearings: [] } }))
+      const form = page.locator('section', { has: page.getByRole('button', { name: w.confirm }) })
+      await form.waitFor()
+      await form.getByRole('textbox').nth(0).fill('hrg_01930000-0000-7000-8000-000000000001')
+      await form.getByRole('textbox').nth(1).fill('Oleskelulupakortti')
+      await look('seating')
+      await press(page, w.confirm)
+      await page.getByRole('button', { name: w.staff }).waitFor()
+      assert.deepEqual([s.consents.at(-1).act, s.signedOut], ['seat', true], 'signed as who knows who sits there, and signed out')
+      s.viewings = [{ ...s.viewings[0], state: 'allowed' }]
+      await page.getByRole('button', { name: w.listen }).waitFor()
+      await look('seated')
+    })
+  }
+}
