@@ -22,11 +22,29 @@ type Answer struct {
 	Sources map[string]Source
 }
 
-// Priorities of candidates (RFC 8445, section 5.1.2.1; RFC 6544, section 4.2).
+// Priorities of candidates. RFC 8445 (section 5.1.2) leaves them to the agent and
+// asks only that they differ. Here what counts first is the answer, the newest
+// highest: a peer that was told of a new generation moves to its first path that
+// works, and does not wait for the death of one that it would have liked better.
+// Within an answer UDP comes before TCP. All are below those of a peer's own
+// direct candidates, so that these decide only between equals, and above those of
+// its relayed ones. Between two answers there is room for restarts that a peer
+// makes by itself (port.GenerationMark).
 const (
-	typeHost   = 126 << 24
-	typeStream = 90 << 24
+	lowest     = 32 << 24
+	perAnswer  = 1 << 14
+	perKind    = 1 << 8
+	maxAnswers = 1 << 15
 )
+
+// priority is that of the i-th address.
+func (a *Answer) priority(i int, datagrams bool) int {
+	p := lowest + int(min(a.Version, maxAnswers))*perAnswer + max(perKind-1-i, 0)
+	if datagrams {
+		p += perKind
+	}
+	return p
+}
 
 // Write writes the answer to an offer.
 func Write(o Offer, a Answer) (string, error) {
@@ -132,9 +150,8 @@ func (l *Line) format(m *sdp.MediaDescription, c Codec) {
 
 func (a *Answer) candidates(m *sdp.MediaDescription) {
 	for i, at := range a.Candidates {
-		preference := (65535-i)<<8 | 255
-		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 udp %d %s %d typ host", i+1, typeHost+preference, at.Addr(), at.Port()))
-		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 tcp %d %s %d typ host tcptype passive", i+1+len(a.Candidates), typeStream+preference, at.Addr(), at.Port()))
+		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 udp %d %s %d typ host", i+1, a.priority(i, true), at.Addr(), at.Port()))
+		m.WithValueAttribute("candidate", fmt.Sprintf("%d 1 tcp %d %s %d typ host tcptype passive", i+1+len(a.Candidates), a.priority(i, false), at.Addr(), at.Port()))
 	}
 	m.WithPropertyAttribute("end-of-candidates")
 }

@@ -47,7 +47,7 @@ func TestTheAnswerToAnOffer(t *testing.T) {
 		"a=ice-lite\r\n", "a=group:BUNDLE 0 1 2 3\r\n", "a=setup:passive\r\n", "a=fingerprint:sha-256 CC:DD\r\n",
 		"m=audio 9 UDP/TLS/RTP/SAVPF 63 111\r\n", "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n", "a=fmtp:63 111/111\r\n", "a=rtcp-fb:111 nack\r\n", "a=fmtp:97 apt=96\r\n",
 		"a=simulcast:recv f;h;q\r\n", "a=rid:f recv\r\n", "a=extmap:10 " + RidURI + "\r\n", "a=ssrc-group:FID 31 32\r\n", "a=ssrc:21 cname:kuule\r\n",
-		" udp 2130706431 192.0.2.1 7000 typ host\r\n", " 192.0.2.1 7000 typ host tcptype passive\r\n", " udp 2130706175 2001:db8::1 7000 typ host\r\n",
+		" udp 536887807 192.0.2.1 7000 typ host\r\n", " 192.0.2.1 7000 typ host tcptype passive\r\n", " udp 536887806 2001:db8::1 7000 typ host\r\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the answer lacks %q:\n%s", want, text)

@@ -32,6 +32,11 @@ func (c *Conn) mayCheck(at int64) bool {
 	return c.checks <= checksPerSecond
 }
 
+// GenerationMark ends the user fragment in a check's name, whatever follows it up
+// to the colon. With it a peer can call a generation of its own making another
+// one, and so look for a path anew when nobody can be asked for an answer.
+const GenerationMark = "+"
+
 // name gives a connection new credentials; the port's lock is held. Those of
 // before hold until a path of the new ones is selected.
 func (p *Port) name(c *Conn) *credentials {
@@ -78,6 +83,7 @@ func (p *Port) check(at int64, b []byte, via *path) {
 		return
 	}
 	local, _, _ := strings.Cut(string(username), ":")
+	local, _, _ = strings.Cut(local, GenerationMark)
 	p.mu.RLock()
 	n := p.byName[local]
 	p.mu.RUnlock()
