@@ -2,11 +2,12 @@ import { Problem, problemOf } from '../api/problem'
 import type * as words from '../api/words'
 import type { Offer, SendHint, Slot } from '../api/wire'
 import { LinkWatch, type Cure } from './link'
+import { Networks } from './networks'
 import { iceServers } from './paths'
 import { Peer, wantedCipher, type OwnTrack } from './peer'
 import type { Sealing } from './sealing'
 import type { RoomSocket } from './socket'
-import { cipherOf, flows, gradeOf, pathOf, received, type Flow, type Grade, type Path, type Report } from './stats'
+import { cipherOf, flows, gradeOf, lifeOf, pathOf, type Flow, type Grade, type Path, type Report } from './stats'
 import { Steady } from './steady'
 import { Turns } from './turns'
 import { Pace, wishOf, type Shown } from './wishes'
@@ -69,6 +70,11 @@ export class Connection {
   private health: Health = unknownHealth
   private readonly wishes: Pace<ReturnType<typeof wishOf>>
   private readonly timers: ReturnType<typeof setInterval>[]
+  private networks: Networks | null = null
+  /** The machine's network changed, and this connection does not take account of it yet. */
+  private moved = false
+  /** The last restart asked nobody, and it is not known yet whether it helped. */
+  private alone = false
   private curing = false
   private wanted = false
   private closed = false
@@ -96,7 +102,9 @@ export class Connection {
 
   private make(): Peer {
     const { certificate, tracks, sealing } = this.setup
-    return new Peer(certificate, tracks, sealing, () => void this.look())
+    const peer = new Peer(certificate, tracks, sealing, () => void this.look())
+    this.networks ??= new Networks(this.changed)
+    return peer
   }
 
   /** The door let this page in, perhaps again: it tells which leg it still knows. */
@@ -132,10 +140,17 @@ export class Connection {
     }
   }
 
-  /** Another path to the same leg; keys, slots and counters go on. */
+  /**
+   * Another path to the same leg; keys, slots and counters go on. First without
+   * the door, whose own way may have broken as well: the media server answers by
+   * the names that it gave before.
+   */
   private async restart(): Promise<void> {
     if (this.peer === null) return this.open()
+    const alone = !this.alone && this.peer.leg !== null
+    this.alone = alone
     this.watch.began(performance.now(), false)
+    if (alone && (await this.peer.restart())) return
     await this.call(this.peer, this.peer.offer(await iceServers()))
   }
 
@@ -210,7 +225,21 @@ export class Connection {
   }
 
   private readonly changed = () => {
-    if (this.peer !== null) void this.cure(this.watch.changed(performance.now()))
+    if (this.ready !== null) {
+      this.ready.peer.close() // its offer knows the networks of before
+      this.prepare()
+    }
+    this.moved = this.peer !== null
+    void this.move()
+  }
+
+  /** Looks for a path by the network that came, while the one before still carries: a restart keeps it until another works. */
+  private async move(): Promise<void> {
+    if (!this.moved || this.curing) return
+    const cure = this.watch.changed(performance.now())
+    if (cure === 'none') return // not up yet, or just restarted: at the next look
+    this.moved = false
+    await this.cure(cure)
   }
 
   private async look(): Promise<void> {
@@ -219,8 +248,9 @@ export class Connection {
     const report = await peer.report()
     if (this.peer !== peer) return
     const at = performance.now()
-    const cure = this.watch.see({ at, received: received(report), connection: peer.state, ice: peer.ice, lively: peer.sends })
+    const cure = this.watch.see({ at, ...lifeOf(report), connection: peer.state, ice: peer.ice, lively: peer.sends })
     const cipher = cipherOf(report)
+    if (this.watch.lostAt === null) this.alone = false
     // Less than the agreed cipher is not used for another moment.
     if (cipher !== '' && cipher !== wantedCipher) {
       this.wanted = false
@@ -235,7 +265,7 @@ export class Connection {
     }
     this.health = { cipher, lostAt: this.watch.lostAt, own: this.watch.lostAt === null ? own : 'none', grades }
     this.setup.changed(this.health)
-    await this.cure(cure)
+    await (cure === 'none' ? this.move() : this.cure(cure))
   }
 
   private grade(before: Report, now: Report): { own: Grade; grades: Map<words.MemberID, Grade> } {
@@ -268,6 +298,7 @@ export class Connection {
     this.closed = true
     for (const t of this.timers) clearInterval(t)
     this.wishes.stop()
+    this.networks?.close()
     globalThis.removeEventListener('online', this.changed)
     networkOf(navigator)?.removeEventListener('change', this.changed)
     for (const peer of [this.peer, this.ready?.peer]) peer?.close()

@@ -1,8 +1,8 @@
+import type { Life } from './stats'
+
 /** What is seen of a media connection at one moment. Times in milliseconds. */
-export interface Seen {
+export interface Seen extends Life {
   at: number
-  /** Everything that ever came from the media server, answers to checks included: only growth counts. */
-  received: number
   connection: RTCPeerConnectionState
   ice: RTCIceConnectionState
   /** Whether packets come by themselves, because this page sends and is reported on. */
@@ -14,6 +14,8 @@ export type Cure = 'none' | 'restart' | 'renew'
 
 /** From this silence on a path counts as lost: with a look every half second it is noticed in under 2 s. */
 export const silence = 1200
+/** And from this one on where the media server sends by another path: it does not hear this page by the one in use. */
+export const doubt = 400
 /** A page that sends nothing hears only answers to its checks, about every 2.5 s. */
 export const longSilence = 4000
 /** How long a cure is given before the next. */
@@ -28,7 +30,10 @@ const restarts = 2
  * is renewed.
  */
 export class LinkWatch {
+  private path = ''
   private received = -1
+  /** What had come by other paths when the one in use was heard last. */
+  private elsewhere = 0
   private heard: number
   private cured = -Infinity
   private tries = 0
@@ -48,9 +53,11 @@ export class LinkWatch {
     this.wasUp = false
   }
 
-  see({ at, received, connection, ice, lively }: Seen): Cure {
-    if (received > this.received && connection === 'connected') {
+  see({ at, path, received, elsewhere, connection, ice, lively }: Seen): Cure {
+    if ((received > this.received || path !== this.path) && connection === 'connected') {
+      this.path = path
       this.received = received
+      this.elsewhere = elsewhere
       this.heard = at
       if (ice !== 'disconnected') {
         this.wasUp = true
@@ -59,7 +66,7 @@ export class LinkWatch {
       }
     }
     const broken = connection === 'failed' || connection === 'closed' || ice === 'failed'
-    const quiet = at - this.heard > (lively ? silence : longSilence)
+    const quiet = at - this.heard > (elsewhere > this.elsewhere ? doubt : lively ? silence : longSilence)
     const slow = !this.wasUp && at - this.cured > firstPatience
     if (!broken && !slow && !(this.wasUp && (quiet || ice === 'disconnected'))) return 'none'
     this.lostAt ??= at

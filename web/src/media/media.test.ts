@@ -3,11 +3,11 @@ import type * as words from '../api/words'
 import type { Slot } from '../api/wire'
 import { readSound, usualSound } from './capture'
 import { hear, judge, judgeSilence, powerAt, rowOf, timing, tones, type Heard, type Played } from './echo'
-import { LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
+import { doubt, LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
 import { ducked, gainsOf, hold, Holding, isInterpreter } from './mix'
 import { advised, encodingsOf, layersFor, publishingOf } from './publishing'
-import { constantRate, layersTurned, withVoiceForm, withVoiceRepair } from './sdp'
-import { flows, gradeOf, received, type Stat } from './stats'
+import { generations, withGeneration, constantRate, layersTurned, withVoiceForm, withVoiceRepair } from './sdp'
+import { flows, gradeOf, lifeOf, type Stat } from './stats'
 import { readStay } from './stay'
 import { Steady, steadyHold } from './steady'
 import { Pace, stepOf, wishOf } from './wishes'
@@ -16,7 +16,7 @@ const member = (n: number): words.MemberID => `mem_${n}`
 const track = (n: number): words.TrackID => `trk_${n}`
 
 describe('a media connection that is watched', () => {
-  const well: Omit<Seen, 'at' | 'received'> = { connection: 'connected', ice: 'connected', lively: true }
+  const well: Omit<Seen, 'at' | 'received'> = { path: 'P', elsewhere: 0, connection: 'connected', ice: 'connected', lively: true }
   /** Looks every half second; what comes in between is told by `packets`. */
   function look(watch: LinkWatch, from: number, to: number, packets: (at: number) => number, rest: Partial<Seen> = {}): [number, Cure][] {
     const cures: [number, Cure][] = []
@@ -64,6 +64,23 @@ describe('a media connection that is watched', () => {
 
   it('is begun anew when it never comes up', () => {
     expect(look(new LinkWatch(0), 0, 20_000, () => 0, { connection: 'connecting', ice: 'checking' })[0]?.[1]).toBe('renew')
+  })
+
+  it('is known sooner to be lost where the media server sends by another path', () => {
+    const watch = new LinkWatch(0)
+    look(watch, 0, 5000, (at) => at)
+    expect(watch.see({ ...well, at: 5300, received: 5000, elsewhere: 10 })).toBe('none')
+    expect(watch.see({ ...well, at: 5000 + doubt + 1, received: 5000, elsewhere: 20 })).toBe('restart')
+    // Once that path is in use it is counted by itself.
+    expect(watch.see({ ...well, at: 6000, path: 'Q', received: 30, elsewhere: 5000 })).toBe('none')
+    expect(watch.lostAt).toBeNull()
+  })
+
+  it('is not lost because something late comes by the path before', () => {
+    const watch = new LinkWatch(0)
+    look(watch, 0, 5000, (at) => at)
+    expect(watch.see({ ...well, at: 5500, path: 'Q', received: 1, elsewhere: 5000 })).toBe('none')
+    expect(watch.see({ ...well, at: 6000, path: 'Q', received: 20, elsewhere: 5003 })).toBe('none')
   })
 
   it('is given longer where nothing is sent and so nothing reported', () => {
@@ -230,6 +247,14 @@ describe('session descriptions', () => {
     expect(layersTurned(video)).toContain('a=simulcast:recv q;h;f\r\n')
     expect(layersTurned(layersTurned(video))).toBe(video)
   })
+  it('are those of another generation for who restarts alone, and before all of before', () => {
+    const answer = ['a=ice-ufrag:ABCD', 'a=ice-pwd:secret', 'a=candidate:1 1 udp 536887807 192.0.2.1 7000 typ host', 'a=candidate:2 1 tcp 536887551 192.0.2.1 7000 typ host tcptype passive'].join('\r\n')
+    expect(withGeneration(answer, 0)).toBe(answer)
+    const again = withGeneration(answer, 2)
+    expect(again).toBe(['a=ice-ufrag:ABCD+2', 'a=ice-pwd:secret', 'a=candidate:1 1 udp 536888831 192.0.2.1 7000 typ host', 'a=candidate:2 1 tcp 536888575 192.0.2.1 7000 typ host tcptype passive'].join('\r\n'))
+    // The worst of one is better than the best of the one before, and the last is worse than those of the next answer.
+    expect(536887551 + generations * 512).toBeLessThan(536887551 + 16_384)
+  })
   it('ask for a constant rate', () => {
     expect(constantRate(audio('sendonly'))).toContain('cbr=1')
   })
@@ -238,7 +263,12 @@ describe('session descriptions', () => {
 describe('numbers', () => {
   const at = (timestamp: number, more: Partial<Stat>): Stat => ({ id: 'a', type: 'inbound-rtp', kind: 'audio', mid: '3', timestamp, ...more })
   it('count everything that is a sign of life', () => {
-    expect(received([{ id: 't', type: 'transport', timestamp: 0, packetsReceived: 5 }, { id: 'p', type: 'candidate-pair', timestamp: 0, responsesReceived: 2 }])).toBe(7)
+    const pair = (id: string, packetsReceived: number | undefined, responsesReceived: number): Stat => ({ id, type: 'candidate-pair', timestamp: 0, packetsReceived, responsesReceived })
+    const transport: Stat = { id: 't', type: 'transport', timestamp: 0, packetsReceived: 50, selectedCandidatePairId: 'p' }
+    expect(lifeOf([transport, pair('p', 40, 2), pair('q', 10, 9)])).toEqual({ path: 'p', received: 42, elsewhere: 10 })
+    // Firefox counts no packets of a path.
+    expect(lifeOf([transport, pair('p', undefined, 2)])).toEqual({ path: 'p', received: 52, elsewhere: 0 })
+    expect(lifeOf([{ ...transport, selectedCandidatePairId: undefined }])).toEqual({ path: '', received: 50, elsewhere: 0 })
   })
   it('tell rates from two looks, silence not counted as loss', () => {
     const [flow] = flows(

@@ -2,7 +2,7 @@ import { newID } from '../api/ids'
 import type * as words from '../api/words'
 import type { Offer, OfferTrack, SendHint, Slot } from '../api/wire'
 import { advised, encodingsOf, layersFor, publishingOf, mayShare, screen, voice, type Layer } from './publishing'
-import { constantRate, layersTurned, plainVoice, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
+import { constantRate, generations, layersTurned, plainVoice, withGeneration, withVoiceForm, withVoiceRepair, type VoiceForm } from './sdp'
 import type { Sealing } from './sealing'
 import type { Report } from './stats'
 
@@ -74,6 +74,8 @@ export class Peer {
   /** Whose frames the sealing was told to expect on each slot. */
   private readonly told: string[] = []
   private answered = ''
+  /** Restarts that nobody was asked for, since that answer. */
+  private restarts = 0
   private form: VoiceForm = plainVoice
 
   constructor(certificate: RTCCertificate, tracks: OwnTrack[], sealing: Sealing, onState: () => void) {
@@ -115,13 +117,28 @@ export class Peer {
   }
 
   async answer(sdp: string, leg: words.LegID): Promise<void> {
+    this.restarts = 0
     await this.apply(sdp)
     this.answered = sdp
     this.leg = leg
   }
 
   private apply(sdp: string): Promise<void> {
-    return this.pc.setRemoteDescription({ type: 'answer', sdp: withVoiceForm(constantRate(layersTurned(sdp)), this.form) })
+    return this.pc.setRemoteDescription({ type: 'answer', sdp: withGeneration(withVoiceForm(constantRate(layersTurned(sdp)), this.form), this.restarts) })
+  }
+
+  /**
+   * Looks for another path by what was answered before: the media server needs
+   * not be told, and it works where nobody can be asked. False: it has to be an
+   * offer.
+   */
+  async restart(): Promise<boolean> {
+    if (this.answered === '' || this.restarts === generations || this.pc.signalingState !== 'stable') return false
+    this.restarts++
+    const offer = await this.pc.createOffer({ iceRestart: true })
+    await this.pc.setLocalDescription({ type: 'offer', sdp: withVoiceRepair(constantRate(offer.sdp ?? '')) })
+    await this.apply(this.answered)
+    return true
   }
 
   /** Sends a track as those who receive it need it now. */

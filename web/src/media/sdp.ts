@@ -63,3 +63,20 @@ export function withVoiceForm(answer: string, { red, packet }: VoiceForm): strin
     })
     .join('')
 }
+
+/** How often a page may look for a path anew by one answer. */
+export const generations = 31
+/** Between the priorities of one answer's candidates and those of the next. */
+const generationStep = 512
+
+/**
+ * An answer as one of a new generation, which the media server takes for the same
+ * (docs/protocol.md): another name, and candidates that come before those of the
+ * generations before. A browser moves to the first of them that works.
+ */
+export function withGeneration(sdp: string, n: number): string {
+  if (n === 0) return sdp
+  return sdp
+    .replace(/^a=ice-ufrag:\S+/gm, `$&+${n}`)
+    .replace(/^(a=candidate:\S+ \d+ \S+ )(\d+)/gm, (_, before: string, priority: string) => `${before}${Number(priority) + n * generationStep}`)
+}

@@ -45,10 +45,28 @@ export type Report = readonly Stat[]
 
 const of = (report: Report, type: string) => report.filter((s) => s.type === type)
 
-/** Everything that came from the media server on this connection; growth is a sign of life. */
-export function received(report: Report): number {
-  const packets = of(report, 'transport').reduce((n, t) => n + (t.packetsReceived ?? 0), 0)
-  return packets + of(report, 'candidate-pair').reduce((n, p) => n + (p.responsesReceived ?? 0), 0)
+/** What came from the media server; growth is a sign of life. */
+export interface Life {
+  /** The path in use; another one counts anew. */
+  path: string
+  /** What came by it, answers to checks included. */
+  received: number
+  /** What came by any other. */
+  elsewhere: number
+}
+
+export function lifeOf(report: Report): Life {
+  const transport = of(report, 'transport').find((t) => t.selectedCandidatePairId !== undefined)
+  const pairs = of(report, 'candidate-pair')
+  const count = (p: Stat) => (p.packetsReceived ?? 0) + (p.responsesReceived ?? 0)
+  const chosen = pairs.find((p) => p.id === transport?.selectedCandidatePairId)
+  // Not every browser counts the packets of each path.
+  const whole = chosen?.packetsReceived === undefined ? of(report, 'transport').reduce((n, t) => n + (t.packetsReceived ?? 0), 0) : 0
+  return {
+    path: chosen?.id ?? '',
+    received: whole + (chosen === undefined ? 0 : count(chosen)),
+    elsewhere: pairs.filter((p) => p !== chosen).reduce((n, p) => n + (p.packetsReceived ?? 0), 0),
+  }
 }
 
 /** The cipher in use between page and media server, or "" before there is one. */
