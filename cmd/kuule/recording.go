@@ -19,10 +19,11 @@ import (
 )
 
 type recordingCommand struct {
-	Export exportCommand `cmd:"" help:"Write the sealed copy of a recording that an interviewer released on the page."`
-	Handed handedCommand `cmd:"" help:"Keep who received a sealed medium, and when."`
-	Intake intakeCommand `cmd:"" help:"Take in a room terminal's back-up of what no recorder has."`
-	Settle settleCommand `cmd:"" help:"Say whether room terminals may delete their back-ups of a hearing, and write the release."`
+	Export  exportCommand  `cmd:"" help:"Write the sealed copy of a recording that an interviewer released on the page."`
+	Handed  handedCommand  `cmd:"" help:"Keep who received a sealed medium, and when."`
+	Backups backupsCommand `cmd:"" help:"List the back-ups that lie at room terminals, and when they go by age."`
+	Intake  intakeCommand  `cmd:"" help:"Take in room terminals' back-ups of what no recorder has."`
+	Settle  settleCommand  `cmd:"" help:"Have authority say whether room terminals may delete their back-ups of a hearing; they then do."`
 }
 
 type exportCommand struct {

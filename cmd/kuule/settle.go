@@ -13,7 +13,7 @@ import (
 type settleCommand struct {
 	data
 	Hearing string `arg:"" help:"Id of the hearing (hrg_…), which has ended."`
-	Out     string `help:"File for the release, for 'kuule-agent release' at the room's terminal; it must not exist." required:"" type:"path"`
+	Out     string `help:"File for the release, for 'kuule-agent release' at a terminal that has no connection; it must not exist." type:"path"`
 }
 
 // Run has authority verify the hearing's evidence once more. Where nothing is
@@ -40,6 +40,13 @@ func (c settleCommand) Run(ctx context.Context, out io.Writer) error {
 		}
 		return fmt.Errorf("back-ups of %s are wanted: bring %s.*.kb from the room's terminal and take them in with `kuule recording intake`", id, id)
 	}
+	if s.Backup > 0 {
+		fmt.Fprintf(out, "taken in from a back-up: %d ms\n", s.Backup/1000)
+	}
+	if c.Out == "" {
+		_, err := fmt.Fprintf(out, "nothing is missing of %s: released; terminals delete it when they ask next\n", id)
+		return err
+	}
 	f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -49,9 +56,6 @@ func (c settleCommand) Run(ctx context.Context, out io.Writer) error {
 		err = err2
 	}
 	if err == nil {
-		if s.Backup > 0 {
-			fmt.Fprintf(out, "taken in from a back-up: %d ms\n", s.Backup/1000)
-		}
 		_, err = fmt.Fprintf(out, "nothing is missing of %s: release written to %s\n", id, c.Out)
 	}
 	return err

@@ -72,6 +72,7 @@ func (d *door) serveAdmin() (io.Closer, error) {
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
 	mux.HandleFunc("POST /backups", answer(d.settleBackups))
+	mux.HandleFunc("POST /backups/list", answer(d.listBackups))
 	mux.HandleFunc("POST /backups/intake", answer(d.beginIntake))
 	mux.HandleFunc("POST /backups/intake/{hearing}/{file}", d.bringBackup)
 	mux.HandleFunc("POST /backups/intake/end", answer(d.endIntake))

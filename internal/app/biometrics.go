@@ -28,6 +28,7 @@ type biometrics struct {
 	faces      kioskbridge.Matcher
 	fingers    kioskbridge.Matcher
 	liveness   kioskbridge.Liveness
+	quality    kioskbridge.Grader
 	register   kioskbridge.Registry
 	submit     kioskbridge.Duplicates // nil: nobody is searched for
 	duplicates *duplicate.Service     // always: tasks of earlier searches wait on
@@ -75,6 +76,8 @@ func (b *biometrics) open(ctx context.Context, d *door, key crypto.Signer) error
 			b.fingers = engines.Maker{Part: part}
 		case vendorport.PortPAD:
 			b.liveness = engines.Liveness{Part: part}
+		case vendorport.PortQuality:
+			b.quality = engines.Quality{Part: part}
 		case vendorport.PortRegister:
 			b.register = engines.Register{Part: part}
 		case vendorport.PortDuplicates:

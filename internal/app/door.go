@@ -234,7 +234,7 @@ func (d *door) openBridge(ctx context.Context) (*kioskbridge.Bridge, error) {
 		return nil, err
 	}
 	d.biometrics = b
-	c.Decode, c.Faces, c.Fingers, c.Liveness, c.Register, c.Duplicates = engines.Decode, b.faces, b.fingers, b.liveness, b.register, b.submit
+	c.Decode, c.Faces, c.Fingers, c.Liveness, c.Quality, c.Register, c.Duplicates = engines.Decode, b.faces, b.fingers, b.liveness, b.quality, b.register, b.submit
 	bridge, err := kioskbridge.New(c)
 	if err != nil {
 		d.biometrics.close()
@@ -279,6 +279,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	mux.Handle("/api/", d.withCaller(api))
 	mux.Handle("/agent/posture", d.posture)
 	mux.HandleFunc("/agent/bundle", d.serveBundle)
+	mux.HandleFunc("POST "+wire.BackupsPath, d.serveBackupReports)
 	mux.HandleFunc("/ws/room", d.serveRoom)
 	mux.Handle("/ws/kiosk", bridge)
 	mux.HandleFunc("/", noRoute)

@@ -23,8 +23,9 @@ import (
 // signed for exactly this order.
 type (
 	lockQuestion struct {
-		Case  interview.CaseID `json:"case"`
-		Until int64            `json:"until"` // Unix seconds
+		Case  interview.CaseID       `json:"case"`
+		Until int64                  `json:"until"`           // Unix seconds, of all keys; 0: of those that are named
+		Kinds map[keyring.Kind]int64 `json:"kinds,omitempty"` // Unix seconds, by key
 	}
 	caseHold struct {
 		Case interview.CaseID `json:"case"`
@@ -34,11 +35,9 @@ type (
 	dueQuestion struct {
 		Case  interview.CaseID `json:"case"`
 		Kinds []keyring.Kind   `json:"kinds"`
-		Rules int              `json:"rules"` // version
 	}
 	needlessQuestion struct {
-		Note  interview.NoteID `json:"note"`
-		Rules int              `json:"rules"`
+		Note interview.NoteID `json:"note"`
 	}
 	orderQuestion struct {
 		Erasure string              `json:"erasure"`
@@ -76,7 +75,7 @@ type (
 func (a *authority) serveErasures(conn *bus.Conn, g *graveyard, ring *renewal.Ring) error {
 	return errors.Join(
 		bus.Handle(conn, "erasure.lock", func(_ context.Context, _ bus.Name, q lockQuestion) (none, error) {
-			return none{}, g.extend(q.Case, time.Unix(q.Until, 0))
+			return none{}, g.lock(q)
 		}),
 		bus.Handle(conn, "erasure.hold", func(_ context.Context, _ bus.Name, q caseHold) (none, error) {
 			return none{}, g.hold(q.Case, q.Hold, q.On)
@@ -86,7 +85,7 @@ func (a *authority) serveErasures(conn *bus.Conn, g *graveyard, ring *renewal.Ri
 			return erasureAnswer{m}, err
 		}),
 		bus.Handle(conn, "erasure.needless", func(ctx context.Context, _ bus.Name, q needlessQuestion) (erasureAnswer, error) {
-			m, err := g.erase(ctx, q.Note.String(), []keyring.Kind{keyring.Special}, retention.Tombstone{Rule: retention.ByNeedless, Rules: q.Rules})
+			m, err := g.eraseNote(ctx, q.Note)
 			return erasureAnswer{m}, err
 		}),
 		bus.Handle(conn, "erasure.order", func(ctx context.Context, _ bus.Name, q orderQuestion) (erasureAnswer, error) {
@@ -118,17 +117,46 @@ func (a *authority) serveErasures(conn *bus.Conn, g *graveyard, ring *renewal.Ri
 	)
 }
 
-// eraseDue erases what the clock ends. That it is due is the door's word; that
-// the time which the case was once given has come, and that no hold lies on it,
-// authority knows itself.
+// lock takes the times until which the door says a case's keys are kept: of all,
+// or of each.
+func (g *graveyard) lock(q lockQuestion) error {
+	for kind := range q.Kinds {
+		if kind != keyring.Recording && kind != keyring.Records {
+			return problem.New(problem.CodeMalformed, "a case has no %q key", kind)
+		}
+	}
+	if q.Until != 0 {
+		if err := g.extend(q.Case, time.Unix(q.Until, 0)); err != nil {
+			return err
+		}
+	}
+	for kind, until := range q.Kinds {
+		if err := g.extend(q.Case, time.Unix(until, 0), kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *graveyard) eraseNote(ctx context.Context, note interview.NoteID) (string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.erase(ctx, note.String(), []keyring.Kind{keyring.Special}, retention.Tombstone{Rule: retention.ByNeedless, Rules: retention.Current().Version})
+}
+
+// eraseDue erases what the clock ends. That it is due is the door's word; for
+// each key that the door names, that its time has come and that no hold lies on
+// the case authority knows itself, and by which rules it has its own.
 func (g *graveyard) eraseDue(ctx context.Context, q dueQuestion) (string, error) {
-	if slices.Contains(q.Kinds, keyring.Special) {
-		return "", problem.New(problem.CodeMalformed, "a case has no such key")
+	if len(q.Kinds) == 0 {
+		return "", problem.New(problem.CodeMalformed, "an erasure names its keys")
 	}
-	if err := g.free(q.Case, true); err != nil {
-		return "", err
+	for _, kind := range q.Kinds {
+		if kind != keyring.Recording && kind != keyring.Records {
+			return "", problem.New(problem.CodeMalformed, "a case has no %q key", kind)
+		}
 	}
-	return g.erase(ctx, q.Case.String(), q.Kinds, retention.Tombstone{Rule: retention.ByClock, Rules: q.Rules})
+	return g.eraseCase(ctx, q.Case, q.Kinds, true, retention.Tombstone{Rule: retention.ByClock, Rules: retention.Current().Version})
 }
 
 // orderErasure signs that one person ordered an erasure before its time.
@@ -136,7 +164,7 @@ func (a *authority) orderErasure(ctx context.Context, g *graveyard, q orderQuest
 	if strings.TrimSpace(q.Purpose) == "" || !viewing.CheckErasure(q.Erasure) {
 		return "", problem.New(problem.CodePurposeNeeded, "erasure of %s", q.Case)
 	}
-	if err := g.free(q.Case, false); err != nil {
+	if err := g.free(q.Case); err != nil {
 		return "", err
 	}
 	if err := g.ofCase(q.Case, q.Hearing); err != nil {
@@ -169,10 +197,10 @@ func (a *authority) confirmErasure(ctx context.Context, g *graveyard, q confirmQ
 	if who == order.Asker {
 		return "", problem.Refused(problem.CodeForbidden, "erasure-second-person", "nobody confirms the own order")
 	}
-	if err := errors.Join(g.free(order.Case, false), g.ofCase(order.Case, order.Hearing)); err != nil {
+	if err := g.ofCase(order.Case, order.Hearing); err != nil {
 		return "", err
 	}
-	message, err := g.erase(ctx, order.Case.String(), []keyring.Kind{keyring.Recording, keyring.Records},
+	message, err := g.eraseCase(ctx, order.Case, []keyring.Kind{keyring.Recording, keyring.Records}, false,
 		retention.Tombstone{Rule: retention.ByOrder, Order: jws.Hash(q.Order), Persons: []string{order.Asker, who}})
 	if err != nil {
 		return "", err

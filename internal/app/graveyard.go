@@ -41,9 +41,21 @@ type graveyard struct {
 // caseLock keeps a case's keys from the clock. The door may make it longer and
 // lay holds on it; it cannot make it shorter.
 type caseLock struct {
-	Until int64    `json:"until"` // Unix seconds
-	Holds []string `json:"holds"`
+	Until int64                  `json:"until"`           // Unix seconds, of all keys
+	Kinds map[keyring.Kind]int64 `json:"kinds,omitempty"` // of one key, where it is longer
+	Holds []string               `json:"holds"`
+
+	// Erasing is an erasure that has begun: from here on a hold comes too late,
+	// and a start of authority finishes it.
+	Erasing *erasing `json:"erasing,omitempty"`
 }
+
+type erasing struct {
+	Kinds []keyring.Kind      `json:"kinds"`
+	Stone retention.Tombstone `json:"stone"`
+}
+
+func (l caseLock) until(kind keyring.Kind) int64 { return max(l.Until, l.Kinds[kind]) }
 
 func openGraveyard(ctx context.Context, folder string, ring *renewal.Ring, key crypto.Signer) (*graveyard, error) {
 	g := &graveyard{folder: folder, ring: ring, key: key, now: time.Now}
@@ -61,7 +73,37 @@ func openGraveyard(ctx context.Context, folder string, ring *renewal.Ring, key c
 			return nil, err
 		}
 	}
-	return g, nil
+	return g, g.finish(ctx)
+}
+
+// finish ends every erasure that had begun when authority stopped.
+func (g *graveyard) finish(ctx context.Context) error {
+	files, err := os.ReadDir(g.path(locksFolder, ""))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), ".json")
+		id, err := interview.ParseCaseID(name)
+		if !ok || err != nil {
+			continue
+		}
+		lock, _, err := g.readLock(id)
+		if err != nil {
+			return err
+		}
+		if lock.Erasing == nil {
+			continue
+		}
+		slog.Warn("an erasure that had begun is finished", "case", id)
+		if _, err := g.erase(ctx, id.String(), lock.Erasing.Kinds, lock.Erasing.Stone); err != nil && !errors.Is(err, problem.New(problem.CodeNotFound, "")) {
+			return fmt.Errorf("finish the erasure of %s: %w", id, err)
+		}
+		if err := g.relock(id, func(l *caseLock) error { l.Erasing = nil; return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *graveyard) path(folder, name string) string { return filepath.Join(g.folder, folder, name) }
@@ -134,14 +176,36 @@ func (g *graveyard) tell(ctx context.Context, messages []string) error {
 	return nil
 }
 
-// erase destroys keys and leaves the tombstone. Asked again it gives the first
-// tombstone back.
-func (g *graveyard) erase(ctx context.Context, subject string, kinds []keyring.Kind, t retention.Tombstone) (string, error) {
+// eraseCase erases keys of a case if its lock lets them go. That it does is
+// decided, and noted, under the same lock under which a hold is laid: of a hold
+// and an erasure at the same moment exactly one wins, and the other is told.
+func (g *graveyard) eraseCase(ctx context.Context, id interview.CaseID, kinds []keyring.Kind, byClock bool, t retention.Tombstone) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(kinds) == 0 {
-		return "", problem.New(problem.CodeMalformed, "an erasure names its keys")
+	lock, _, err := g.readLock(id)
+	if err != nil {
+		return "", err
 	}
+	if before, err := g.erased(id.String(), kinds); err != nil || before != "" {
+		return before, err
+	}
+	if err := g.allows(id, lock, kinds, byClock); err != nil {
+		return "", err
+	}
+	lock.Erasing = &erasing{kinds, t}
+	if err := g.writeLock(id, lock); err != nil {
+		return "", err
+	}
+	message, err := g.erase(ctx, id.String(), kinds, t)
+	if err != nil && !errors.Is(err, problem.New(problem.CodeNotFound, "")) {
+		return "", err // what was begun is finished: when it is asked again, or at the next start
+	}
+	lock.Erasing = nil
+	return message, errors.Join(err, g.writeLock(id, lock))
+}
+
+// erased gives the tombstone that names all of these keys; empty: there is none.
+func (g *graveyard) erased(subject string, kinds []keyring.Kind) (string, error) {
 	known, err := g.list()
 	if err != nil {
 		return "", err
@@ -154,6 +218,18 @@ func (g *graveyard) erase(ctx context.Context, subject string, kinds []keyring.K
 		if before.Subject == subject && covers(before, kinds) {
 			return m, nil
 		}
+	}
+	return "", nil
+}
+
+// erase destroys keys and leaves the tombstone. Asked again it gives the first
+// tombstone back. g.mu is held, or nobody else is there yet.
+func (g *graveyard) erase(ctx context.Context, subject string, kinds []keyring.Kind, t retention.Tombstone) (string, error) {
+	if len(kinds) == 0 {
+		return "", problem.New(problem.CodeMalformed, "an erasure names its keys")
+	}
+	if before, err := g.erased(subject, kinds); err != nil || before != "" {
+		return before, err
 	}
 	t.V, t.Subject, t.At = 1, subject, g.now().Unix()
 	if t.Persons == nil {
@@ -204,15 +280,7 @@ func (g *graveyard) readLock(id interview.CaseID) (lock caseLock, found bool, er
 	return lock, true, nil
 }
 
-// relock changes a case's lock.
-func (g *graveyard) relock(id interview.CaseID, change func(*caseLock)) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	lock, _, err := g.readLock(id)
-	if err != nil {
-		return err
-	}
-	change(&lock)
+func (g *graveyard) writeLock(id interview.CaseID, lock caseLock) error {
 	text, err := json.Marshal(lock)
 	if err != nil {
 		return err
@@ -220,18 +288,76 @@ func (g *graveyard) relock(id interview.CaseID, change func(*caseLock)) error {
 	return durable.WriteFile(g.path(locksFolder, id.String()+".json"), text, 0o600)
 }
 
-// extend makes a lock longer, never shorter (L5).
-func (g *graveyard) extend(id interview.CaseID, until time.Time) error {
-	return g.relock(id, func(l *caseLock) { l.Until = max(l.Until, until.Unix()) })
+// relock changes a case's lock.
+func (g *graveyard) relock(id interview.CaseID, change func(*caseLock) error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	lock, _, err := g.readLock(id)
+	if err != nil {
+		return err
+	}
+	if err := change(&lock); err != nil {
+		return err
+	}
+	return g.writeLock(id, lock)
 }
 
-func (g *graveyard) hold(id interview.CaseID, hold string, on bool) error {
-	return g.relock(id, func(l *caseLock) {
-		l.Holds = slices.DeleteFunc(l.Holds, func(h string) bool { return h == hold })
-		if on {
-			l.Holds = append(l.Holds, hold)
+// extend makes the lock of all keys, or of those that are named, longer, never
+// shorter (L5).
+func (g *graveyard) extend(id interview.CaseID, until time.Time, kinds ...keyring.Kind) error {
+	return g.relock(id, func(l *caseLock) error {
+		if len(kinds) == 0 {
+			l.Until = max(l.Until, until.Unix())
 		}
+		for _, kind := range kinds {
+			if l.Kinds == nil {
+				l.Kinds = map[keyring.Kind]int64{}
+			}
+			l.Kinds[kind] = max(l.Kinds[kind], until.Unix())
+		}
+		return nil
 	})
+}
+
+// hold lays or lifts a hold. One that comes while the case is being erased, or
+// after it was, is refused: whoever lays it has to know that it came too late.
+func (g *graveyard) hold(id interview.CaseID, hold string, on bool) error {
+	return g.relock(id, func(l *caseLock) error {
+		l.Holds = slices.DeleteFunc(l.Holds, func(h string) bool { return h == hold })
+		if !on {
+			return nil
+		}
+		left, err := g.left(id)
+		if err != nil {
+			return err
+		}
+		if l.Erasing != nil || !left {
+			return problem.Refused(problem.CodeErased, "retention-hold-late", "the hold came too late: the keys of %s were destroyed, or are being", id)
+		}
+		l.Holds = append(l.Holds, hold)
+		return nil
+	})
+}
+
+// left reports whether a hold still keeps something of a case: whether nothing of
+// it was erased, or a key of it lives.
+func (g *graveyard) left(id interview.CaseID) (bool, error) {
+	known, err := g.list()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range known {
+		t, err := retention.VerifyTombstone(m, g.key.Public())
+		if err != nil {
+			return false, err
+		}
+		if t.Subject != id.String() {
+			continue
+		}
+		keys, err := g.ring.Keys() // a key that was destroyed has no register
+		return slices.ContainsFunc(keys, func(k keyring.Key) bool { return k.Case == id.String() }), err
+	}
+	return true, nil
 }
 
 // ofCase refuses where a hearing is not the case's. Authority knows that by
@@ -266,22 +392,44 @@ func (g *graveyard) ofCase(c interview.CaseID, h interview.HearingID) error {
 	return nil
 }
 
-// free refuses while a hold lies on the case, and, for what the clock ends,
-// until the lock's time has come. A case that was never locked is not erased by
-// the clock.
-func (g *graveyard) free(id interview.CaseID, byClock bool) error {
+// free refuses while a hold lies on the case.
+func (g *graveyard) free(id interview.CaseID) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lock, found, err := g.readLock(id)
-	switch {
-	case err != nil:
+	lock, _, err := g.readLock(id)
+	if err != nil {
 		return err
-	case len(lock.Holds) > 0:
+	}
+	return g.allows(id, lock, nil, false)
+}
+
+// allows refuses while a hold lies on the case and, for what the clock ends,
+// until each key's time has come: the one that the door gave, and the one below
+// which no rule can be, since authority knows when the key was last used for
+// something new. A key that was never given a time is not erased by the clock.
+func (g *graveyard) allows(id interview.CaseID, lock caseLock, kinds []keyring.Kind, byClock bool) error {
+	if len(lock.Holds) > 0 {
 		return problem.Refused(problem.CodeKept, "retention-hold", "a hold lies on %s", id)
-	case byClock && (!found || lock.Until == 0):
-		return problem.Refused(problem.CodeKept, "retention-lock", "%s was never given a period here: two persons can order its erasure", id)
-	case byClock && g.now().Unix() < lock.Until:
-		return problem.Refused(problem.CodeKept, "retention-lock", "%s is kept until %s", id, time.Unix(lock.Until, 0).UTC().Format(time.DateOnly))
+	}
+	if !byClock {
+		return nil
+	}
+	rules := retention.Current()
+	for _, kind := range kinds {
+		until := lock.until(kind)
+		if until == 0 {
+			return problem.Refused(problem.CodeKept, "retention-lock", "the %s key of %s was never given a period here: two persons can order its erasure", kind, id)
+		}
+		last, err := g.ring.Last(keyring.Key{Case: id.String(), Kind: kind})
+		if err != nil {
+			return err
+		}
+		if !last.IsZero() {
+			until = max(until, rules.LeastOf(kind, last).Unix())
+		}
+		if g.now().Unix() < until {
+			return problem.Refused(problem.CodeKept, "retention-lock", "the %s key of %s is kept until %s", kind, id, time.Unix(until, 0).UTC().Format(time.DateOnly))
+		}
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func (j joins) decide(ctx context.Context, h *interview.Hearing, st sealing.Stat
 				ID: seat.ID, Participant: p.ID, Role: p.Role, Subject: p.Subject, Device: seat.Device, Premises: seat.Premises,
 				BesideClient: beside(h, st),
 			},
-			Device:   j.deviceFacts(st.Device, coverage.Device, coverage.Revoked),
+			Device:   j.deviceFacts(ctx, st.Device, coverage.Device, coverage.Revoked),
 			Coverage: admission.Coverage{Device: coverage.Device, Premises: coverage.Premises, Person: coverage.Person},
 		}
 		if coverage.Premises {
@@ -146,13 +146,21 @@ func beside(h *interview.Hearing, st sealing.Statement) bool {
 	return false
 }
 
-func (j joins) deviceFacts(id interview.DeviceID, named, revoked bool) admission.Device {
+// deviceFacts tells what is known of a device's state. A door that has just been
+// started again asks authority, which heard the quotes of before: a room's pages
+// are back sooner than their devices' next quotes.
+func (j joins) deviceFacts(ctx context.Context, id interview.DeviceID, named, revoked bool) admission.Device {
 	j.mu.Lock()
 	v, known := j.verdicts[id]
 	j.mu.Unlock()
 	out := admission.Device{ID: id, Named: named, Revoked: revoked, Posture: interview.NotDone}
 	if known {
 		out.Posture, out.PostureAt = v.Outcome, v.At
+		return out
+	}
+	var fresh freshAnswer
+	if err := j.conn.Call(ctx, bus.Main(bus.Authority), "posture.fresh", freshQuestion{Device: id}, &fresh); err == nil {
+		out.Posture, out.PostureAt = interview.Verified, time.Now().Add(-time.Duration(fresh.Age+1)*time.Second)
 	}
 	return out
 }

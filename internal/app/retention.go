@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -253,7 +254,7 @@ func (d *keepingDesk) needless(w http.ResponseWriter, r *http.Request, c intervi
 
 func (d *keepingDesk) eraseNote(ctx context.Context, n retention.Note) error {
 	var out erasureAnswer
-	if err := d.authority(ctx, "erasure.needless", needlessQuestion{Note: n.ID, Rules: d.store.Rules().Version}, &out); err != nil {
+	if err := d.authority(ctx, "erasure.needless", needlessQuestion{Note: n.ID}, &out); err != nil {
 		return err
 	}
 	_, err := d.bury(ctx, out.Message)
@@ -365,17 +366,16 @@ type ErasureReport struct {
 // case's period and has what is due erased. It can be repeated at any time.
 func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error) {
 	out := ErasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
-	rules := d.store.Rules()
 	err := d.store.EachCase(ctx, func(c interview.CaseID, f retention.Facts, due retention.DueCase) error {
+		if locks := d.locks(f); !only && len(locks) > 0 {
+			if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Kinds: locks}, nil); err != nil {
+				out.failed(c, err)
+			}
+		}
+		if _, erased := f.Erased[keyring.Recording]; !only && !erased && !slices.Contains(due.Kinds, keyring.Recording) {
+			d.lockFiles(ctx, c, f, &out)
+		}
 		if len(due.Kinds) == 0 {
-			if until := d.lockUntil(f); !only && !until.IsZero() {
-				if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Until: until.Unix()}, nil); err != nil {
-					out.failed(c, err)
-				}
-			}
-			if _, erased := f.Erased[keyring.Recording]; !only && !erased {
-				d.lockFiles(ctx, c, f, &out)
-			}
 			return ctx.Err()
 		}
 		out.Due = append(out.Due, due)
@@ -383,7 +383,7 @@ func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error
 			return nil
 		}
 		var answer erasureAnswer
-		if err := d.authority(ctx, "erasure.due", dueQuestion{Case: c, Kinds: due.Kinds, Rules: rules.Version}, &answer); err != nil {
+		if err := d.authority(ctx, "erasure.due", dueQuestion{Case: c, Kinds: due.Kinds}, &answer); err != nil {
 			out.failed(c, err)
 			return ctx.Err()
 		}
@@ -427,18 +427,28 @@ func (d *keepingDesk) eraseNotes(ctx context.Context, out *ErasureReport) error 
 	return nil
 }
 
-// lockUntil is the period of a case that authority holds to by itself: its own
-// once it runs, at least a whole period from now while a matter is open.
-func (d *keepingDesk) lockUntil(f retention.Facts) time.Time {
-	k := d.store.Rules().Keep(retention.ClassRecording, f, time.Now())
-	switch k.State {
-	case retention.StateRunning, retention.StateDue:
-		return k.Until
-	case retention.StatePending, retention.StateHeld:
-		return f.Extended
-	default:
-		return time.Time{}
+// locks are the periods of a case's keys that authority holds to by itself, in
+// Unix seconds: of each the longest of the classes that are sealed under it, its
+// own once it runs, and what was extended while a matter is open.
+func (d *keepingDesk) locks(f retention.Facts) map[keyring.Kind]int64 {
+	out := map[keyring.Kind]int64{}
+	for _, rule := range d.store.Rules().Classes {
+		if rule.Key != keyring.Recording && rule.Key != keyring.Records {
+			continue
+		}
+		until := time.Time{}
+		k := d.store.Rules().Keep(rule.Class, f, time.Now())
+		switch k.State {
+		case retention.StateRunning, retention.StateDue:
+			until = k.Until
+		case retention.StatePending, retention.StateHeld:
+			until = f.Extended
+		}
+		if !until.IsZero() {
+			out[rule.Key] = max(out[rule.Key], until.Unix())
+		}
 	}
+	return out
 }
 
 // agree gives door and authority the same tombstones: each takes what only the

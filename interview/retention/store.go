@@ -458,7 +458,7 @@ func (s *Store) ended(ctx context.Context, c interview.CaseID) (bool, error) {
 }
 
 // viewingEvents enter nothing into a case: looking at it keeps it no longer.
-var viewingEvents = []string{"recording.viewed", "recording.span", "recording.exported", "recording.released", "recording.medium", "recording.handed", "backup.granted", "backup.released", "viewing.asked", "viewing.decided", EventMoved, EventHold, EventExtended, EventOrdered, EventDone, "erasure.files", EventMarked}
+var viewingEvents = []string{"recording.viewed", "recording.span", "recording.exported", "recording.released", "recording.medium", "recording.handed", "backup.granted", "backup.released", "backup.gone", "viewing.asked", "viewing.decided", EventMoved, EventHold, EventExtended, EventOrdered, EventDone, "erasure.files", EventMarked}
 
 // Facts gathers what is known of a case.
 func (s *Store) Facts(ctx context.Context, c interview.CaseID) (Facts, error) {

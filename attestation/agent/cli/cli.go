@@ -180,6 +180,12 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 	log.Info("serving this machine's browser", "origin", address.Origin(), "uid", uid)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.Serve(ctx) })
+	if own != nil {
+		group.Go(func() error {
+			reporter{server: d.Server(), http: &http.Client{Transport: transport, Timeout: reportTimeout}, store: own, log: log}.run(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		for {
 			select {

@@ -41,8 +41,11 @@ func (r *rehearsal) dyingWords(ctx context.Context) (said <-chan error) {
 // applicantClip is a sentence of the applicant of some seconds.
 const applicantClip = 5
 
-// lostWords notes what was said between the kill and the pause.
+// lostWords notes what was said between the kill and the pause. What is listened to
+// later leaves out 200 ms at both ends, which here would be all of it: the sentence
+// began before, and nothing is heard after.
 func (r *rehearsal) lostWords(from, to interview.Micros) {
+	from, to = from-180_000, to+150_000
 	r.spans = append(r.spans, said{r.media.Clips[applicantClip], "terminal", people.Span{From: from, To: to}, true})
 }
 
