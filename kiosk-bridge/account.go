@@ -112,6 +112,7 @@ type keptPiece struct {
 	Kind   string `json:"kind"`
 	Format string `json:"format"`
 	Bytes  []byte `json:"bytes"`
+	Grade  *Grade `json:"grade,omitempty"` // of a photograph: how good it is, as somebody says
 	step   ticket.StepName
 }
 

@@ -63,6 +63,7 @@ type Config struct {
 	Faces      Matcher
 	Fingers    Matcher
 	Liveness   Liveness
+	Quality    Grader
 	Register   Registry
 	Duplicates Duplicates
 	Decode     func(context.Context, Image) (Image, error) // JPEG 2000 into JPEG or PNG

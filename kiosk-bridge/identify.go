@@ -236,6 +236,9 @@ func (v *visit) compareFace(ctx context.Context, check string, reference Image) 
 		v.set(check, interview.Undetermined, emrtd.ReasonUnreadable)
 		return nil
 	}
+	if check == emrtd.CheckFace {
+		v.grade(ctx, ticket.StepChip, PurposeDocument, reference)
+	}
 	f, err := v.bridge.Faces.Match(ctx, MatchQuestion{Modality: ModalityFace, Live: v.live, Reference: reference})
 	if result := v.found(ctx, check, f, err); !again {
 		v.steps[v.faceStep-1].Result = result
@@ -262,6 +265,7 @@ func (v *visit) takeFace(ctx context.Context, check string) error {
 	for _, p := range c.Pieces {
 		v.live = append(v.live, Image(p))
 	}
+	v.grade(ctx, ticket.StepFace, PurposeLive, v.live[0])
 	if v.bridge.Liveness != nil {
 		f, err := v.bridge.Liveness.Live(ctx, ModalityFace, v.live, ask.Order)
 		v.found(ctx, CheckLiveness, f, err)
@@ -361,7 +365,11 @@ func (v *visit) extras(ctx context.Context) error {
 			step.Result = v.signed(piece(c, "signature"), ask.TextSHA256)
 		}
 		for _, p := range c.Pieces {
-			v.kept = append(v.kept, keptPiece{Kind: p.Kind, Format: p.Format, Bytes: p.Bytes, step: name})
+			kept := keptPiece{Kind: p.Kind, Format: p.Format, Bytes: p.Bytes, step: name}
+			if name == ticket.StepPhoto {
+				kept.Grade = v.gradePhoto(ctx, c, Image(p))
+			}
+			v.kept = append(v.kept, kept)
 		}
 	}
 	return nil

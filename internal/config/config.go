@@ -128,7 +128,7 @@ type Biometrics struct {
 
 // Part is a maker's part.
 type Part struct {
-	Port        string `json:"port"`        // "pad", "fingerprint", "face", "register" or "duplicates"
+	Port        string `json:"port"`        // "pad", "fingerprint", "face", "quality", "register" or "duplicates"
 	URL         string `json:"url"`         // https://HOST:PORT or unix:PATH
 	CA          string `json:"ca"`          // for https: PEM file of the part's authority
 	Certificate string `json:"certificate"` // for https: PEM file of ours
@@ -147,7 +147,7 @@ func (b Biometrics) check() []error {
 	refuse((b.Gallery == "") != (b.GalleryKey == ""), "gallery and gallery_key belong together")
 	refuse(b.Gallery != "" && !filepath.IsAbs(b.Gallery), "gallery %q: give an absolute path", b.Gallery)
 	for i, p := range b.Parts {
-		refuse(!slices.Contains([]string{"pad", "fingerprint", "face", "register", "duplicates"}, p.Port), "%q is no part that the server asks", p.Port)
+		refuse(!slices.Contains([]string{"pad", "fingerprint", "face", "quality", "register", "duplicates"}, p.Port), "%q is no part that the server asks", p.Port)
 		refuse(slices.ContainsFunc(b.Parts[:i], func(o Part) bool { return o.Port == p.Port }), "two parts for %q", p.Port)
 		refuse(!strings.HasPrefix(p.URL, "https://") && !strings.HasPrefix(p.URL, "unix:/"), "part for %q: begin its url with https:// or unix:/", p.Port)
 		refuse(strings.HasPrefix(p.URL, "https://") && (p.CA == "" || p.Certificate == "" || p.Key == ""), "part for %q: https needs ca, certificate and key", p.Port)
