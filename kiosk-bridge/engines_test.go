@@ -43,8 +43,9 @@ const otherPerson = "REG-4711-OTHER"
 // comes, under another reference, or nobody.
 type searched struct {
 	*world
-	service *duplicate.Service
-	stop    func()
+	service  *duplicate.Service
+	searcher *register
+	stop     func()
 }
 
 // register finds everybody, as somebody else, if hit is set.
@@ -53,11 +54,16 @@ type register struct {
 	mu     sync.Mutex
 	probes map[string]string
 	world  *world
+
+	modalities []string // that were searched for
 }
 
 func (r *register) Search(ctx context.Context, key string, probes []duplicate.Probe) (duplicate.Standing, error) {
 	r.mu.Lock()
 	r.probes[key] = duplicate.Sum(probes)
+	for _, p := range probes {
+		r.modalities = append(r.modalities, p.Modality)
+	}
 	r.mu.Unlock()
 	return r.Standing(ctx, key)
 }
@@ -78,7 +84,7 @@ func (r *register) Standing(_ context.Context, key string) (duplicate.Standing, 
 func newSearched(t *testing.T, hit bool) *searched {
 	t.Helper()
 	r := &register{hit: hit, probes: map[string]string{}}
-	s := &searched{}
+	s := &searched{searcher: r}
 	e := &engine{finding: claims, living: isThere}
 	s.world = newWorld(t, e.into, func(c *kioskbridge.Config) { c.Duplicates = later{s} })
 	r.world = s.world
@@ -312,10 +318,8 @@ func withoutRoutes(text string) string {
 	return text
 }
 
-// traces looks for bytes of secrets in every file of folders: as they are, in
-// hexadecimal and in base64, from three places of each.
-func traces(t *testing.T, secrets map[string][]byte, folders ...string) (files int) {
-	t.Helper()
+// needlesOf are parts of secrets as they are, in hexadecimal and in base64.
+func needlesOf(secrets map[string][]byte) map[string][]byte {
 	needles := map[string][]byte{}
 	for name, secret := range secrets {
 		for i, at := range []int{0, len(secret) / 2, len(secret) - 48} {
@@ -330,6 +334,14 @@ func traces(t *testing.T, secrets map[string][]byte, folders ...string) (files i
 			}
 		}
 	}
+	return needles
+}
+
+// traces looks for bytes of secrets in every file of folders: as they are, in
+// hexadecimal and in base64, from three places of each.
+func traces(t *testing.T, secrets map[string][]byte, folders ...string) (files int) {
+	t.Helper()
+	needles := needlesOf(secrets)
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
