@@ -16,6 +16,8 @@ import (
 	"kuule/kiosk-bridge/engines"
 	"kuule/kiosk-bridge/face"
 	"kuule/kiosk-bridge/face/facetest"
+	"kuule/kiosk-bridge/fingerprint"
+	"kuule/kiosk-bridge/tunnel"
 	"kuule/kiosk-bridge/vendorport"
 	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
@@ -150,6 +152,32 @@ func TestARegisterBehindTheContract(t *testing.T) {
 	other := []duplicate.Probe{{Modality: "face", Format: "image/jpeg", Data: []byte("another")}}
 	if _, err := s.Search(t.Context(), name, other); !errors.Is(err, duplicate.ErrConflict) {
 		t.Errorf("the same key for another face: %v", err)
+	}
+}
+
+// B12: a register behind the contract: the person, and pictures in the bridge's
+// words; a record whose frame is not whole is no answer.
+func TestThePersonOfARegister(t *testing.T) {
+	t.Parallel()
+	r := engines.Register{Part: &engines.Part{Client: vendorporttest.Client(t, vendorporttest.Register(vendorporttest.Somebody))}}
+	q := kioskbridge.RegisterQuestion{Visit: interview.NewVisitID(), Hearing: interview.NewHearingID(), Diary: vendorporttest.Somebody.Diary, Face: true, Fingers: true}
+	got, err := r.Person(t.Context(), q)
+	if err != nil || !got.Found || got.Person.ApplicantNumber != vendorporttest.Somebody.Number || got.Person.DateOfBirth != "1988-03-14" || got.Person.Name == "" {
+		t.Fatalf("%v, %v", got.Person.ApplicantNumber, err)
+	}
+	if len(got.Pictures) != 2 || got.Pictures[0].Kind != "face" || got.Pictures[1].Kind != "finger-2" || got.Pictures[1].Format != tunnel.FormatFinger {
+		t.Errorf("%d pictures", len(got.Pictures))
+	}
+	q.Diary = "KUULE/9/2026"
+	if got, err := r.Person(t.Context(), q); err != nil || got.Found {
+		t.Errorf("nobody: %v", err)
+	}
+	cut := vendorporttest.Somebody
+	cut.Finger = map[string][]byte{"finger-2": []byte("FMR cut")}
+	r = engines.Register{Part: &engines.Part{Client: vendorporttest.Client(t, vendorporttest.Register(cut))}}
+	q.Diary = cut.Diary
+	if _, err := r.Person(t.Context(), q); !errors.Is(err, fingerprint.ErrRecord) {
+		t.Errorf("a record that is cut: %v", err)
 	}
 }
 
