@@ -164,12 +164,18 @@ func (a *archive) opens(c interview.CaseID, wrapped string) {
 
 var everything = []keyring.Kind{keyring.Recording, keyring.Records}
 
+// years lets time pass for authority, past every period.
+func (a *archive) years() {
+	a.graves.now = func() time.Time { return time.Now().AddDate(6, 0, 0) }
+}
+
 func (a *archive) erase(c interview.CaseID) string {
 	a.t.Helper()
+	a.years()
 	if err := a.graves.extend(c, time.Now().Add(-time.Hour)); err != nil {
 		a.t.Fatal(err)
 	}
-	message, err := a.graves.eraseDue(a.t.Context(), dueQuestion{Case: c, Kinds: everything, Rules: 1})
+	message, err := a.graves.eraseDue(a.t.Context(), dueQuestion{Case: c, Kinds: everything})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -194,7 +200,7 @@ func TestWhatWasErasedLeavesItsProofAlone(t *testing.T) {
 	if err != nil || stone.Subject != c.String() || len(stone.Keys) != 2 || len(stone.Keys[0].Versions) != 1 || stone.Rule != retention.ByClock || stone.Rules != 1 {
 		t.Errorf("%+v, %v", stone, err)
 	}
-	if again, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything, Rules: 2}); err != nil || again != message {
+	if again, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); err != nil || again != message {
 		t.Errorf("erased again: another proof, %v", err)
 	}
 	if fresh, err := a.keeping.Bury(t.Context(), message); err != nil || fresh {
@@ -320,7 +326,7 @@ func TestTheClockErasesOnlyWhatIsFree(t *testing.T) {
 	a := newArchive(t)
 	c, wrapped := a.theCase()
 	due := func(kinds ...keyring.Kind) error {
-		_, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds, Rules: 1})
+		_, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds})
 		return err
 	}
 	kept := func(what string, err error) {
@@ -331,7 +337,7 @@ func TestTheClockErasesOnlyWhatIsFree(t *testing.T) {
 		a.opens(c, wrapped)
 	}
 	kept("never given a period", due(everything...))
-	if err := a.graves.extend(c, time.Now().Add(time.Hour)); err != nil {
+	if err := a.graves.extend(c, time.Now().AddDate(6, 0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	kept("before its time", due(everything...))
@@ -339,7 +345,17 @@ func TestTheClockErasesOnlyWhatIsFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept("after an attempt to shorten", due(everything...))
-	a.graves.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	// What is kept longer under one key keeps that key alone.
+	a.graves.now = func() time.Time { return time.Now().AddDate(6, 0, 1) }
+	if err := a.graves.lock(lockQuestion{Case: c, Kinds: map[keyring.Kind]int64{keyring.Records: time.Now().AddDate(7, 0, 0).Unix()}}); err != nil {
+		t.Fatal(err)
+	}
+	kept("with one key whose time has not come", due(everything...))
+	kept("that key", due(keyring.Records))
+	if err := a.graves.lock(lockQuestion{Case: c, Kinds: map[keyring.Kind]int64{keyring.Special: 1}}); err == nil {
+		t.Error("a lock of a key that a case has not")
+	}
+	a.graves.now = func() time.Time { return time.Now().AddDate(8, 0, 0) }
 	if err := a.graves.hold(c, "ret_1", true); err != nil {
 		t.Fatal(err)
 	}
@@ -363,6 +379,168 @@ func TestTheClockErasesOnlyWhatIsFree(t *testing.T) {
 	}
 	a.sealer.forget(c)
 	a.gone(c, wrapped)
+}
+
+// L5: whatever time the door gives, authority counts from when it last wrapped
+// something under the key: what was recorded today is not erased by the clock
+// before the rules' own period.
+func TestADoorCannotMakeAPeriodShorterThanTheRules(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	c, wrapped := a.theCase()
+	if err := a.graves.extend(c, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for name, now := range map[string]time.Time{"at once": time.Now(), "a day before": time.Now().AddDate(5, 0, -1)} {
+		a.graves.now = func() time.Time { return now }
+		for _, kinds := range [][]keyring.Kind{everything, {keyring.Recording}, {keyring.Records}} {
+			if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
+				t.Errorf("%s %v: %v", name, kinds, err)
+			}
+		}
+	}
+	a.opens(c, wrapped)
+	a.graves.now = func() time.Time { return time.Now().AddDate(5, 0, 1) }
+	if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// L5: keys go one by one where their times are apart, each with its own proof.
+func TestOneKeyGoesBeforeTheOther(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	c, wrapped := a.theCase()
+	if err := a.graves.lock(lockQuestion{Case: c, Kinds: map[keyring.Kind]int64{
+		keyring.Recording: time.Now().AddDate(5, 0, 1).Unix(), keyring.Records: time.Now().AddDate(10, 0, 0).Unix(),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	a.years()
+	message, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: []keyring.Kind{keyring.Recording}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stone, err := retention.VerifyTombstone(message, a.key.Public()); err != nil || len(stone.Keys) != 1 || stone.Keys[0].Kind != keyring.Recording {
+		t.Errorf("%+v, %v", stone, err)
+	}
+	if _, err := a.ring.Unwrap(t.Context(), keyring.Key{Case: c.String(), Kind: keyring.Recording}, "rec_1", wrapped); !errors.Is(err, keyring.ErrDestroyed) {
+		t.Errorf("recording: %v", err)
+	}
+	if _, err := a.hearings.Case(t.Context(), c); err != nil {
+		t.Errorf("records: %v", err)
+	}
+	// A hold still keeps what is left.
+	if err := a.graves.hold(c, "ret_1", true); err != nil {
+		t.Errorf("a hold on what is left: %v", err)
+	}
+	a.graves.now = func() time.Time { return time.Now().AddDate(11, 0, 0) }
+	if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: []keyring.Kind{keyring.Records}}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
+		t.Errorf("under the hold: %v", err)
+	}
+}
+
+// slowRing stands in the way of a destruction, so that something can happen
+// while it is under way.
+type slowRing struct {
+	keyring.Keyring
+	reached, goOn chan struct{}
+	fail          error
+}
+
+func (r *slowRing) Destroy(ctx context.Context, key keyring.Key) (keyring.Proof, error) {
+	if key.Kind == keyring.Records && r.reached != nil {
+		close(r.reached)
+		r.reached = nil
+		<-r.goOn
+		if r.fail != nil {
+			return keyring.Proof{}, r.fail
+		}
+	}
+	return r.Keyring.Destroy(ctx, key)
+}
+
+// L2: a hold that comes while the case is being erased is told that it came too
+// late; one that was laid before wins. Never do both say that they were done.
+func TestAHoldAndAnErasureNeverBothWin(t *testing.T) {
+	t.Parallel()
+	late := problem.New(problem.CodeErased, "")
+	t.Run("under way", func(t *testing.T) {
+		t.Parallel()
+		a := newArchive(t)
+		c, wrapped := a.theCase()
+		slow := &slowRing{Keyring: a.ring.Keyring, reached: make(chan struct{}), goOn: make(chan struct{})}
+		reached := slow.reached
+		a.ring.Keyring = slow
+		a.years()
+		if err := a.graves.extend(c, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		erased, held := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything})
+			erased <- err
+		}()
+		<-reached
+		go func() { held <- a.graves.hold(c, "ret_1", true) }()
+		close(slow.goOn)
+		if err := <-erased; err != nil {
+			t.Fatal(err)
+		}
+		if err := <-held; !errors.Is(err, late) {
+			t.Errorf("the hold: got %v, want that it came too late", err)
+		}
+		a.sealer.forget(c)
+		a.gone(c, wrapped)
+	})
+	t.Run("stopped halfway", func(t *testing.T) {
+		t.Parallel()
+		a := newArchive(t)
+		c, wrapped := a.theCase()
+		slow := &slowRing{Keyring: a.ring.Keyring, reached: make(chan struct{}), goOn: make(chan struct{}), fail: keyring.ErrAway}
+		a.ring.Keyring = slow
+		close(slow.goOn)
+		a.years()
+		if err := a.graves.extend(c, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); !errors.Is(err, keyring.ErrAway) {
+			t.Fatalf("the keyring went away: %v", err)
+		}
+		if err := a.graves.hold(c, "ret_1", true); !errors.Is(err, late) {
+			t.Errorf("a hold on half a case: %v", err)
+		}
+		a.close()
+		a.open(true) // the next start finishes what was begun
+		a.gone(c, wrapped)
+		if list, err := a.graves.list(); err != nil || len(list) != 1 {
+			t.Errorf("%d tombstones, %v", len(list), err)
+		}
+		if lock, _, err := a.graves.readLock(c); err != nil || lock.Erasing != nil {
+			t.Errorf("%+v, %v", lock, err)
+		}
+	})
+	t.Run("many at once", func(t *testing.T) {
+		t.Parallel()
+		a := newArchive(t)
+		for range 20 {
+			c, _ := a.theCase()
+			a.years()
+			if err := a.graves.extend(c, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			erased, held := make(chan error, 1), make(chan error, 1)
+			go func() {
+				_, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything})
+				erased <- err
+			}()
+			go func() { held <- a.graves.hold(c, "ret_1", true) }()
+			gone, kept := <-erased == nil, <-held == nil
+			if gone == kept {
+				t.Fatalf("erased %t, held %t", gone, kept)
+			}
+		}
+	})
 }
 
 // An erasure before its time needs two persons, each proved at a device of

@@ -367,7 +367,11 @@ type ErasureReport struct {
 func (d *keepingDesk) look(ctx context.Context, only bool) (ErasureReport, error) {
 	out := ErasureReport{Due: []retention.DueCase{}, Notes: []interview.NoteID{}, Failed: []string{}}
 	err := d.store.EachCase(ctx, func(c interview.CaseID, f retention.Facts, due retention.DueCase) error {
-		if locks := d.locks(f); !only && len(locks) > 0 {
+		locks := d.locks(f)
+		for _, kind := range due.Kinds {
+			delete(locks, kind) // what authority was never told of is not erased by the clock
+		}
+		if !only && len(locks) > 0 {
 			if err := d.authority(ctx, "erasure.lock", lockQuestion{Case: c, Kinds: locks}, nil); err != nil {
 				out.failed(c, err)
 			}

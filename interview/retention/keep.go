@@ -148,3 +148,16 @@ func (r Rules) Least(now time.Time) time.Time {
 	}
 	return out
 }
+
+// LeastOf is the earliest day on which the clock can erase a key under which
+// something was sealed at a time: no rule of what it seals ends sooner.
+func (r Rules) LeastOf(kind keyring.Kind, sealed time.Time) time.Time {
+	begin := sealed.UTC().Truncate(24 * time.Hour)
+	out := begin
+	for _, rule := range r.Classes {
+		if rule.Key == kind && len(rule.After) > 0 {
+			out = later(out, begin.AddDate(rule.Years, rule.Months, 0))
+		}
+	}
+	return out
+}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"kuule/internal/durable"
 	"kuule/internal/keyring"
@@ -51,6 +52,7 @@ type entry struct {
 	Context string `json:"context"`
 	First   string `json:"first"` // hash of the text that was given out
 	Newest  string `json:"newest"`
+	At      int64  `json:"at,omitempty"` // when it was first wrapped, Unix seconds
 }
 
 // Report is what a renewal did.
@@ -151,7 +153,7 @@ func (r *Ring) note(key keyring.Key, bound, text string) error {
 	if err != nil {
 		return err
 	}
-	reg.Texts = append(reg.Texts, entry{Context: bound, First: hash(text), Newest: text})
+	reg.Texts = append(reg.Texts, entry{Context: bound, First: hash(text), Newest: text, At: time.Now().Unix()})
 	return r.write(reg)
 }
 
@@ -204,6 +206,25 @@ func (r *Ring) Bound(key keyring.Key, prefix string) (bound, some bool, err erro
 		return false, false, err
 	}
 	return slices.ContainsFunc(reg.Texts, func(e entry) bool { return strings.HasPrefix(e.Context, prefix) }), len(reg.Texts) > 0, nil
+}
+
+// Last is when something was last wrapped under a key; zero: nothing is known of
+// it.
+func (r *Ring) Last(key keyring.Key) (time.Time, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reg, err := r.read(key)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var last int64
+	for _, e := range reg.Texts {
+		last = max(last, e.At)
+	}
+	if last == 0 {
+		return time.Time{}, nil
+	}
+	return time.Unix(last, 0), nil
 }
 
 // Keys lists the keys that have a register.
