@@ -245,16 +245,16 @@ func (s *Store) total() (sum int64, err error) {
 	return sum, err
 }
 
-// room says whether anything more is kept, and whether pictures are.
-func (s *Store) room(f *file) (pictures bool, err error) {
-	free, err := s.Limits.Free(s.folder)
+// spare is what the disk has left, where that is enough to keep anything more.
+func (s *Store) spare() (int64, error) {
+	left, err := s.Limits.Free(s.folder)
 	if err != nil {
-		return false, fmt.Errorf("back-up: %w", err)
+		return 0, fmt.Errorf("back-up: %w", err)
 	}
-	if free < s.Limits.LeastFree {
-		return false, fmt.Errorf("%w: the disk has %d bytes left", ErrFull, free)
+	if left < s.Limits.LeastFree {
+		return 0, fmt.Errorf("%w: the disk has %d bytes left", ErrFull, left)
 	}
-	return f.size < s.Limits.Pictures && free >= s.Limits.PictureFree, nil
+	return left, nil
 }
 
 // free is what the disk of a folder has left for this user, in bytes.
@@ -285,6 +285,10 @@ func (s *Store) Append(c *backup.Chunk) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	spare, err := s.spare()
+	if err != nil {
+		return err
+	}
 	f, err := s.open(c.Hearing)
 	if err != nil {
 		return err
@@ -294,11 +298,7 @@ func (s *Store) Append(c *backup.Chunk) error {
 			f.pictures[k.Track] = k.Source != interview.SourceAudio
 		}
 	}
-	pictures, err := s.room(f)
-	if err != nil {
-		return err
-	}
-	if !pictures {
+	if f.size >= s.Limits.Pictures || spare < s.Limits.PictureFree {
 		if !f.thinned {
 			f.thinned = true
 			slog.Warn("the back-up keeps no pictures any more, but sound", "hearing", c.Hearing, "bytes", f.size)

@@ -354,3 +354,78 @@ func FuzzRead(f *testing.F) {
 		_ = backup.Read(bytes.NewReader(b), h, own, func(*backup.Chunk) error { return nil })
 	})
 }
+
+// picture is a chunk of an own picture, with the key of its track.
+func (r *room) picture(epoch int64, roster string) *backup.Chunk {
+	r.t.Helper()
+	track := r.track
+	defer func() { r.track = track }()
+	r.track = interview.NewTrackID()
+	c := r.chunk(epoch, roster)
+	to, err := backup.Recipient(r.trust)
+	must(r.t, err)
+	c.Keys[0], err = c.SealKey(to, backup.Key{Track: r.track, Source: interview.SourceVideo, KID: sealing.KID(epoch, 1, 1)}, make([]byte, sealing.SenderKeyBytes))
+	must(r.t, err)
+	return c
+}
+
+// H5: where place gets short pictures go first, and sound is kept until hardly any
+// is left: by size of the hearing, and by what the disk has.
+func TestPicturesGoBeforeSound(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	on := r.roster(1, r.chair, r.terminal, r.recorder)
+	own, err := backup.PrivateKey(r.escrow)
+	must(t, err)
+	left := int64(1 << 40)
+	for name, limit := range map[string]func(s *store.Store){
+		"the hearing is large": func(s *store.Store) { s.Limits.Pictures = 1 },
+		"the disk is full":     func(s *store.Store) { s.Limits.PictureFree = 1 << 41 },
+	} {
+		folder := t.TempDir()
+		s, err := store.Open(folder, r.trust)
+		must(t, err)
+		s.Limits.Free = func(string) (int64, error) { return left, nil }
+		both := r.chunk(1, on)
+		picture := r.picture(1, on)
+		both.Keys, both.Frames = append(both.Keys, picture.Keys...), append(both.Frames, picture.Frames...)
+		must(t, s.Append(both))
+		limit(s)
+		must(t, s.Append(both))
+		must(t, s.Append(&backup.Chunk{
+			V: 1, Hearing: picture.Hearing, Group: picture.Group, Member: picture.Member, Epoch: 1, Statement: picture.Statement, Roster: on,
+			Recorder: picture.Recorder, Keys: []backup.Key{}, Frames: picture.Frames, Origins: []string{},
+		}))
+		must(t, s.Close())
+		_, names := disk(t, folder)
+		f, err := os.Open(names[0])
+		must(t, err)
+		counts := map[interview.TrackID]int{}
+		chunks := 0
+		must(t, backup.Read(f, r.Hearing, own, func(c *backup.Chunk) error {
+			chunks++
+			for _, x := range c.Frames {
+				counts[x.Track]++
+			}
+			return nil
+		}))
+		must(t, f.Close())
+		if chunks != 2 || counts[r.track] != 10 || counts[picture.Frames[0].Track] != 5 {
+			t.Errorf("%s: %d chunks, %v", name, chunks, counts)
+		}
+	}
+	// Nothing at all is kept on a disk that is nearly full.
+	s, err := store.Open(t.TempDir(), r.trust)
+	must(t, err)
+	defer s.Close()
+	s.Limits.Free = func(string) (int64, error) { return store.LeastFree - 1, nil }
+	if err := s.Append(r.chunk(1, on)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	// Nor where all back-ups together have reached their bound.
+	s.Limits.Free = func(string) (int64, error) { return left, nil }
+	s.Limits.Total = -1
+	if err := s.Append(r.chunk(1, on)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("in all: %v", err)
+	}
+}

@@ -79,7 +79,7 @@ type (
 		Issuer     string               `help:"Identity provider. Without one, nobody signs in here (room terminals)."`
 		ClientID   string               `help:"This installation's name at the identity provider." default:"kuule"`
 		Label      string               `help:"Name of the device in the register, shown to people."`
-		Kind       string               `help:"Kind of the device in the register, shown to people."`
+		Kind       string               `help:"What the device is, which decides what its page shows and what it keeps: ${enum}." enum:"workstation,room-terminal,waiting-screen,kiosk" default:"workstation"`
 		Premises   interview.PremisesID `placeholder:"ID" help:"Premises where the device stands."`
 
 		// Kiosk makes what a kiosk's program adds for its page; nil on others.
@@ -116,6 +116,9 @@ func (c Enrol) Run(ctx context.Context, out io.Writer) error {
 
 // Run runs until ctx ends.
 func (c Run) Run(ctx context.Context, log *slog.Logger) error {
+	if c.Kind == KindKiosk && c.Kiosk == nil {
+		return errors.New("--kind kiosk: a kiosk runs 'kuule-kiosk serve' instead, which has its readers")
+	}
 	o := agent.RunOptions{StateDir: c.State, TPM: c.TPM, Log: log}
 	if c.Bundle != "" {
 		o.Serve = append(o.Serve, func(ctx context.Context, d *agent.Device) error { return c.serve(ctx, d, log) })
@@ -199,8 +202,12 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 	return group.Wait()
 }
 
-// terminalKind is the kind of device that keeps a back-up of its own.
-const terminalKind = "room-terminal"
+// Kinds of device that behave in another way than a workstation: a room terminal
+// is the applicant's and keeps a back-up of its own, a kiosk has its own program.
+const (
+	terminalKind = "room-terminal"
+	KindKiosk    = "kiosk"
+)
 
 const backupFolder = "backup" // in the state directory
 
