@@ -51,7 +51,9 @@ type client struct {
 
 	mu     sync.Mutex // of what is received
 	socket atomic.Pointer[net.UDPConn]
-	cut    atomic.Bool // the network takes and gives nothing
+	cut    atomic.Bool                 // the network takes and gives nothing
+	dead   atomic.Pointer[net.UDPConn] // the network of one socket alone
+	trying atomic.Pointer[net.UDPConn] // answers by this one count; nil: by any
 	pipe   *packetio.Buffer
 	secure *dtls.Conn
 	tasks  sync.WaitGroup
@@ -79,6 +81,7 @@ type client struct {
 	counting *atomic.Bool
 	counts   counts
 	onMedia  atomic.Pointer[func()] // called with each media packet
+	watched  *watch                 // guarded by mu
 	wantKey  atomic.Bool
 	stamps   bool          // the system says when packets came to the socket
 	waited   time.Duration // of the packet that is taken, in the socket; guarded by mu
@@ -346,23 +349,70 @@ func (c *client) dial(at netip.AddrPort) error {
 	return nil
 }
 
-func (c *client) write(b []byte) {
-	if !c.cut.Load() {
-		_, _ = c.socket.Load().Write(b) // what is lost is lost
+func (c *client) write(b []byte) { c.writeBy(c.socket.Load(), b) }
+
+func (c *client) writeBy(socket *net.UDPConn, b []byte) {
+	if !c.cut.Load() && socket != c.dead.Load() {
+		_, _ = socket.Write(b) // what is lost is lost
 	}
 }
 
+// beside opens another way to the node, from another address where the machine
+// has one for it, and has it checked, while the one in use stays what it is.
+func (c *client) beside(ctx context.Context, at netip.AddrPort) (*net.UDPConn, error) {
+	var from *net.UDPAddr
+	if now := c.socket.Load().LocalAddr().(*net.UDPAddr); at.Addr().Is4() && at.Addr().IsLoopback() {
+		from = &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3-now.IP.To4()[3])} // 1 and 2 in turns
+	}
+	socket, err := net.DialUDP("udp", from, net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+	c.trying.Store(socket)
+	defer c.trying.Store(nil)
+	select {
+	case <-c.found: // of a check before
+	default:
+	}
+	c.tasks.Go(func() { c.read(socket) })
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		c.checkBy(socket, false)
+		select {
+		case <-c.found:
+			return socket, nil
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("no check was answered: %w", ctx.Err()), socket.Close())
+		case <-again.C:
+		}
+	}
+}
+
+// take sends by another way from now on, says so to the node, and still listens
+// to the one before, which it gives.
+func (c *client) take(socket *net.UDPConn) (old *net.UDPConn) {
+	old = c.socket.Swap(socket)
+	c.check()
+	return old
+}
+
 // check sends one connectivity check that nominates.
-func (c *client) check() {
+func (c *client) check() { c.checkBy(c.socket.Load(), true) }
+
+func (c *client) checkBy(socket *net.UDPConn, nominate bool) {
 	c.naming.Lock()
 	own, remote := c.own, c.remote
 	c.naming.Unlock()
-	m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(remote.fragment+":"+own.fragment),
-		stun.RawAttribute{Type: stun.AttrUseCandidate}, stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
-		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x6e, 0, 0, 0xff}},
-		stun.NewShortTermIntegrity(remote.password), stun.Fingerprint)
+	setters := []stun.Setter{stun.TransactionID, stun.BindingRequest, stun.NewUsername(remote.fragment + ":" + own.fragment),
+		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
+		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x6e, 0, 0, 0xff}}}
+	if nominate {
+		setters = append(setters, stun.RawAttribute{Type: stun.AttrUseCandidate})
+	}
+	m, err := stun.Build(append(setters, stun.NewShortTermIntegrity(remote.password), stun.Fingerprint)...)
 	if err == nil {
-		c.write(m.Raw)
+		c.writeBy(socket, m.Raw)
 	}
 }
 
@@ -431,12 +481,12 @@ func (c *client) read(socket *net.UDPConn) {
 			}
 			continue // the other end is not there for a moment
 		}
-		if c.cut.Load() || n == 0 {
+		if c.cut.Load() || n == 0 || c.dead.Load() == socket {
 			continue
 		}
 		switch d := b[:n]; {
 		case d[0] < 4:
-			if stun.IsMessage(d) {
+			if trying := c.trying.Load(); stun.IsMessage(d) && (trying == nil || trying == socket) {
 				select {
 				case c.found <- struct{}{}:
 				default:

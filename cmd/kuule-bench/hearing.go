@@ -91,6 +91,9 @@ func (c *client) judge(at int64, body []byte) {
 		return
 	}
 	*word |= bit
+	if c.watched != nil {
+		c.watched.came(at, s.ssrc, n)
+	}
 	c.counts.packets++
 	took := time.Duration(at) - time.Duration(binary.BigEndian.Uint64(body))
 	c.counts.latency = append(c.counts.latency, took)

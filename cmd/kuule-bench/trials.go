@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -27,7 +28,7 @@ type joinCommand struct {
 type reconnectCommand struct {
 	Trials int    `default:"200" help:"How often a path is cut and comes back, 1 to 10000."`
 	Rooms  int    `default:"5" help:"Rooms whose members lose their paths at the same time, 1 to 50."`
-	How    string `default:"restart" enum:"restart,roam,same" help:"What comes back: 'restart' is another address, offered to the door anew (ICE restart); 'roam' is another address that nobody was told of; 'same' is the same address."`
+	How    string `default:"restart" enum:"restart,roam,same,both" help:"What comes back: 'restart' is another address, offered to the door anew (ICE restart); 'roam' is another address that nobody was told of; 'same' is the same address; 'both' is another address that comes before the first is cut."`
 	JSON   bool   `help:"Print one JSON object instead of lines."`
 
 	Pin bool `default:"true" negatable:"" help:"Hold the node on processor 0 and the members on processor 1."`
@@ -40,6 +41,7 @@ type trialResult struct {
 	How        string      `json:"how,omitempty"`
 	Join       percentiles `json:"join_ms,omitzero"`     // keys are agreed
 	Media      percentiles `json:"media_ms"`             // the first packet of another member came
+	Change     *change     `json:"change,omitempty"`     // between two paths that both live
 	Cut        percentiles `json:"cut_ms,omitzero"`      // how long the path was away
 	Noticed    percentiles `json:"noticed_ms,omitzero"`  // from the cut until the node said that the path is lost, where it was away for long enough
 	NoticedOf  int         `json:"noticed_of,omitempty"` // such cuts
@@ -73,6 +75,10 @@ func (r *trialResult) write(w io.Writer, asJSON bool) error {
 	r.LoadAfter = load()
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
+	}
+	if r.Change != nil {
+		_, err := fmt.Fprintf(w, "trials    %d, %d failed\n%s\nload      %.2f before, %.2f after, %d processors\n", r.Trials, r.Failed, r.Change, r.LoadBefore, r.LoadAfter, r.Processors)
+		return err
 	}
 	_, err := fmt.Fprintf(w, `trials    %d, %d failed
 join      %.1f / %.1f / %.1f ms (p50 / p95 / p99)
@@ -218,6 +224,8 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 	}
 	var mu sync.Mutex
 	var back, away, noticed []time.Duration
+	var changes []changeFound
+	a.counting.Store(c.How == "both") // what is counted has a number
 	var members sync.WaitGroup
 	left := make(chan struct{}, c.Trials)
 	for range c.Trials {
@@ -229,6 +237,18 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 			next := 0
 			for range left {
 				next++
+				if c.How == "both" {
+					found, err := a.change(ctx, room, next%len(room))
+					mu.Lock()
+					r.Trials++
+					if err != nil {
+						r.Failed++
+					} else {
+						changes = append(changes, found)
+					}
+					mu.Unlock()
+					continue
+				}
 				found, err := a.lose(ctx, room[next%len(room)], c.How)
 				mu.Lock()
 				r.Trials++
@@ -252,6 +272,9 @@ func (c *reconnectCommand) measure(ctx context.Context) (r trialResult, err erro
 	}
 	members.Wait()
 	r.Media, r.Cut, r.Noticed = ranks(back), ranks(away), ranks(noticed)
+	if c.How == "both" {
+		r.Change = newChange(changes)
+	}
 	return r, ctx.Err()
 }
 
@@ -309,20 +332,8 @@ func (a *crowd) move(ctx context.Context, m *client, restart bool) error {
 	defer cancel()
 	at := m.node
 	if restart {
-		m.restart()
-		req, err := m.offer(a.members - 1)
-		if err != nil {
-			return err
-		}
-		req.Before = m.leg
-		r, err := a.server.ask(ctx, order{Open: &req})
-		if err != nil {
-			return err
-		}
-		if r.Opened.Leg != m.leg {
-			return fmt.Errorf("leg %s was opened anew as %s", m.leg, r.Opened.Leg)
-		}
-		if at, err = m.answered(r.Opened.Answer, r.Opened.Slots); err != nil {
+		var err error
+		if at, err = a.renew(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -334,4 +345,23 @@ func (a *crowd) move(ctx context.Context, m *client, restart bool) error {
 		return err
 	}
 	return m.checkUntilFound(ctx)
+}
+
+// renew offers the same connection with new credentials (an ICE restart) and says
+// where the node is.
+func (a *crowd) renew(ctx context.Context, m *client) (netip.AddrPort, error) {
+	m.restart()
+	req, err := m.offer(a.members - 1)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	req.Before = m.leg
+	r, err := a.server.ask(ctx, order{Open: &req})
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if r.Opened.Leg != m.leg {
+		return netip.AddrPort{}, fmt.Errorf("leg %s was opened anew as %s", m.leg, r.Opened.Leg)
+	}
+	return m.answered(r.Opened.Answer, r.Opened.Slots)
 }

@@ -31,6 +31,20 @@ func TestTrialsMeasure(t *testing.T) {
 	}
 }
 
+// Who has two paths loses nothing by the change from one to the other.
+func TestTwoPathsLoseNothing(t *testing.T) {
+	c := &reconnectCommand{Trials: 2, Rooms: 1, How: "both"}
+	r, err := c.measure(t.Context())
+	if err != nil || r.Trials != 2 || r.Failed != 0 || r.Change == nil {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	for name, d := range map[string]direction{"from it": r.Change.FromMover, "to it": r.Change.ToMover} {
+		if d.Lost != 0 || d.Of < 100 || d.Worst <= 0 {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
 // A client of another code base needs no more than an offer and its answer.
 func TestAnOpenNodeTakesOffers(t *testing.T) {
 	n := &openNode{rooms: map[interview.GroupID][]*openMember{}}
