@@ -32,7 +32,7 @@ async function voice(): Promise<MediaStream> {
 
 /** How many packets of the voice were sent, as the browser counts them. */
 async function sent(): Promise<number> {
-  const connection = connections.findLast((c) => c.signalingState !== 'closed')
+  const connection = connections.findLast((c) => c.signalingState !== 'closed' && c.getTransceivers().length > 0)
   const all = [...((await connection?.getStats())?.values() ?? [])] as { type: string; kind?: string; packetsSent?: number }[]
   return all.find((s) => s.type === 'outbound-rtp' && s.kind === 'audio')?.packetsSent ?? 0
 }
