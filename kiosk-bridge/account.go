@@ -28,6 +28,10 @@ func (v *visit) conclude(ctx context.Context) error {
 		v.set(booked.Name, booked.Verdict, booked.Reason)
 	}
 	result, way, assurance := v.decide()
+	if v.route == ticket.RouteDocument && v.zone.Format != "" {
+		verdict, reason := authenticity(v.checks)
+		v.set(CheckAuthentic, verdict, reason)
+	}
 	if result == tunnel.ResultAgain {
 		// Who tried in vain as often as there are tries is not sent round in circles.
 		tried, err := v.bridge.Store.Again(ctx, v.booking, v.bridge.Now().Add(-triesWithin))

@@ -59,9 +59,16 @@ func (v *visit) identify(ctx context.Context) error {
 	if v.zone, err = emrtd.ParseMRZ(string(zone)); err != nil {
 		return problem.New(problem.CodeMalformed, "%w", emrtd.ErrMRZ)
 	}
+	if err := v.print(c); err != nil {
+		return err
+	}
 	step.Result = ticket.StepVerified
 	if len(v.zone.WrongDigits) > 0 {
 		step.Result = ticket.StepFailed
+	}
+	if specimen(v.zone) {
+		v.set(CheckSpecimen, interview.Failed, ReasonSpecimen)
+		v.notice(ctx, PartDocument, ReasonSpecimen)
 	}
 	if again, err := v.byBefore(ctx); again || err != nil {
 		return err
@@ -112,14 +119,12 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 		return problem.New(problem.CodeStalled, "inspect document: %w", err)
 	}
 	defer clear(doc.Face.Image)
-	v.checks = append(v.checks, doc.Checks...)
+	for _, c := range doc.Checks {
+		v.set(c.Name, c.Verdict, c.Reason)
+	}
 	// Where another try could not help, none is offered.
 	if c.Result == tunnel.TakenNotAvailable || c.Result == tunnel.TakenDeclined || c.Reason == tunnel.ReasonPartBroken || c.Reason == tunnel.ReasonPartAbsent {
 		v.set(emrtd.CheckAccess, interview.NotDone, emrtd.ReasonChipNotRead)
-	}
-	if specimen(v.zone) {
-		v.set(CheckSpecimen, interview.Failed, ReasonSpecimen)
-		v.notice(ctx, PartDocument, ReasonSpecimen)
 	}
 	if c.Result == tunnel.TakenDone {
 		v.steps[reading-1].Ended = v.watch(v.bridge.Now())

@@ -107,7 +107,7 @@ func (v *visit) decide() (result tunnel.Result, way problem.Way, assurance ticke
 	default:
 		result, way, assurance = decide(v.checks)
 	}
-	if result == tunnel.ResultJoin && v.doubted {
+	if result == tunnel.ResultJoin && (v.doubted || v.suspect) {
 		result, way, assurance = tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 	}
 	if result == tunnel.ResultJoin && v.service != tunnel.ServiceInterview {

@@ -68,6 +68,7 @@ type visit struct {
 	zone      emrtd.MRZ
 	number    string // of the document of an applicant
 	faceStep  int    // of steps, from 1: where live pictures were taken
+	suspect   bool   // the document's print, says its reader
 	doubted   bool   // by an engine that was measured
 	accounted ticket.Steps
 	live      []Image

@@ -91,7 +91,7 @@ func (c *serveCommand) equip(screen *kiosk.Screen, d *agent.Device) error {
 		if err != nil {
 			return fmt.Errorf("--optics: %w", err)
 		}
-		screen.Optics = kiosk.OpticsPart{Client: client}
+		screen.Optics = &kiosk.OpticsPart{Client: client}
 	} else if c.Optics != "" {
 		screen.Optics = kiosk.OpticsSocket{Path: c.Optics}
 	}

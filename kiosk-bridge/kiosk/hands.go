@@ -8,6 +8,7 @@ import (
 
 	"rsc.io/qr"
 
+	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview/ticket"
 	"kuule/kiosk-bridge/tunnel"
@@ -77,14 +78,19 @@ func (v *screenVisit) letGo() {
 // document.
 func (v *screenVisit) document(ctx context.Context) (tunnel.Capture, error) {
 	none := tunnel.Capture{Result: tunnel.TakenNotAvailable}
-	taken := func(zone string) tunnel.Capture {
-		return tunnel.Capture{Result: tunnel.TakenDone, Tries: 1, Pieces: []tunnel.Piece{{Kind: "zone", Format: "text/plain", Bytes: []byte(zone)}}}
+	taken := func(zone string, print []byte) tunnel.Capture {
+		c := tunnel.Capture{Result: tunnel.TakenDone, Tries: 1, Pieces: []tunnel.Piece{{Kind: "zone", Format: "text/plain", Bytes: []byte(zone)}}}
+		if print != nil {
+			c.Pieces = append(c.Pieces, tunnel.Piece{Kind: "print", Format: "application/json", Bytes: print})
+		}
+		return c
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type read struct {
-		zone string
-		err  error
+		zone  string
+		print []byte
+		err   error
 	}
 	reads := make(chan read, 1)
 	if v.screen.Optics == nil {
@@ -92,8 +98,8 @@ func (v *screenVisit) document(ctx context.Context) (tunnel.Capture, error) {
 	} else {
 		v.step(StepDocument, 0)
 		go func() {
-			zone, err := v.screen.Optics.Zone(ctx)
-			reads <- read{zone, err}
+			zone, print, err := readDocument(ctx, v.screen.Optics)
+			reads <- read{zone, print, err}
 		}()
 		defer func() { cancel(); <-reads }() // the reader is let go before the next person's
 	}
@@ -106,7 +112,7 @@ func (v *screenVisit) document(ctx context.Context) (tunnel.Capture, error) {
 			if r.err != nil {
 				return none, r.err
 			}
-			return taken(r.zone), nil
+			return taken(r.zone, r.print), nil
 		case m, open := <-v.in:
 			switch {
 			case !open:
@@ -118,6 +124,21 @@ func (v *screenVisit) document(ctx context.Context) (tunnel.Capture, error) {
 			}
 		}
 	}
+}
+
+// readDocument reads the zone, and where the reader judges it the print.
+func readDocument(ctx context.Context, o Optics) (zone string, print []byte, err error) {
+	judge, judges := o.(PrintReader)
+	if !judges {
+		zone, err = o.Zone(ctx)
+		return zone, nil, err
+	}
+	zone, said, err := judge.Read(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	print, err = canon.Marshal(said)
+	return zone, print, err
 }
 
 // card waits for the document on the chip's reader.

@@ -165,6 +165,12 @@ type Optics interface {
 	Zone(ctx context.Context) (string, error)
 }
 
+// PrintReader is an [Optics] that also judges the print.
+type PrintReader interface {
+	// Read gives the zone, and what the reader says of the document that bears it.
+	Read(ctx context.Context) (zone string, print tunnel.Print, err error)
+}
+
 // Screen serves the kiosk's page: one visit at a time, from the reference to the
 // outcome. What passes through is forgotten with the visit.
 type Screen struct {

@@ -19,20 +19,33 @@ import (
 const glass = 8000
 
 // OpticsPart is a document reader behind the contract of package vendorport.
-type OpticsPart struct{ Client *vendorport.Client }
+type OpticsPart struct {
+	Client *vendorport.Client
 
-var _ Optics = OpticsPart{}
+	about about
+}
 
-// Zone implements [Optics]. What the part says of the print is its own word and
-// goes no further than the kiosk yet.
-func (o OpticsPart) Zone(ctx context.Context) (string, error) {
+var (
+	_ Optics      = (*OpticsPart)(nil)
+	_ PrintReader = (*OpticsPart)(nil)
+)
+
+// Zone implements [Optics].
+func (o *OpticsPart) Zone(ctx context.Context) (string, error) {
+	zone, _, err := o.Read(ctx)
+	return zone, err
+}
+
+// Read implements [PrintReader]. What the part says of the print is its own word.
+// The pictures that it took stay with it; their hashes travel.
+func (o *OpticsPart) Read(ctx context.Context) (string, tunnel.Print, error) {
 	for {
 		i, err := o.Client.Inspect(ctx, "", vendorport.Inspect{Wait: glass})
 		switch {
 		case ctx.Err() != nil:
-			return "", ctx.Err()
+			return "", tunnel.Print{}, ctx.Err()
 		case err != nil:
-			return "", fmt.Errorf("ask the document reader: %w", err)
+			return "", tunnel.Print{}, fmt.Errorf("ask the document reader: %w", err)
 		case !i.Present || i.Zone == "":
 			// A part may answer at once, where something without a zone lies there.
 			select {
@@ -43,9 +56,20 @@ func (o OpticsPart) Zone(ctx context.Context) (string, error) {
 		}
 		zone := strings.TrimSpace(i.Zone)
 		if len(zone) > tunnel.MaxZone {
-			return "", errors.New("the document reader's answer is no machine-readable zone")
+			return "", tunnel.Print{}, errors.New("the document reader's answer is no machine-readable zone")
 		}
-		return zone, nil
+		engine, err := o.about.engine(ctx, o.Client)
+		if err != nil {
+			return "", tunnel.Print{}, fmt.Errorf("ask the document reader: %w", err)
+		}
+		said := tunnel.Print{V: 1, Verdict: i.Verdict, Engine: engine, Features: []tunnel.PrintFeature{}, Images: []tunnel.PrintImage{}}
+		for _, f := range i.Features {
+			said.Features = append(said.Features, tunnel.PrintFeature{Name: f.Name, Verdict: f.Verdict})
+		}
+		for _, s := range i.Images {
+			said.Images = append(said.Images, tunnel.PrintImage{Light: s.Light, SHA256: s.SHA256})
+		}
+		return zone, said, nil
 	}
 }
 
@@ -53,15 +77,14 @@ func (o OpticsPart) Zone(ctx context.Context) (string, error) {
 type FingerPart struct {
 	Client *vendorport.Client
 
-	mu    sync.Mutex
-	about *vendorport.Description
+	about about
 }
 
 var _ fingerprint.Scanner = (*FingerPart)(nil)
 
 // Scan implements [fingerprint.Scanner].
 func (f *FingerPart) Scan(ctx context.Context, finger, attempt int) (fingerprint.Impression, error) {
-	engine, err := f.engine(ctx)
+	engine, err := f.about.engine(ctx, f.Client)
 	if err != nil {
 		return fingerprint.Impression{}, fmt.Errorf("%w: %w", fingerprint.ErrBroken, err)
 	}
@@ -78,18 +101,23 @@ func (f *FingerPart) Scan(ctx context.Context, finger, attempt int) (fingerprint
 	}
 }
 
-// engine asks the part what it is, once it answers.
-func (f *FingerPart) engine(ctx context.Context) (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.about == nil {
-		d, err := f.Client.Describe(ctx)
+// about is what a part is, asked once it answers.
+type about struct {
+	mu   sync.Mutex
+	said *vendorport.Description
+}
+
+func (a *about) engine(ctx context.Context, c *vendorport.Client) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.said == nil {
+		d, err := c.Describe(ctx)
 		if err != nil {
 			return "", err
 		}
-		f.about = &d
+		a.said = &d
 	}
-	return clipped(f.about.Engine()+" "+f.about.Serial, tunnel.MaxEngine), nil
+	return clipped(a.said.Engine()+" "+a.said.Serial, tunnel.MaxEngine), nil
 }
 
 // clipped is a text of at most n bytes, cut between letters.

@@ -19,7 +19,7 @@ const zoneOfAPart = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO
 func TestADocumentReaderBehindTheContract(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	reader := kiosk.OpticsPart{Client: vendorporttest.Client(t, vendorporttest.Optics(func() *vendorport.Inspected {
+	reader := &kiosk.OpticsPart{Client: vendorporttest.Client(t, vendorporttest.Optics(func() *vendorport.Inspected {
 		if asked.Add(1) < 3 {
 			return vendorporttest.Specimen("") // nothing lies there yet
 		}
@@ -40,7 +40,7 @@ func TestADocumentReaderBehindTheContract(t *testing.T) {
 func TestADocumentWithoutAZoneIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	reader := kiosk.OpticsPart{Client: vendorporttest.Client(t, vendorporttest.Optics(func() *vendorport.Inspected {
+	reader := &kiosk.OpticsPart{Client: vendorporttest.Client(t, vendorporttest.Optics(func() *vendorport.Inspected {
 		asked.Add(1)
 		return vendorporttest.Specimen("")
 	}))}

@@ -180,6 +180,7 @@ var (
 var kinds = map[ticket.StepName]map[string]kind{
 	ticket.StepDocument: {
 		"zone": {[]string{"text/plain"}, MaxZone, 1}, "can": {[]string{"text/plain"}, 6, 1},
+		"print":        {[]string{"application/json"}, maxPrint, 1},
 		"page-visible": page, "page-infrared": page, "page-ultraviolet": page,
 	},
 	ticket.StepApplicant: {NumberTyped: number, NumberScanned: number},

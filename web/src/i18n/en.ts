@@ -786,6 +786,7 @@ export const en: Catalogue = {
       'quality-live': 'Quality of the kiosk’s picture',
       'quality-document': 'Quality of the document’s portrait',
       'quality-card': 'Quality of the card’s photograph',
+      'document-authenticity': 'The document’s authenticity as a whole',
       'document-print': 'The document’s print',
       liveness: 'A living person was in front of the camera',
       'signature-bound': 'The signature is over the text shown',

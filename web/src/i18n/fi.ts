@@ -788,6 +788,7 @@ export const fi = {
       'quality-live': 'Kuvan laatu kioskilla',
       'quality-document': 'Asiakirjan kuvan laatu',
       'quality-card': 'Korttikuvan laatu',
+      'document-authenticity': 'Asiakirjan aitous kaikkiaan',
       'document-print': 'Asiakirjan painojälki',
       liveness: 'Kameran edessä oli elävä ihminen',
       'signature-bound': 'Allekirjoitus koskee näytettyä tekstiä',
