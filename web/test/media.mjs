@@ -1,6 +1,13 @@
 // What must hold of the media between three pages on the real stack: part of
 // the rehearsal in browsers (rehearse.mjs), step by step.
 import assert from 'node:assert/strict'
+import { availableParallelism, loadavg } from 'node:os'
+
+/** Holds what took so many milliseconds to what is promised; a machine that has more to do than processors is given as much longer. */
+function within(took, promised, what) {
+  const busy = Math.max(1, loadavg()[0] / availableParallelism())
+  assert.ok(took <= promised * busy, `${what} took ${took} ms: ${promised} ms are promised, on a machine with ${busy.toFixed(1)} times the work that it can do`)
+}
 
 const flow = (streams, by) => streams.filter((s) => Object.entries(by).every(([k, v]) => s[k] === v))
 
@@ -143,6 +150,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         })
         return Date.now() - killed
       }))
+      for (const took of back) within(took, 5000, 'coming back after the media server was killed')
       const heard = await talk(counsel) // who has no keys of this epoch, and gets none by a new connection
       return `sound came back by itself after ${back.join(', ')} ms: ${heard}`
     })
@@ -159,6 +167,7 @@ export function mediaSteps({ step, until, ask, all, interviewer, terminal, couns
         return [now.length >= 2, now.length]
       })
       const took = Date.now() - began
+      within(took, 3000, 'coming back to the seat after a reload')
       await counsel.page.getByRole('button', { name: words.unmute }).first().waitFor()
       await counsel.press(words.unmute)
       await talk()
