@@ -120,7 +120,7 @@ func (v *screenVisit) document(ctx context.Context) (tunnel.Capture, error) {
 			case m.Choice != nil && m.Choice.Choice == ChoiceNone:
 				return none, nil
 			case v.screen.Optics == nil && m.Type == screenZone && m.body(screenZone):
-				return taken(m.Zone.Zone), nil
+				return taken(m.Zone.Zone, nil), nil
 			}
 		}
 	}
