@@ -46,6 +46,8 @@ type Desk struct {
 
 	help []HelpQueue
 	site func(context.Context, interview.DeviceID) (string, error)
+
+	duplicates func(ctx context.Context, since time.Time) (DuplicateFigures, error)
 }
 
 // Places tells where a device stands, for people.

@@ -14,14 +14,34 @@ import (
 // Figures say how long visits took, from the first document placed to the
 // verdict (row B10). Times are milliseconds.
 type Figures struct {
-	Target int64        `json:"target"`
-	Visits int          `json:"visits"`
-	P50    int64        `json:"p50"`
-	P95    int64        `json:"p95"`
-	Max    int64        `json:"max"`
-	Over   int          `json:"over"` // visits beyond the target
+	Target int64 `json:"target"`
+	Visits int   `json:"visits"`
+	P50    int64 `json:"p50"`
+	P95    int64 `json:"p95"`
+	Max    int64 `json:"max"`
+	Over   int   `json:"over"` // visits beyond the target
+
+	ToDesk     int              `json:"to_desk"` // visits that people had to go on with (row M6)
+	Again      int              `json:"again"`   // that ended in another try
+	Retried    int              `json:"retried"` // in which a step was done more than once
+	Duplicates DuplicateFigures `json:"duplicates"`
+
 	Steps  []StepFigure `json:"steps"`
 	Recent []VisitLine  `json:"recent"` // newest first
+}
+
+// DuplicateFigures count the last day's searches for duplicates. They say nothing
+// of whom.
+type DuplicateFigures struct {
+	Searched int `json:"searched"`
+	Found    int `json:"found"` // with a hit, which may be false
+	Same     int `json:"same"`  // settled as one person under two entries
+}
+
+// CountsDuplicates has the figures say what searches for duplicates came to. It
+// is called before the desk is used.
+func (d *Desk) CountsDuplicates(count func(ctx context.Context, since time.Time) (DuplicateFigures, error)) {
+	d.duplicates = count
 }
 
 // StepFigure is one step of all visits.
@@ -64,6 +84,7 @@ func (d *Desk) Visits(ctx context.Context) (Figures, error) {
 	}
 	var sum Timing
 	out := Figures{Recent: []VisitLine{}}
+	var ways Figures
 	places := map[interview.DeviceID]string{}
 	for _, r := range rows {
 		account, err := r.Account()
@@ -71,6 +92,15 @@ func (d *Desk) Visits(ctx context.Context) (Figures, error) {
 			return Figures{}, err
 		}
 		sum.Add(account)
+		switch r.Result {
+		case tunnel.ResultDesk:
+			ways.ToDesk++
+		case tunnel.ResultAgain:
+			ways.Again++
+		}
+		if slices.ContainsFunc(account.Steps, func(s ticket.Step) bool { return s.Tries > 1 }) {
+			ways.Retried++
+		}
 		if len(out.Recent) == recentLines {
 			continue
 		}
@@ -89,8 +119,11 @@ func (d *Desk) Visits(ctx context.Context) (Figures, error) {
 	}
 	recent := out.Recent
 	out = sum.Figures(d.bridge.Policy.Target)
-	out.Recent = recent
-	return out, nil
+	out.Recent, out.ToDesk, out.Again, out.Retried = recent, ways.ToDesk, ways.Again, ways.Retried
+	if d.duplicates != nil {
+		out.Duplicates, err = d.duplicates(ctx, d.bridge.Now().Add(-callsKept))
+	}
+	return out, err
 }
 
 // Timing gathers how long visits and their steps took. It is not safe for

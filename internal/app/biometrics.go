@@ -97,7 +97,7 @@ func (b *biometrics) open(ctx context.Context, d *door, key crypto.Signer) error
 		}
 		searcher, describe = local, engines.Describe(engine)
 	}
-	config := duplicate.Config{DB: d.db, Outbox: ledger.Outbox{}, Sealer: d.sealer, Searcher: searcher, Key: signer, Describe: describe}
+	config := duplicate.Config{DB: d.db, Outbox: ledger.Outbox{}, Sealer: d.sealer, Searcher: searcher, Key: signer, Describe: describe, Diary: d.diary}
 	if searcher == nil {
 		config.Searcher = noRegister{}
 	}

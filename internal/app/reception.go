@@ -23,6 +23,10 @@ func (d *door) registerReception(api huma.API, desk *kioskbridge.Desk) {
 		help[i] = kioskbridge.HelpQueue{Name: h.Name, Label: h.Label, Sites: h.Premises}
 	}
 	desk.Rings(help, d.siteOf)
+	desk.CountsDuplicates(func(ctx context.Context, since time.Time) (kioskbridge.DuplicateFigures, error) {
+		n, err := d.biometrics.duplicates.Count(ctx, since)
+		return kioskbridge.DuplicateFigures(n), err
+	})
 	set := make([]kioskbridge.Queue, len(settings.Queues))
 	for i, q := range settings.Queues {
 		set[i] = kioskbridge.Queue{Name: q.Name, Label: q.Label, Letter: q.Letter, Desks: q.Desks}
@@ -40,6 +44,12 @@ func (d *door) siteOf(ctx context.Context, device interview.DeviceID) (string, e
 	return p.Premises.String(), err
 }
 
+// diary finds a case's number.
+func (d *door) diary(ctx context.Context, c interview.CaseID) (string, error) {
+	found, err := d.hearings.Case(ctx, c)
+	return found.Diary, err
+}
+
 // openCasework opens the way to the agency's case system; nil where none is set
 // up. Its run tells stages until ctx ends.
 func (d *door) openCasework() (run func(context.Context), err error) {
@@ -54,10 +64,7 @@ func (d *door) openCasework() (run func(context.Context), err error) {
 	}
 	stages := kioskbridge.Stages{
 		DB: d.db, System: engines.Casework{Client: client}, Log: slog.Default(),
-		Diary: func(ctx context.Context, c interview.CaseID) (string, error) {
-			found, err := d.hearings.Case(ctx, c)
-			return found.Diary, err
-		},
+		Diary: d.diary,
 		Notice: func(ctx context.Context, kiosk interview.DeviceID, part kioskbridge.Part, code string) error {
 			place, err := d.PlaceOf(ctx, kiosk)
 			if err != nil {

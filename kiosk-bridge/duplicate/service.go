@@ -45,6 +45,9 @@ type Config struct {
 	// be searched for.
 	Describe func(ctx context.Context, pictures []Picture) ([]Probe, error)
 
+	// Diary finds a case's number, by which officers know it; nil: nobody does.
+	Diary func(ctx context.Context, c interview.CaseID) (string, error)
+
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // nil: time.Now
 	Every    time.Duration    // between looks at searches that run; 0: 2 s

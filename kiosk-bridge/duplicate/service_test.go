@@ -156,6 +156,7 @@ func (w *world) start() {
 		DB: w.db, Outbox: &w.outbox, Sealer: &w.sealer, Searcher: w.register, Key: &w.register.key.PublicKey,
 		Describe: func(ctx context.Context, p []duplicate.Picture) ([]duplicate.Probe, error) { return w.describe(ctx, p) },
 		Every:    5 * time.Millisecond, Patience: w.patience,
+		Diary:    func(_ context.Context, c interview.CaseID) (string, error) { return "diary of " + c.String(), nil },
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -228,8 +229,37 @@ func TestAHitIsAnOfficersTask(t *testing.T) {
 	if task.Visit != s.Visit || task.Case != s.Case || task.Lost != "" || len(task.Candidates) != 1 || task.Candidates[0] != hit[0] || task.Threshold != "t" || task.Size != 10 {
 		t.Errorf("%+v", task)
 	}
+	if task.Diary != "diary of "+s.Case.String() {
+		t.Errorf("officers know the case by its number: %q", task.Diary)
+	}
 	if string(s.Pictures[0].Bytes) != "a living face" {
 		t.Error("the caller's picture was touched")
+	}
+}
+
+// M6: how many searches there were, how many found somebody, and how many of
+// those were one person; of whom is nobody's to know from it.
+func TestSearchesAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before := time.Now().Add(-time.Minute)
+	quiet := w.submission()
+	w.submit(quiet)
+	w.run(func() bool { return w.state(quiet.Visit) == "clear" })
+	w.register.set(func() { w.register.candidates = hit })
+	for range 2 {
+		s := w.submission()
+		w.submit(s)
+		w.run(func() bool { return w.state(s.Visit) == "hits" })
+	}
+	if err := w.service.Settle(t.Context(), "officer", w.tasks()[0].Visit, duplicate.SamePerson, "Looked at both files."); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.service.Count(t.Context(), before); err != nil || n != (duplicate.Counts{Searched: 3, Found: 2, Same: 1}) {
+		t.Errorf("%+v %v", n, err)
+	}
+	if n, err := w.service.Count(t.Context(), time.Now().Add(time.Minute)); err != nil || n != (duplicate.Counts{}) {
+		t.Errorf("of a later time: %+v %v", n, err)
 	}
 }
 

@@ -32,6 +32,7 @@ const (
 type Task struct {
 	Visit       interview.VisitID       `json:"visit"`
 	Case        interview.CaseID        `json:"case"`
+	Diary       string                  `json:"diary"` // the case's number, by which officers know it
 	Participant interview.ParticipantID `json:"participant"`
 	Submitted   time.Time               `json:"submitted"`
 	Lost        string                  `json:"lost"` // why there is no result; "" where there is
@@ -80,6 +81,11 @@ func (s *Service) task(ctx context.Context, r row) (Task, error) {
 	if err != nil {
 		return Task{}, err
 	}
+	if s.Diary != nil {
+		if t.Diary, err = s.Diary(ctx, r.Case); err != nil {
+			return Task{}, fmt.Errorf("search %s: %w", r.Visit, err)
+		}
+	}
 	if r.State == stateLost {
 		return t, nil
 	}
@@ -98,6 +104,34 @@ func (s *Service) kept(ctx context.Context, r row) (kept, error) {
 		return kept{}, fmt.Errorf("search %s: %w", r.Visit, err)
 	}
 	return k, nil
+}
+
+// Counts are what the searches since a time came to.
+type Counts struct{ Searched, Found, Same int }
+
+// Count counts them. It says nothing of whom.
+func (s *Service) Count(ctx context.Context, since time.Time) (Counts, error) {
+	var rows []struct {
+		State      string `bun:"state"`
+		Settlement string `bun:"settlement"`
+		N          int    `bun:"n"`
+	}
+	err := s.DB.NewSelect().Model((*row)(nil)).ColumnExpr("d.state, d.settlement, COUNT(*) AS n").
+		Where("d.submitted_at > ?", since.UnixMilli()).GroupExpr("d.state, d.settlement").Scan(ctx, &rows)
+	if err != nil {
+		return Counts{}, fmt.Errorf("count searches: %w", err)
+	}
+	var out Counts
+	for _, r := range rows {
+		out.Searched += r.N
+		if r.State == stateHits {
+			out.Found += r.N
+		}
+		if r.Settlement == string(SamePerson) {
+			out.Same += r.N
+		}
+	}
+	return out, nil
 }
 
 // Settle ends a task with what an officer found and looked at. It is settled

@@ -52,12 +52,14 @@ const scripts = {
     { step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'applicant' }, { step: 'applicant', done: 1, waits: 'applicant' }, { step: 'fingers', finger: 1 }, { outcome: join },
   ],
   'kiosk-noapplicant': [{ step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'choice' }, { outcome: desk }],
+  'kiosk-number': [{ outcome: { result: 'desk', way: 'ask-staff', number: { id: 'num_1', text: 'A12', label: 'Palvelupiste', ahead: 3, wait: 900, printed: true } } }],
+  'kiosk-quick': ['payment', 'payment-busy', { outcome: { result: 'done', way: 'retry', notes: ['payment.paid'] } }],
   'kiosk-wrong': [{ problem: { code: 'not-booked', way: 'interviewer' } }],
 }
 
 /** Answers what a page asks the program; false for what is not the kiosk's. */
 export function kioskCall(s, path, body, response, send) {
-  if (path === '/kiosk/setup') send(200, { services: ['interview', 'identity', 'card'], voices })
+  if (path === '/kiosk/setup') send(200, { services: s.name.startsWith('kiosk-quick') ? ['interview', 'identity', 'passport', 'card', 'pay'] : ['interview', 'identity', 'card'], voices })
   else if (path === '/kiosk/voice') {
     s.said ??= []
     s.said.push([body.language, body.key])
@@ -68,8 +70,8 @@ export function kioskCall(s, path, body, response, send) {
     }
     response.writeHead(200, { 'Content-Type': 'audio/wav', 'Cache-Control': 'no-store' })
     response.end(wav)
-  } else if (path === '/api/desk/calls') send(200, { call: 'cal_1', answered: false, ...(s.rang = body) })
-  else if (path.startsWith('/api/desk/calls/')) send(200, { call: 'cal_1', answered: s.answers === true })
+  } else if (path === '/api/desk/calls') send(200, { call: 'cal_1', answered: false, staffed: s.staffed !== false, ...(s.rang = body) })
+  else if (path.startsWith('/api/desk/calls/')) send(200, { call: 'cal_1', answered: s.answers === true, staffed: s.staffed !== false })
   else return false
   return true
 }

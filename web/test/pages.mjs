@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { chromium } from 'playwright-core'
+import { deskWalks } from './deskpages.mjs'
 import { kioskWalks } from './kioskpages.mjs'
 import { listen } from './listen.mjs'
 import { listeningWalks } from './listening.mjs'
@@ -139,6 +140,7 @@ async function press(page, name, key = 'Enter', limit = 60) {
 const everySize = ['wide', 'narrow']
 
 kioskWalks({ walk, scenes: server.scenes })
+deskWalks({ walk, scenes: server.scenes, press, sizes: everySize })
 
 for (const language of ['fi', 'en', 'ar']) {
   for (const size of everySize) {
@@ -422,6 +424,7 @@ for (const language of ['fi', 'en']) {
       await page.getByText('REG-0004711').waitFor()
       await page.getByText(/Vihje, ei näyttö|A hint, not a proof/).waitFor()
       await page.getByText('412 / 380').waitFor()
+      await page.getByText('MIG-2026-10481').waitFor() // as officers know the case
       // Every language of the kiosks has a name.
       for (const name of ['دری', 'Soomaali', 'Kurmancî']) await page.getByText(name).waitFor()
       await look('tasks')

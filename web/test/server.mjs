@@ -32,8 +32,8 @@ const seats = {
   interpreter: seat('interpreter', 'Layla Nasser', 'Joutsenon vastaanottokeskus, kuulemistila 2'),
   counsel: seat('counsel', 'Erik Lindqvist', 'Asianajotoimisto Lindqvist, neuvotteluhuone'),
 }
-const labels = { officer: 'Joutseno, palvelupiste', kiosk: 'Joutseno, kioski 1', interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
-const kinds = { officer: 'workstation', kiosk: 'kiosk', interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
+const labels = { screen: 'Joutseno, odotustila', officer: 'Joutseno, palvelupiste', kiosk: 'Joutseno, kioski 1', interviewer: 'Virasto, työasema 412', applicant: 'Joutseno, kuulemistila 2', counsel: 'Lindqvist, työasema 1' }
+const kinds = { screen: 'waiting-screen', officer: 'workstation', kiosk: 'kiosk', interviewer: 'workstation', applicant: 'room-terminal', counsel: 'workstation' }
 const today = (hour, minute = 0) => {
   const d = new Date()
   d.setHours(hour, minute, 0, 0)
@@ -76,7 +76,7 @@ function sealed() {
 /** GET /api/me, as interview/api.go answers. */
 function me(s) {
   const role = s.persona
-  if (role === 'kiosk') return { device: `dev_${uuid(1)}`, roles: [], seats: [], tickets: [], places: [] }
+  if (role === 'kiosk' || role === 'screen') return { device: `dev_${uuid(1)}`, roles: [], seats: [], tickets: [], places: [] }
   if (role === 'officer') return { device: `dev_${uuid(1)}`, name: 'Olga Ranta', subject: 's2', roles: ['officer'], seats: [], tickets: [], places: [] }
   const review = s.name.includes('review')
   const here = role === 'applicant' ? [seats.applicant, seats.interpreter] : [seats[role]]

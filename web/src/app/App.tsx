@@ -19,6 +19,7 @@ import { StartNeeded, Unsupported } from './Start'
 const InterviewerHome = lazy(() => import('../interviewer/Home').then((m) => ({ default: m.Home })))
 const InterviewerRoom = lazy(() => import('../interviewer/Room').then((m) => ({ default: m.Room })))
 const After = lazy(() => import('../interviewer/After').then((m) => ({ default: m.After })))
+const WaitingScreen = lazy(() => import('../screen/Screen').then((m) => ({ default: m.Screen })))
 const Desk = lazy(() => import('../desk/Home').then((m) => ({ default: m.Home })))
 const Kiosk = lazy(() => import('../kiosk/Kiosk').then((m) => ({ default: m.Kiosk })))
 const Listening = lazy(() => import('../applicant/Listening').then((m) => ({ default: m.Listening })))
@@ -69,7 +70,7 @@ function Frame({ booted }: { booted: Boot | null }) {
           <div className="facts">
             {ready !== null && <span>{t('shared.device', { label: ready.device.label })}</span>}
             {ready?.me.person != null && <span>{t('shared.signedIn', { name: ready.me.person.name })}</span>}
-            <div className="language" hidden={persona === 'kiosk'}>
+            <div className="language" hidden={persona === 'kiosk' || persona === 'screen'}>
               <Choice label={t('shared.language')} hideLabel value={language} onChange={setLanguage} options={choices.map((l) => ({ id: l, text: t(`shared.languages.${l}`), lang: l }))} />
             </div>
           </div>
@@ -187,6 +188,8 @@ function Homes({ persona, me, signIn, failed, open, setPlace, refresh }: HomesPr
   switch (persona) {
     case 'kiosk':
       return <Kiosk />
+    case 'screen':
+      return <WaitingScreen />
     case 'officer':
       return <Desk />
     case 'applicant':

@@ -40,11 +40,12 @@ export async function whoAmI(): Promise<Me> {
   }
 }
 
-export type Persona = 'kiosk' | 'officer' | 'applicant' | 'interviewer' | 'counsel' | 'none' | 'nobody'
+export type Persona = 'kiosk' | 'screen' | 'officer' | 'applicant' | 'interviewer' | 'counsel' | 'none' | 'nobody'
 
 /** Which pages to show: a room terminal is the applicant's, whoever else signed in there. */
 export function personaOf(device: Device, me: Me): Persona {
   if (device.kind === 'kiosk') return 'kiosk'
+  if (device.kind === 'waiting-screen') return 'screen'
   if (device.kind.includes('terminal')) return 'applicant'
   if (me.person === null) return 'nobody'
   const { roles } = me.person

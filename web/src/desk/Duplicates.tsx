@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useId, useRef, useState } from 'react'
+import { useId, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Problem } from '../api/problem'
 import type { Document } from '../api/words'
@@ -6,47 +6,35 @@ import { useTexts } from '../i18n'
 import { Button, Field, Notice, Radios, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
 import { desk, settlements, type Duplicate, type Settlement } from './desk'
+import { usePolled } from './polled'
 
 const refreshEvery = 30_000
 const shortest = 10 // characters of a note
+const ask = () => desk.duplicates()
 
 /** B5: people who may be in the register under another name. A hint for officers, and no proof. */
 export function Duplicates() {
   const { t } = useTexts()
-  const [tasks, setTasks] = useState<Duplicate[] | null>(null)
-  const [problem, setProblem] = useState<Document | null>(null)
+  const { value, problem, refresh } = usePolled(ask, refreshEvery)
+  const tasks = value?.tasks ?? null
+  const [refused, setRefused] = useState<Document | null>(null)
   const [settled, setSettled] = useState(false)
   const status = useRef<HTMLDivElement>(null)
-  const refresh = useCallback(async () => {
-    try {
-      setTasks((await desk.duplicates()).tasks)
-    } catch (thrown) {
-      setProblem(Problem.of(thrown).document)
-    }
-  }, [])
-  useEffect(() => {
-    const first = setTimeout(() => void refresh(), 0)
-    const timer = setInterval(() => void refresh(), refreshEvery)
-    return () => {
-      clearTimeout(first)
-      clearInterval(timer)
-    }
-  }, [refresh])
   const settle = async (task: Duplicate, found: Settlement, note: string) => {
-    setProblem(null)
+    setRefused(null)
     setSettled(false)
     try {
       await desk.settle(task.visit, found, note)
       setSettled(true)
     } catch (thrown) {
-      setProblem(Problem.of(thrown).document)
+      setRefused(Problem.of(thrown).document)
     }
     await refresh() // another officer may have settled it
     status.current?.focus() // what had the focus is gone
   }
   return (
     <Section title={t('staff.desk.duplicates')}>
-      <ProblemNotice problem={problem} />
+      <ProblemNotice problem={refused ?? problem} />
       <div role="status" tabIndex={-1} ref={status}>
         {tasks !== null && (
           <p className="quiet">
@@ -90,6 +78,14 @@ function Task({ task, onSettle }: { task: Duplicate; onSettle: (found: Settlemen
     <li className="stack tight" aria-labelledby={id}>
       <h3 id={id}>{t(task.lost === '' ? 'staff.desk.searched' : 'staff.desk.searchLost', { time: moment(Date.parse(task.submitted) / 1000) })}</h3>
       <dl className="facts-list small">
+        {task.diary !== '' && (
+          <>
+            <dt>{t('staff.diary')}</dt>
+            <dd>
+              <bdi>{task.diary}</bdi>
+            </dd>
+          </>
+        )}
         <dt>{t('staff.desk.case')}</dt>
         <dd>
           <code dir="ltr">{task.case}</code>

@@ -1,29 +1,22 @@
-import { useEffect, useState } from 'react'
 import { useTexts } from '../i18n'
 import { Section } from '../ui/controls'
-import { desk, seconds, type Figures as Sum } from './desk'
+import { desk, seconds } from './desk'
+import { usePolled } from './polled'
 
 const refreshEvery = 60_000
+const ask = () => desk.visits()
 
 /** B10: how long visits took, and which step was slow. Of who was there it says nothing. */
 export function Figures() {
   const { t, time } = useTexts()
-  const [sum, setSum] = useState<Sum | null>(null)
-  useEffect(() => {
-    // The figures are an extra: where they cannot be had, the desk goes on without.
-    const refresh = () => void desk.visits().then(setSum, () => undefined)
-    const first = setTimeout(refresh, 0)
-    const timer = setInterval(refresh, refreshEvery)
-    return () => {
-      clearTimeout(first)
-      clearInterval(timer)
-    }
-  }, [])
+  // The figures are an extra: where they cannot be had, the desk goes on without.
+  const { value: sum } = usePolled(ask, refreshEvery)
   if (sum === null || sum.visits === 0) return null
   const slow = sum.recent.filter((v) => v.took > sum.target)
   return (
     <Section title={t('staff.desk.visits')}>
       <p>{t('staff.desk.took', { visits: sum.visits, half: seconds(sum.p50), most: seconds(sum.p95), max: seconds(sum.max), over: sum.over, target: seconds(sum.target) })}</p>
+      <p>{t('staff.desk.ways', { desk: sum.to_desk, visits: sum.visits, again: sum.again, tries: sum.retried, searched: sum.duplicates.searched, found: sum.duplicates.found, same: sum.duplicates.same })}</p>
       <table className="small">
         <thead>
           <tr>

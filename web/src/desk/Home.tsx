@@ -5,47 +5,35 @@ import type { Document } from '../api/words'
 import { useTexts } from '../i18n'
 import { grouped, isRight, length, symbol } from '../kiosk/reference'
 import { nameOf } from '../kiosk/texts'
-import { Button, Field, Notice, Radios, Section } from '../ui/controls'
+import { Button, Check, Field, Notice, Radios, Section } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
-import { desk, methods, nameHere, waited, type Call, type Handed, type Identification, type Led, type Method, type Notice as PartNotice, type Waiting } from './desk'
+import { desk, methods, nameHere, waited, type Answers, type Call, type Handed, type Identification, type Led, type Method, type Notice as PartNotice } from './desk'
 import { CheckCertificate } from './CheckCertificate'
 import { Duplicates } from './Duplicates'
 import { Figures } from './Figures'
 import { HandedOver, TakeOver } from './HandedOver'
+import { usePolled } from './polled'
+import { Queues } from './Queues'
 
 const refreshEvery = 3000
+const kept = 'kuule.help' // queues whose calls this workstation hears
 
 /** The officer's desk: calls from kiosks, and people whom no kiosk could identify. */
 export function Home() {
   const { t } = useTexts()
-  const [waiting, setWaiting] = useState<Waiting | null>(null)
-  const [problem, setProblem] = useState<Document | null>(null)
+  const [heard, setHeard] = useState<string[]>(() => (sessionStorage.getItem(kept) ?? '').split(' ').filter((q) => q !== ''))
+  const ask = useCallback(() => desk.waiting(heard), [heard])
+  const { value: waiting, at: now, problem, refresh } = usePolled(ask, refreshEvery)
+  const [refused, setRefused] = useState<Document | null>(null)
   const [led, setLed] = useState<Led | null>(null)
   const [handed, setHanded] = useState<Handed | null>(null)
-  const [now, setNow] = useState(() => Date.now())
-  const refresh = useCallback(async () => {
-    try {
-      setWaiting(await desk.waiting())
-      setNow(Date.now())
-    } catch (thrown) {
-      setProblem(Problem.of(thrown).document)
-    }
-  }, [])
-  useEffect(() => {
-    const first = setTimeout(() => void refresh(), 0)
-    const timer = setInterval(() => void refresh(), refreshEvery)
-    return () => {
-      clearTimeout(first)
-      clearInterval(timer)
-    }
-  }, [refresh])
   const act = async (what: () => Promise<unknown>): Promise<boolean> => {
-    setProblem(null)
+    setRefused(null)
     let done = true
     try {
       await what()
     } catch (thrown) {
-      setProblem(Problem.of(thrown).document)
+      setRefused(Problem.of(thrown).document)
       done = false
     }
     await refresh()
@@ -63,7 +51,7 @@ export function Home() {
   return (
     <main id="content" className="page narrow stack" tabIndex={-1}>
       <h1>{t('staff.desk.title')}</h1>
-      <ProblemNotice problem={problem} />
+      <ProblemNotice problem={refused ?? problem} />
       {led !== null && <Result led={led} />}
       <Section title={t('staff.desk.calls')}>
         {calls.length === 0 ? (
@@ -75,6 +63,7 @@ export function Home() {
             ))}
           </ul>
         )}
+        {waiting !== null && waiting.queues.length > 1 && <HelpQueues queues={waiting.queues} heard={heard} onHeard={(names) => (sessionStorage.setItem(kept, names.join(' ')), setHeard(names))} />}
         {waiting !== null && waiting.answers.calls > 0 && (
           <p className="quiet small">
             {t('staff.desk.answers', { calls: waiting.answers.calls, half: waited(waiting.answers.p50), most: waited(waiting.answers.p95) })}
@@ -103,6 +92,7 @@ export function Home() {
           </ul>
         </Section>
       )}
+      <Queues />
       <TakeOver onCode={(code) => act(async () => setHanded(await desk.takeOver(code)))} />
       {handed !== null && <HandedOver handed={handed} />}
       <Identify
@@ -129,6 +119,31 @@ export function Home() {
       )}
       <Figures />
     </main>
+  )
+}
+
+/** B14: whose calls are heard here. A queue that nobody hears is told to the person who rings it. */
+function HelpQueues({ queues, heard, onHeard }: { queues: Answers[]; heard: string[]; onHeard: (names: string[]) => void }) {
+  const { t } = useTexts()
+  return (
+    <ul className="stack tight">
+      {queues.map((q) => {
+        const name = q.queue ?? ''
+        const on = heard.length === 0 || heard.includes(name)
+        const others = queues.map((o) => o.queue ?? '').filter((o) => o !== name && (heard.length === 0 || heard.includes(o)))
+        return (
+          <li key={name} className="row spread">
+            <Check selected={on} onChange={(chosen) => onHeard(chosen ? [...others, name] : others.length === 0 ? [name] : others)}>
+              {t('staff.desk.hears', { queue: q.label ?? name })}
+            </Check>
+            <span className="quiet small">
+              {q.staffed ? t('staff.desk.staffed') : t('staff.desk.unstaffed')}
+              {q.calls > 0 && ` · ${t('staff.desk.answers', { calls: q.calls, half: waited(q.p50), most: waited(q.p95) })}`}
+            </span>
+          </li>
+        )
+      })}
+    </ul>
   )
 }
 

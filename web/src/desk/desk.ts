@@ -13,6 +13,42 @@ export interface Call {
   step: string
   raised: string
   answered: boolean
+  queue: string // of staff, in which it rings
+  staffed: boolean // somebody has that queue open
+}
+
+/** A number that waits or was called; it names nobody. */
+export interface Waiter {
+  id: words.NumberID
+  text: string
+  matter: string
+  language: string
+  drawn: string
+  for_desk?: string
+  desk?: string
+  calls: number
+}
+
+/** A queue of waiting numbers. */
+export interface Line {
+  name: string
+  label: string
+  desks: string[]
+  waiting: Waiter[]
+  called: Waiter[]
+  figures: { drawn: number; done: number; absent: number; handed: number; wait_p50: number; wait_p95: number; took_p50: number }
+}
+
+export type NumberAct = 'again' | 'absent' | 'done' | 'hand'
+
+/** How long the calls of a queue waited (seconds), and whether somebody is there. */
+export interface Answers {
+  queue?: string
+  label?: string
+  staffed: boolean
+  calls: number
+  p50: number
+  p95: number
 }
 
 export interface Identification {
@@ -70,6 +106,7 @@ export type Settlement = (typeof settlements)[number]
 export interface Duplicate {
   visit: words.VisitID
   case: words.CaseID
+  diary: string // of the case; '' where it cannot be read
   participant: words.ParticipantID
   submitted: string
   lost: string // why there is no result; '' where there is
@@ -99,6 +136,10 @@ export interface Figures {
   p95: number
   max: number
   over: number
+  to_desk: number // visits that people had to go on with
+  again: number // visits that ended in another try
+  retried: number // visits in which a step was done more than once
+  duplicates: { searched: number; found: number; same: number }
   steps: { step: string; times: number; p50: number; p95: number; tries: number; fails: number }[]
   recent: { visit: words.VisitID; place: string; route: string; result: string; ended: string; took: number; slow?: string; slow_ms?: number }[]
 }
@@ -107,6 +148,7 @@ export interface Figures {
 export interface Waiting {
   calls: Call[]
   answers: { calls: number; p50: number; p95: number }
+  queues: Answers[] // of help, each by itself
   notices: Notice[]
   identifications: Identification[]
 }
@@ -120,7 +162,11 @@ export interface Led {
 
 /** The desk's routes (docs/protocol.md). */
 export const desk = {
-  waiting: () => send<Waiting>('GET', '/api/desk'),
+  /** What waits; of calls those of the named queues alone, all where none is named. */
+  waiting: (queues: string[]) => send<Waiting>('GET', `/api/desk${queues.length === 0 ? '' : `?queue=${queues.map(encodeURIComponent).join(',')}`}`),
+  lines: () => send<{ queues: Line[] }>('GET', '/api/desk/queues'),
+  next: (queue: string, desk: string) => send<{ number?: Waiter }>('POST', `/api/desk/queues/${encodeURIComponent(queue)}/next`, { desk }),
+  act: (number: words.NumberID, act: NumberAct, to: { queue?: string; desk?: string } = {}) => send<undefined>('POST', `/api/desk/numbers/${encodeURIComponent(number)}`, { act, ...to }),
   answer: (call: words.CallID) => send<undefined>('POST', `/api/desk/calls/${encodeURIComponent(call)}/answer`),
   begin: (of: { reference: string } | { from: words.VisitID }, method: Method, note: string) => send<Identification>('POST', '/api/desk/identifications', { ...of, method, note }),
   see: (notice: words.CallID) => send<undefined>('POST', `/api/desk/notices/${encodeURIComponent(notice)}/seen`),

@@ -23,7 +23,7 @@ type Place =
   | { at: 'outcome'; outcome: Outcome }
   | { at: 'problem'; problem: Document }
   | { at: 'desk' }
-  | { at: 'called'; coming: boolean }
+  | { at: 'called'; coming: boolean; staffed: boolean }
 
 const begin: Place = { at: 'languages' }
 const first: Tongue = 'fi'
@@ -78,7 +78,7 @@ export function Kiosk() {
   }, [voice])
   useEffect(() => leave, [leave])
 
-  const start = (reference: string, wanted: Service) => {
+  const start = (reference: string, wanted: Service | 'other') => {
     visit.current?.close()
     setPlace({ at: 'checking' })
     void hasCamera().then((camera) => {
@@ -96,9 +96,9 @@ export function Kiosk() {
     visit.current?.close()
     visit.current = null
     try {
-      const { call: raised } = await desk.raise(tongue, step)
+      const { call: raised, staffed } = await desk.raise(tongue, step)
       setCall(raised)
-      setPlace({ at: 'called', coming: false })
+      setPlace({ at: 'called', coming: false, staffed })
     } catch {
       setPlace({ at: 'desk' })
     }
@@ -107,10 +107,13 @@ export function Kiosk() {
     if (call === null) return undefined
     const timer = setInterval(() => {
       void desk.called(call).then(
-        ({ answered }) => {
-          if (!answered) return
+        ({ answered, staffed }) => {
+          if (!answered) {
+            setPlace((before) => (before.at === 'called' && before.staffed !== staffed ? { ...before, staffed } : before))
+            return
+          }
           setCall(null)
-          setPlace({ at: 'called', coming: true })
+          setPlace({ at: 'called', coming: true, staffed: true })
         },
         () => undefined, // asked again
       )
@@ -126,8 +129,8 @@ export function Kiosk() {
   const choices = useMemo(() => choicesOf(place, setup), [place, setup])
   const text = key === null ? 'Kieli · Language · اللغة · زبان · Язык' : t(key)
 
-  // What is signed is read out as well: it is no text of the catalogue.
-  const more = place.at === 'visit' && place.stage.step === 'signature' ? place.stage.text : ''
+  // What is signed, and a number to wait with, are read out as well: they are no texts of the catalogue.
+  const more = moreOf(place, t)
   // The same sentence is said again for the third try of a finger.
   const turn = place.at === 'visit' && place.stage.step === 'fingers' ? place.stage.done : 0
   const { spoken, mute, again } = useSpeech(voice, tongue, loud && key !== null, key, choices, more, turn, setup.voices.includes(tongue))
@@ -162,7 +165,7 @@ export function Kiosk() {
     if (of.does !== undefined) visit.current?.choose(of.does)
     else if (place.at === 'outcome') start(code, service)
     else if (place.at === 'problem') setPlace({ at: 'code', service })
-    else if (wanted === undefined) setPlace({ at: 'desk' })
+    else if (wanted === undefined) start('', 'other')
     else {
       setService(wanted)
       setPlace({ at: 'code', service: wanted })
@@ -246,7 +249,7 @@ interface Choice {
   does?: 'none' | 'start' | 'use' | 'again' | 'skip'
 }
 
-const pictures: Record<Service, Subject> = { interview: 'hearing', identity: 'identity', card: 'card' }
+const pictures: Record<Service, Subject> = { interview: 'hearing', identity: 'identity', card: 'card', passport: 'document', pay: 'payment' }
 
 /** The choices of a screen in their order, in which they are also spoken. */
 function choicesOf(place: Place, setup: Setup): Choice[] {
@@ -293,11 +296,12 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
     case 'visit':
       return said(place.stage)
     case 'outcome':
+      if (place.outcome.number !== null && place.outcome.result !== 'join') return { key: 'number.wait', picture: 'desk' }
       return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result === 'done' ? 'join' : place.outcome.result }
     case 'problem':
       return { key: problemKey(place.problem), picture: 'again' }
     case 'called':
-      return { key: place.coming ? 'called.coming' : 'called.wait', picture: 'desk' }
+      return { key: place.coming ? 'called.coming' : place.staffed ? 'called.wait' : 'called.nobody', picture: 'desk' }
     case 'desk':
       return { key: 'outcome.desk', picture: 'desk' }
   }
@@ -349,6 +353,13 @@ function problemKey({ code }: Document): Key {
   }
 }
 
+/** What is said beside a screen's own sentence. */
+function moreOf(place: Place, t: (key: Key) => string): string {
+  if (place.at === 'visit' && place.stage.step === 'signature') return place.stage.text
+  if (place.at === 'outcome' && place.outcome.number !== null) return `${t('number.yours')}: ${place.outcome.number.text.replace(/(?<=\D)(?=\d)/, ' ')}.`
+  return ''
+}
+
 /** What staff are told of where somebody called from. */
 function stepOf(place: Place): string {
   return place.at === 'visit' ? `step.${place.stage.step}` : place.at === 'outcome' ? `outcome.${place.outcome.result}` : place.at
@@ -394,7 +405,7 @@ function useSpeech(voice: Voice, tongue: Tongue, on: boolean, key: Key | null, c
       const said = await voice.say(tongue, key, say(tongue, key))
       if (gone()) return
       setSilent(said === 'silent')
-      if (said === 'spoken' && more !== '') await voice.say(tongue, 'signed.text', more)
+      if (said === 'spoken' && more !== '') await voice.say(tongue, 'more', more)
       for (const choice of rest.split(' ').filter((c): c is Key => c !== '')) {
         if (gone()) return
         setSpoken(choice)
@@ -563,6 +574,45 @@ function Zone({ t, onZone }: { t: (key: Key) => string; onZone: (zone: string) =
 
 const noteSubjects: Record<Outcome['notes'][number], Subject> = { 'payment.paid': 'payment', 'payment.failed': 'payment', 'print.done': 'print', 'print.failed': 'print', 'print.paper': 'no-paper' }
 
+/** The number to wait with, large: it is known by its look, and said. */
+function Waiting({ t, number }: { t: (key: Key) => string; number: NonNullable<Outcome['number']> }) {
+  return (
+    <section className="join number" aria-label={t('number.yours')}>
+      <div>
+        <p>{t('number.yours')}</p>
+        <p className="large">
+          <bdi dir="ltr">{number.text}</bdi>
+        </p>
+        <p>
+          <bdi>{number.label}</bdi>
+        </p>
+      </div>
+      <dl>
+        <div>
+          <dt>{t('number.ahead')}</dt>
+          <dd>
+            <bdi>{number.ahead}</bdi>
+          </dd>
+        </div>
+        {number.wait >= 0 && (
+          <div>
+            <dt>{t('number.minutes')}</dt>
+            <dd>
+              <bdi>{Math.max(1, Math.ceil(number.wait / 60))}</bdi>
+            </dd>
+          </div>
+        )}
+      </dl>
+      {number.printed && (
+        <p className="note">
+          <Picture of="print" />
+          {t('number.take')}
+        </p>
+      )}
+    </section>
+  )
+}
+
 /** Where the person goes now, and what to take along. */
 function End({ t, tongue, outcome }: { t: (key: Key) => string; tongue: Tongue; outcome: Outcome }) {
   return (
@@ -583,6 +633,7 @@ function End({ t, tongue, outcome }: { t: (key: Key) => string; tongue: Tongue; 
           </div>
         </dl>
       )}
+      {outcome.number !== null && <Waiting t={t} number={outcome.number} />}
       {outcome.handover !== '' && (
         <figure className="handover">
           <Square rows={outcome.square} />

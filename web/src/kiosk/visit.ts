@@ -3,7 +3,7 @@ import { socket } from '../api/session'
 import type { Document } from '../api/words'
 import type { Value } from './hints'
 
-export const services = ['interview', 'identity', 'card'] as const
+export const services = ['interview', 'identity', 'passport', 'card', 'pay'] as const
 export type Service = (typeof services)[number]
 
 /** What the kiosk's program waits for; kiosk-bridge/kiosk/screen.go has the same. */
@@ -35,6 +35,22 @@ export interface Outcome {
   handover: string // for the desk; '' where there is none
   square: string[] // the same as a QR code, rows of 0 and 1
   notes: Note[]
+  number: Waiting | null // to wait for people
+}
+
+/** A waiting number; kiosk-bridge/kiosk/numbers.go has the same. */
+export interface Waiting {
+  text: string
+  label: string // of the queue
+  ahead: number // persons
+  wait: number // seconds, as measured; -1 where nobody knows
+  printed: boolean
+}
+
+const waiting = (v: unknown): Waiting | null => {
+  if (typeof v !== 'object' || v === null) return null
+  const of = v as Members
+  return text(of['text']) === '' ? null : { text: text(of['text']), label: text(of['label']), ahead: number(of['ahead']), wait: typeof of['wait'] === 'number' ? of['wait'] : -1, printed: of['printed'] === true }
 }
 
 /** What a capture came to: the pictures go with it. */
@@ -73,7 +89,7 @@ export function readMessage(message: string): Visit | null {
     const { result, place, expires, handover, square } = outcome
     return {
       at: 'outcome',
-      outcome: { result: result as Outcome['result'], place: text(place), expires: number(expires), handover: text(handover), square: texts(square), notes: notes.filter((n) => texts(outcome['notes']).includes(n)) },
+      outcome: { result: result as Outcome['result'], place: text(place), expires: number(expires), handover: text(handover), square: texts(square), notes: notes.filter((n) => texts(outcome['notes']).includes(n)), number: waiting(outcome['number']) },
     }
   }
   if (type === 'problem') return { at: 'problem', problem: readDocument(problem) }
@@ -88,7 +104,7 @@ export class VisitSocket {
   private readonly ws: WebSocket
   private over = false
 
-  constructor(begin: { reference: string; service: Service; language: string; camera: boolean }, on: (visit: Visit) => void) {
+  constructor(begin: { reference: string; service: Service | 'other'; language: string; camera: boolean }, on: (visit: Visit) => void) {
     this.ws = socket('/kiosk/visit', protocol)
     this.ws.onopen = () => this.send({ type: 'begin', begin })
     this.ws.onmessage = (event: MessageEvent<unknown>) => {

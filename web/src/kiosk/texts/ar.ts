@@ -15,6 +15,8 @@ export const ar: Texts = {
   'service.interview': 'لدي مقابلة',
   'service.identity': 'ينقصني إثبات الهوية فقط',
   'service.card': 'صورة لبطاقة الإقامة',
+  'service.passport': 'أعرض جواز سفر جديدًا',
+  'service.pay': 'أريد أن أدفع',
   'service.other': 'أمر آخر',
 
   'code.ask': 'اكتب الرمز الموجود في الدعوة أو ضعه أمام القارئ.',
@@ -115,6 +117,11 @@ export const ar: Texts = {
   where: 'الغرفة',
   until: 'التذكرة صالحة حتى',
   'handover.show': 'أظهر هذا في المكتب.',
+  'number.yours': 'رقمك',
+  'number.take': 'خذ الرقم من الطابعة.',
+  'number.wait': 'انتظر حتى يظهر رقمك على الشاشة.',
+  'number.ahead': 'عدد المنتظرين قبلك',
+  'number.minutes': 'الانتظار المتوقع بالدقائق',
 
   problem: 'لم ينجح هذا.',
   'problem.code': 'لا يوجد موعد بهذا الرمز اليوم. تحقق من الرمز أو اسأل الموظفين.',
@@ -123,6 +130,9 @@ export const ar: Texts = {
 
   'called.wait': 'انتظر لحظة. سيأتي الموظفون أو اذهب إلى المكتب.',
   'called.coming': 'الموظف في الطريق إليك.',
+  'called.nobody': 'لا يوجد أحد في نقطة الخدمة الآن. يبقى نداؤك قائمًا. اذهب إلى المكتب من فضلك.',
+  'screen.go': 'تفضل',
+  'screen.none': 'انتظر هنا. سيظهر رقمك على هذه الشاشة.',
   'there.title': 'هل ما زلت هنا؟',
   'there.body': 'ستُمحى هذه الصفحة بعد {seconds} ثانية.',
   'there.yes': 'أنا هنا',

@@ -15,6 +15,8 @@ export const en: Texts = {
   'service.interview': 'I have an interview',
   'service.identity': 'Only my identification is missing',
   'service.card': 'Photo for my residence card',
+  'service.passport': 'I show a new passport',
+  'service.pay': 'I want to pay',
   'service.other': 'Something else',
 
   'code.ask': 'Type the code on your invitation, or show it to the scanner.',
@@ -115,6 +117,11 @@ export const en: Texts = {
   where: 'Room',
   until: 'The ticket waits until',
   'handover.show': 'Show this at the desk.',
+  'number.yours': 'Your number',
+  'number.take': 'Take the number from the printer.',
+  'number.wait': 'Wait until your number is on the screen.',
+  'number.ahead': 'Waiting before you',
+  'number.minutes': 'Estimated wait, minutes',
 
   problem: 'This did not work.',
   'problem.code': 'There is no appointment with this code today. Check the code or ask the staff.',
@@ -123,6 +130,9 @@ export const en: Texts = {
 
   'called.wait': 'Please wait a moment. Staff will come, or go to the desk.',
   'called.coming': 'Staff is on the way.',
+  'called.nobody': 'Nobody is at the service point now. Your call stays open. Please go to the desk.',
+  'screen.go': 'Please come',
+  'screen.none': 'Wait here. Your number comes on this screen.',
   'there.title': 'Are you still here?',
   'there.body': 'This page clears itself in {seconds} seconds.',
   'there.yes': 'I am here',

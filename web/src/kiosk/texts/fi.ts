@@ -14,6 +14,8 @@ export const fi = {
   'service.interview': 'Minulla on puhuttelu',
   'service.identity': 'Vain tunnistautuminen puuttuu',
   'service.card': 'Kuva oleskelulupakorttiin',
+  'service.passport': 'Näytän uuden passin',
+  'service.pay': 'Maksan',
   'service.other': 'Muu asia',
 
   'code.ask': 'Kirjoittakaa kutsun koodi tai näyttäkää se lukijalle.',
@@ -114,6 +116,11 @@ export const fi = {
   where: 'Huone',
   until: 'Lippu odottaa asti',
   'handover.show': 'Näyttäkää tämä tiskillä.',
+  'number.yours': 'Numeronne',
+  'number.take': 'Ottakaa numero tulostimesta.',
+  'number.wait': 'Odottakaa, kunnes numeronne näkyy näytöllä.',
+  'number.ahead': 'Ennen teitä odottaa',
+  'number.minutes': 'Arvioitu odotus, minuuttia',
 
   problem: 'Tämä ei onnistunut.',
   'problem.code': 'Tällä koodilla ei ole aikaa tänään. Tarkistakaa koodi tai kysykää henkilökunnalta.',
@@ -122,6 +129,9 @@ export const fi = {
 
   'called.wait': 'Odottakaa hetki. Henkilökunta tulee tai menkää tiskille.',
   'called.coming': 'Henkilökunta on tulossa.',
+  'called.nobody': 'Palvelupisteessä ei ole nyt ketään. Kutsu jää odottamaan. Menkää tiskille.',
+  'screen.go': 'Tulkaa',
+  'screen.none': 'Odottakaa tässä. Numeronne tulee tälle näytölle.',
   'there.title': 'Oletteko vielä täällä?',
   'there.body': 'Sivu tyhjenee {seconds} sekunnin kuluttua.',
   'there.yes': 'Olen täällä',

@@ -15,6 +15,8 @@ export const fr: Texts = {
   'service.interview': 'J’ai un entretien',
   'service.identity': 'Il ne manque que mon identification',
   'service.card': 'Photo pour ma carte de séjour',
+  'service.passport': 'Je montre un nouveau passeport',
+  'service.pay': 'Je veux payer',
   'service.other': 'Autre chose',
 
   'code.ask': 'Tapez le code de votre convocation ou montrez-le au lecteur.',
@@ -115,6 +117,11 @@ export const fr: Texts = {
   where: 'Salle',
   until: 'Le billet attend jusqu’à',
   'handover.show': 'Montrez ceci au guichet.',
+  'number.yours': 'Votre numéro',
+  'number.take': 'Prenez le numéro à l’imprimante.',
+  'number.wait': 'Attendez que votre numéro apparaisse à l’écran.',
+  'number.ahead': 'Personnes avant vous',
+  'number.minutes': 'Attente estimée, en minutes',
 
   problem: 'Cela n’a pas marché.',
   'problem.code': 'Il n’y a pas de rendez-vous avec ce code aujourd’hui. Vérifiez le code ou demandez au personnel.',
@@ -123,6 +130,9 @@ export const fr: Texts = {
 
   'called.wait': 'Attendez un instant. Le personnel vient, ou allez au guichet.',
   'called.coming': 'Quelqu’un arrive.',
+  'called.nobody': 'Personne n’est au point d’accueil en ce moment. Votre appel reste ouvert. Allez au guichet, s’il vous plaît.',
+  'screen.go': 'Venez, s’il vous plaît',
+  'screen.none': 'Attendez ici. Votre numéro s’affichera sur cet écran.',
   'there.title': 'Êtes-vous encore là ?',
   'there.body': 'Cette page s’efface dans {seconds} secondes.',
   'there.yes': 'Je suis là',

@@ -16,6 +16,8 @@ export const kmr: Texts = {
   'service.interview': 'Hevpeyvîna min heye',
   'service.identity': 'Tenê nasnameya min maye',
   'service.card': 'Wêne ji bo karta rûniştinê',
+  'service.passport': 'Ez pasaporteke nû nîşan didim',
+  'service.pay': 'Ez dixwazim bidim',
   'service.other': 'Tiştekî din',
 
   'code.ask': 'Koda vexwendinê binivîsin an nîşanî xwendekarê bidin.',
@@ -116,6 +118,11 @@ export const kmr: Texts = {
   where: 'Ode',
   until: 'Bilêt li bendê ye heta',
   'handover.show': 'Vê li ber maseyê nîşan bidin.',
+  'number.yours': 'Hejmara we',
+  'number.take': 'Hejmarê ji çaperê bistînin.',
+  'number.wait': 'Li bendê bin heta ku hejmara we li ser ekranê xuya bibe.',
+  'number.ahead': 'Yên berî we',
+  'number.minutes': 'Bendewariya texmînî, deqe',
 
   problem: 'Ev nebû.',
   'problem.code': 'Bi vê kodê îro dem tune. Kodê kontrol bikin an ji karmendan bipirsin.',
@@ -124,6 +131,9 @@ export const kmr: Texts = {
 
   'called.wait': 'Hinekî bisekinin. Karmend tê, an jî herin ber maseyê.',
   'called.coming': 'Karmend di rê de ye.',
+  'called.nobody': 'Niha kes li xala xizmetê tune ye. Banga we vekirî dimîne. Ji kerema xwe biçin maseyê.',
+  'screen.go': 'Kerem kin werin',
+  'screen.none': 'Li vir li bendê bin. Hejmara we wê li ser vê ekranê were.',
   'there.title': 'Hûn hê li vir in?',
   'there.body': 'Ev rûpel piştî {seconds} çirkeyan tê paqijkirin.',
   'there.yes': 'Ez li vir im',

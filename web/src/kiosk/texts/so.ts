@@ -15,6 +15,8 @@ export const so: Texts = {
   'service.interview': 'Wareysi baan leeyahay',
   'service.identity': 'Kaliya aqoonsigayga ayaa dhiman',
   'service.card': 'Sawirka kaarka deganaanshaha',
+  'service.passport': 'Baasaboor cusub ayaan tusayaa',
+  'service.pay': 'Waxaan rabaa inaan bixiyo',
   'service.other': 'Arrin kale',
 
   'code.ask': 'Qor lambarka sirta ah ee casuumaadda ama tus akhriyaha.',
@@ -115,6 +117,11 @@ export const so: Texts = {
   where: 'Qolka',
   until: 'Tigidhku wuxuu sugayaa ilaa',
   'handover.show': 'Tan miiska ku tus.',
+  'number.yours': 'Lambarkaaga',
+  'number.take': 'Lambarka ka qaado daabacaha.',
+  'number.wait': 'Sug ilaa lambarkaagu shaashadda ka muuqdo.',
+  'number.ahead': 'Inta kaa horreysa',
+  'number.minutes': 'Sugitaanka la qiyaasay, daqiiqado',
 
   problem: 'Taasi ma shaqayn.',
   'problem.code': 'Lambarkan ballan maanta ma laha. Hubi lambarka ama weydii shaqaalaha.',
@@ -123,6 +130,9 @@ export const so: Texts = {
 
   'called.wait': 'Wax yar sug. Shaqaale ayaa imanaya, ama miiska aad.',
   'called.coming': 'Shaqaale ayaa soo socda.',
+  'called.nobody': 'Hadda cidina ma joogto goobta adeegga. Wicitaankaagu wuu furan yahay. Fadlan tag miiska.',
+  'screen.go': 'Fadlan kaalay',
+  'screen.none': 'Halkan ku sug. Lambarkaagu shaashaddan ayuu ka soo muuqan doonaa.',
   'there.title': 'Weli halkan ma joogtaa?',
   'there.body': 'Boggan wuxuu tirtirmayaa {seconds} ilbiriqsi kaddib.',
   'there.yes': 'Waan joogaa',

@@ -15,6 +15,8 @@ export const sv: Texts = {
   'service.interview': 'Jag har ett samtal',
   'service.identity': 'Bara min identifiering saknas',
   'service.card': 'Foto till mitt uppehållstillståndskort',
+  'service.passport': 'Jag visar ett nytt pass',
+  'service.pay': 'Jag vill betala',
   'service.other': 'Något annat',
 
   'code.ask': 'Skriv koden i din kallelse eller visa den för läsaren.',
@@ -115,6 +117,11 @@ export const sv: Texts = {
   where: 'Rum',
   until: 'Biljetten väntar till',
   'handover.show': 'Visa detta vid disken.',
+  'number.yours': 'Ert nummer',
+  'number.take': 'Ta numret ur skrivaren.',
+  'number.wait': 'Vänta tills ert nummer syns på skärmen.',
+  'number.ahead': 'Före er väntar',
+  'number.minutes': 'Uppskattad väntetid, minuter',
 
   problem: 'Det här lyckades inte.',
   'problem.code': 'Det finns ingen tid med den här koden i dag. Kontrollera koden eller fråga personalen.',
@@ -123,6 +130,9 @@ export const sv: Texts = {
 
   'called.wait': 'Vänta ett ögonblick. Personalen kommer, eller gå till disken.',
   'called.coming': 'Personalen är på väg.',
+  'called.nobody': 'Ingen är vid servicedisken just nu. Anropet ligger kvar. Gå till disken.',
+  'screen.go': 'Varsågod och kom',
+  'screen.none': 'Vänta här. Ert nummer kommer på den här skärmen.',
   'there.title': 'Är du kvar här?',
   'there.body': 'Sidan töms om {seconds} sekunder.',
   'there.yes': 'Jag är här',

@@ -15,6 +15,8 @@ export const tr: Texts = {
   'service.interview': 'Görüşmem var',
   'service.identity': 'Yalnız kimlik tespitim eksik',
   'service.card': 'Oturum kartı için fotoğraf',
+  'service.passport': 'Yeni pasaport gösteriyorum',
+  'service.pay': 'Ödeme yapmak istiyorum',
   'service.other': 'Başka bir konu',
 
   'code.ask': 'Davetiyedeki kodu yazın veya okuyucuya gösterin.',
@@ -115,6 +117,11 @@ export const tr: Texts = {
   where: 'Oda',
   until: 'Bilet şu saate kadar geçerli',
   'handover.show': 'Bunu masada gösterin.',
+  'number.yours': 'Numaranız',
+  'number.take': 'Numarayı yazıcıdan alın.',
+  'number.wait': 'Numaranız ekranda görünene kadar bekleyin.',
+  'number.ahead': 'Sizden önce bekleyen',
+  'number.minutes': 'Tahmini bekleme, dakika',
 
   problem: 'Bu olmadı.',
   'problem.code': 'Bu kodla bugün randevu yok. Kodu kontrol edin veya görevlilere sorun.',
@@ -123,6 +130,9 @@ export const tr: Texts = {
 
   'called.wait': 'Biraz bekleyin. Bir görevli gelecek, ya da masaya gidin.',
   'called.coming': 'Görevli geliyor.',
+  'called.nobody': 'Şu anda hizmet noktasında kimse yok. Çağrınız açık kalıyor. Lütfen masaya gidin.',
+  'screen.go': 'Buyurun gelin',
+  'screen.none': 'Burada bekleyin. Numaranız bu ekranda görünecek.',
   'there.title': 'Hâlâ burada mısınız?',
   'there.body': 'Bu sayfa {seconds} saniye sonra temizlenir.',
   'there.yes': 'Buradayım',
