@@ -64,6 +64,10 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context) error {
 	log := slog.Default()
 	run := c.Agent
+	if run.Kind != cli.KindKiosk && run.Kind != "workstation" { // which is the default
+		return fmt.Errorf("--kind %s: this program makes the device a kiosk; other devices run 'kuule-agent run'", run.Kind)
+	}
+	run.Kind = cli.KindKiosk
 	run.Kiosk = func(d *agent.Device) (*gateway.Kiosk, error) {
 		address, err := tunnelURL(d.Server())
 		if err != nil {
@@ -153,15 +157,33 @@ type visitCommand struct {
 	JSON      bool          `help:"Print the outcome as one line of JSON."`
 }
 
-const description = `Reads a travel document for the bridge and prints where the person goes next:
+const description = `The program in a kiosk. It carries what its readers give to the server, which reads and judges; a kiosk
+decides nothing. The machine is enrolled first, as every device is: kuule-agent enrol.
+
+To run a kiosk with a reader of this machine's PC/SC service, and open its page in Chromium:
+
+  kuule-kiosk serve --bundle pages.bundle --card pcsc: --label "Hall, kiosk 1"
+  chromium --kiosk "$(kuule-agent start-url)"
+
+To try a reader without a page: 'visit' reads one document and prints where its holder goes next.
+
+  kuule-kiosk visit --reference 7K3M-9Q2D-T --state /var/lib/kuule-agent < zone.txt
+
+To try a part that somebody made, or one's own: 'conformance'. Guides: docs/kiosk.md, docs/integration.md.`
+
+// Help says what a visit prints.
+func (visitCommand) Help() string {
+	return `It prints one of
 
   join    a ticket waits at the room terminal named
   again   place the document once more
   desk    a person at the desk takes over
 
-Exit status: 0 after an outcome, whichever it is; 1 when the visit broke off.
+The zone comes by standard input or a file, never on the command line. Exit status: 0 after an outcome,
+whichever it is; 1 when the visit broke off.
 
   kuule-kiosk visit --state /var/lib/kuule-agent --card unix:/run/card.sock --reference 7K3M-9Q2D-T < zone.txt`
+}
 
 func main() {
 	var p program

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"kuule/attestation/agent/bundle"
 	"kuule/internal/app"
 	"kuule/internal/canon"
 	"kuule/internal/trust"
+	"kuule/interview"
 	"kuule/interview/agreement"
 )
 
@@ -59,9 +62,59 @@ func (c signBundleCommand) Run() error {
 }
 
 type agreementCommand struct {
+	New     newCommand     `cmd:"" help:"Print the form of an agreement with fresh ids, to be filled in."`
 	Prepare prepareCommand `cmd:"" help:"Enter an agreement and print its id, for the office to sign."`
 	Sign    signCommand    `cmd:"" help:"Sign an agreement with the security office's key (at the office, not on the server)."`
 	Import  importCommand  `cmd:"" help:"Bring a signed agreement into force."`
+}
+
+type newCommand struct {
+	ID           interview.AgreementID `placeholder:"ID" help:"Id of the agreement, as 'prepare' printed it."`
+	Organisation string                `help:"JSON file with organisation and criteria, as 'prepare' read it." type:"existingfile"`
+	Devices      int                   `help:"How many devices it names." default:"1"`
+	Premises     int                   `help:"How many rooms it names." default:"1"`
+	Years        int                   `help:"How long it holds, from today." default:"1"`
+}
+
+// Help says what is filled in.
+func (newCommand) Help() string {
+	return `What is empty is filled in by hand; 'kuule agreement sign' refuses what is left empty. Each device's
+permanent_identifier is what 'kuule-agent identifier' prints on it; its premises are ids of the list
+"premises", the first of which it is given here. Roles of persons: interviewer,
+counsel, interpreter, representative, officer, security-office, administrator.
+Kinds of organisation: ` + strings.Join(agreement.Kinds, ", ") + `.`
+}
+
+// Run prints the form.
+func (c newCommand) Run(out io.Writer) error {
+	var in app.PrepareAgreement
+	if c.Organisation != "" {
+		text, err := os.ReadFile(c.Organisation)
+		if err != nil {
+			return err
+		}
+		if err := canon.Strict(text, &in); err != nil {
+			return fmt.Errorf("%s: %w", c.Organisation, err)
+		}
+	}
+	if c.Devices < 0 || c.Devices > agreement.MaxNamed || c.Premises < 1 || c.Premises > agreement.MaxNamed {
+		return fmt.Errorf("an agreement names at most %d of a kind, and one room at least", agreement.MaxNamed)
+	}
+	now := time.Now()
+	doc := agreement.Document{
+		V: 1, ID: c.ID, Revision: 1, Organisation: in.Organisation, Criteria: in.Criteria,
+		Devices: []agreement.Device{}, Persons: []agreement.Person{{}},
+		ValidFrom: now.Unix(), ValidUntil: now.AddDate(c.Years, 0, 0).Unix(),
+	}
+	for range c.Premises {
+		doc.Premises = append(doc.Premises, agreement.Premises{ID: interview.NewPremisesID()})
+	}
+	for range c.Devices {
+		doc.Devices = append(doc.Devices, agreement.Device{ID: interview.NewDeviceID(), Owner: in.Organisation.Name, Premises: []interview.PremisesID{doc.Premises[0].ID}})
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(doc)
 }
 
 type prepareCommand struct {

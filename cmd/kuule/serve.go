@@ -22,29 +22,31 @@ type data struct {
 }
 
 type initCommand struct {
-	data
-	Config        string   `help:"Configuration file; without one the defaults hold." type:"existingfile"`
+	Data          string   `help:"Folder of the installation; by default the configuration's, else /var/lib/kuule." type:"path"`
+	Config        string   `help:"Configuration file; it has to name the server's host and the identity provider (docs/installation.md)." required:"" type:"existingfile"`
 	OfficeKey     string   `help:"Public key of the security office, as 'kuule key make' printed it." required:""`
 	BundleKey     string   `help:"Public key of the release, as 'kuule key make' printed it." required:""`
 	Manufacturers string   `help:"PEM file: roots of TPM makers that are believed." required:"" type:"existingfile"`
 	Intermediates string   `help:"PEM file: issuing certificates of TPM makers." type:"existingfile"`
 	Csca          string   `help:"PEM file: roots of those who issue travel documents." type:"existingfile"`
 	Approver      []string `help:"Public key of a person who may approve later lists of such roots; two approve each, so name two at least."`
-	Passphrase    string   `help:"File with the keyring's passphrase; asked for at the terminal without one." type:"existingfile"`
+	Passphrase    string   `help:"File with the keyring's passphrase; by default the configuration's, else it is asked for at the terminal." type:"existingfile"`
 	Demonstration bool     `help:"Mark the keys as made for a demonstration."`
 }
 
 // Run makes the installation and says what comes next.
 func (c initCommand) Run(out io.Writer) error {
-	o := app.InitOptions{Config: config.Default(), Demonstration: c.Demonstration}
+	o := app.InitOptions{Demonstration: c.Demonstration}
 	var err error
-	if c.Config != "" {
-		if o.Config, err = config.Read(c.Config); err != nil {
-			return err
-		}
+	if o.Config, err = config.Read(c.Config); err != nil {
+		return err
 	}
-	o.Config.Data = c.Data
-	o.Config.PassphraseFile = c.Passphrase
+	if c.Data != "" {
+		o.Config.Data = c.Data
+	}
+	if c.Passphrase != "" {
+		o.Config.PassphraseFile = c.Passphrase
+	}
 	if o.OfficeKey, err = trust.Key(c.OfficeKey); err != nil {
 		return fmt.Errorf("office key: %w", err)
 	}
@@ -70,14 +72,14 @@ func (c initCommand) Run(out io.Writer) error {
 		}
 	}
 	if o.Config.Keys.Backend != "vault" { // which unlocks itself
-		if o.Passphrase, err = passphrase(c.Passphrase, true); err != nil {
+		if o.Passphrase, err = passphrase(o.Config.PassphraseFile, true); err != nil {
 			return err
 		}
 	}
 	if err := app.Init(o); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "installation made in %s\nhand %s to every device, by another way than this network\nnext: kuule serve --data %s\n", c.Data, o.Config.Layout().Trust(), c.Data)
+	_, err = fmt.Fprintf(out, "installation made in %s\nhand %s to every device, by another way than this network\nnext: kuule serve --data %s\n", o.Config.Data, o.Config.Layout().Trust(), o.Config.Data)
 	return err
 }
 

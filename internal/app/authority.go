@@ -245,7 +245,7 @@ func openAuthority(ctx context.Context, in *installation, ring keyring.Signing) 
 	if a.shelf, err = openShelf(in.path(agreementsDir), office); err != nil {
 		return nil, nil, err
 	}
-	if a.people, err = signin.NewVerifier(signin.Config{Issuer: in.Identity.Issuer, ClientID: in.Identity.ClientID}); err != nil {
+	if a.people, err = verifierOf(in.Identity); err != nil {
 		return nil, nil, err
 	}
 	for name, into := range map[string]*crypto.Signer{"statement": &a.statement, "sealing": &a.sealing} {

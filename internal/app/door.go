@@ -190,7 +190,7 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if d.rules, err = admission.New(); err != nil {
 		return nil, err
 	}
-	if d.people, err = signin.NewVerifier(signin.Config{Issuer: in.Identity.Issuer, ClientID: in.Identity.ClientID}); err != nil {
+	if d.people, err = verifierOf(in.Identity); err != nil {
 		return nil, err
 	}
 	if d.saltKey, err = loadSecret(filepath.Join(in.layout.Door(), "salt.key")); err != nil {

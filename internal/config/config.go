@@ -77,6 +77,7 @@ type Users struct {
 type Identity struct {
 	Issuer   string `json:"issuer"`
 	ClientID string `json:"client_id"`
+	CA       string `json:"ca"` // PEM file of its roots, which door and authority can read; empty: the system's
 }
 
 // Keys says where the keys of cases are kept (docs/keys.md).
@@ -234,6 +235,7 @@ func (c Config) Check() error {
 	}
 	refuse(c.Identity.Issuer != "" && !strings.HasPrefix(c.Identity.Issuer, "https://") && !strings.HasPrefix(c.Identity.Issuer, "http://127.0.0.1:"),
 		"identity issuer: begin with https://")
+	refuse(c.Identity.CA != "" && !filepath.IsAbs(c.Identity.CA), "identity ca %q: give an absolute path", c.Identity.CA)
 	refuse(c.Traces != "" && !filepath.IsAbs(c.Traces) && !secure(c.Traces), "traces %q: give an absolute path, or an OTLP collector by https:// (http:// on this machine alone)", c.Traces)
 	errs = append(errs, c.Ports.check(c.Metrics)...)
 	errs = append(errs, c.Keys.check()...)
