@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { newID } from '../../api/ids'
-import { Backup } from './backup'
+import { Backup, Largest } from './backup'
 import { toBase64url } from './encoding'
 
 async function make() {
@@ -29,7 +29,41 @@ describe('a room terminal\'s back-up (H5)', () => {
   it('is bounded where nobody collects it', async () => {
     const { backup, track } = await make()
     await backup.key(1, 'roster', 'recorder', { track, source: 'audio', kid: 1024 }, new Uint8Array(32))
-    for (let i = 0; i < 5000; i++) backup.frame(1, track, i, new Uint8Array([1]))
-    expect(backup.take()[0]?.frames.length).toBeLessThanOrEqual(1500)
+    for (let i = 0; i < 20000; i++) backup.frame(1, track, i, new Uint8Array([1]))
+    const chunks = backup.take()
+    expect(chunks).toHaveLength(8)
+    for (const c of chunks) expect(c.frames.length).toBeLessThanOrEqual(1500)
+    expect(backup.take()).toEqual([])
+  })
+
+  it('hands over pictures in pieces that the agent takes', async () => {
+    const { backup, track } = await make()
+    await backup.key(1, 'roster', 'recorder', { track, source: 'video', kid: 1025 }, new Uint8Array(32))
+    for (let i = 0; i < 20; i++) backup.frame(1, track, i, new Uint8Array(50_000))
+    backup.list(1, 'a list')
+    const chunks = backup.take()
+    expect(chunks.length).toBeGreaterThan(1)
+    expect(chunks.flatMap((c) => c.frames)).toHaveLength(20)
+    expect(chunks.flatMap((c) => c.origins)).toEqual(['a list'])
+    for (const c of chunks) expect(JSON.stringify(c).length).toBeLessThan(1 << 20)
+  })
+
+  it('keeps the largest layer of a picture, from a key frame on', () => {
+    const largest = new Largest()
+    const frame = (source: number, width: number, key: boolean) => ({ source, width, key })
+    const said = [
+      largest.keeps(frame(1, 320, false), 0), // nothing to begin with
+      largest.keeps(frame(1, 320, true), 10),
+      largest.keeps(frame(1, 320, false), 20),
+      largest.keeps(frame(2, 1280, false), 30), // larger, but it could not be shown
+      largest.keeps(frame(2, 1280, true), 40),
+      largest.keeps(frame(1, 320, true), 50), // smaller
+      largest.keeps(frame(2, 1280, false), 60),
+      largest.keeps(frame(1, 320, true), 900), // the larger one may come again
+      largest.keeps(frame(1, 320, true), 1100), // it did not
+      largest.keeps(frame(1, 320, false), 1110),
+      largest.keeps(frame(2, 1280, true), 1120),
+    ]
+    expect(said).toEqual([false, true, true, false, true, false, true, false, true, true, true])
   })
 })

@@ -31,8 +31,37 @@ export interface Chunk {
   origins: string[]
 }
 
-/** More frames than this in one chunk are not kept: nobody collects them. */
-const most = 1500
+/** Bounds of one chunk, below those of the agent (interview/backup), and of what waits to be collected. */
+const bounds = { frames: 1500, bytes: 640 << 10, chunks: 8 }
+
+/** How long a layer may be silent before another one takes its place, in milliseconds. */
+const silent = 1000
+
+/**
+ * Which layer of an own picture is kept: the largest that is sent. A layer begins
+ * with a key frame, since without it nothing after it could be shown.
+ */
+export class Largest {
+  private source = 0
+  private width = 0
+  private seen = -Infinity
+
+  keeps(frame: { source: number; width: number; key: boolean }, now: number): boolean {
+    const own = frame.source === this.source && this.seen > -Infinity
+    if (!own && !(frame.key && (frame.width > this.width || now - this.seen > silent))) return false
+    this.seen = now
+    this.source = frame.source
+    if (frame.key) this.width = frame.width
+    return true
+  }
+}
+
+interface Kept {
+  roster: string
+  recorder: string
+  chunks: Chunk[] // the last one is open
+  bytes: number // of its frames
+}
 
 /**
  * Gathers what a room terminal sends while a recorder shares its keys, for the
@@ -45,7 +74,7 @@ export class Backup {
   private readonly facts: Pick<Chunk, 'v' | 'hearing' | 'group' | 'member'>
   /** This page's own, once it is known. */
   statement = ''
-  private readonly epochs = new Map<number, { roster: string; recorder: string; chunk: Chunk }>()
+  private readonly epochs = new Map<number, Kept>()
 
   /** `key` is the trust file's `backup_key`: base64url SPKI of a P-256 key. */
   constructor(key: string, facts: { hearing: words.HearingID; group: words.GroupID; member: words.MemberID }) {
@@ -64,37 +93,43 @@ export class Backup {
     const both = new Uint8Array(enc.length + sealed.length)
     both.set(enc)
     both.set(sealed, enc.length)
-    this.open(epoch, roster, recorder).keys.push({ ...of, sealed: toBase64url(both) })
+    const kept = this.epochs.get(epoch) ?? { roster, recorder, chunks: [this.empty(epoch, roster, recorder)], bytes: 0 }
+    this.epochs.set(epoch, kept)
+    kept.chunks.at(-1)?.keys.push({ ...of, sealed: toBase64url(both) })
   }
 
-  /** A frame as it is sent; not kept where its epoch has no recorder. */
+  /** A frame as it is sent; not kept where its epoch has no recorder, nor where nobody collects. */
   frame(epoch: number, track: words.TrackID, at: words.Micros, sealed: Bytes) {
-    const chunk = this.epochs.get(epoch)?.chunk
-    if (chunk !== undefined && chunk.frames.length < most) chunk.frames.push({ track, at, sealed: toBase64url(sealed) })
+    const kept = this.epochs.get(epoch)
+    const open = kept?.chunks.at(-1)
+    if (kept === undefined || open === undefined) return
+    const text = toBase64url(sealed)
+    if (open.frames.length >= bounds.frames || kept.bytes + text.length > bounds.bytes) {
+      if (kept.chunks.length >= bounds.chunks) return
+      kept.chunks.push(this.empty(epoch, kept.roster, kept.recorder))
+      kept.bytes = 0
+    }
+    kept.bytes += text.length
+    kept.chunks.at(-1)?.frames.push({ track, at, sealed: text })
   }
 
   /** A signed list of hashes. */
   list(epoch: number, text: string) {
-    this.epochs.get(epoch)?.chunk.origins.push(text)
+    this.epochs.get(epoch)?.chunks.at(-1)?.origins.push(text)
   }
 
   /** What was gathered since the last call, oldest epoch first. */
   take(): Chunk[] {
     const out: Chunk[] = []
     for (const [epoch, kept] of [...this.epochs].sort(([a], [b]) => a - b)) {
-      const { chunk } = kept
-      if (chunk.keys.length + chunk.frames.length + chunk.origins.length === 0) continue
-      out.push(chunk)
-      kept.chunk = this.empty(epoch, kept.roster, kept.recorder)
+      const full = kept.chunks.filter((c) => c.keys.length + c.frames.length + c.origins.length > 0)
+      if (full.length === 0) continue
+      out.push(...full)
+      kept.chunks = [this.empty(epoch, kept.roster, kept.recorder)]
+      kept.bytes = 0
     }
     while (this.epochs.size > 4) this.epochs.delete(Math.min(...this.epochs.keys()))
     return out
-  }
-
-  private open(epoch: number, roster: string, recorder: string): Chunk {
-    const kept = this.epochs.get(epoch) ?? { roster, recorder, chunk: this.empty(epoch, roster, recorder) }
-    this.epochs.set(epoch, kept)
-    return kept.chunk
   }
 
   private empty(epoch: number, roster: string, recorder: string): Chunk {

@@ -1,5 +1,5 @@
 import type * as words from '../../api/words'
-import { Backup, type Chunk } from './backup'
+import { Backup, Largest, type Chunk } from './backup'
 import { mutedLevel, type Heard } from '../sealing'
 import { bounds } from './messages'
 import type { Bytes } from './encoding'
@@ -58,7 +58,7 @@ export type Part = { side: 'seal'; track: words.TrackID; source: words.Source; n
 export interface EncodedFrame {
   data: ArrayBuffer
   type?: string // of a picture: key, delta
-  getMetadata?(): { mimeType?: string }
+  getMetadata?(): { mimeType?: string; synchronizationSource?: number; width?: number }
 }
 
 /**
@@ -173,10 +173,11 @@ export class Engine {
 
   private sealing(track: words.TrackID, source: words.Source, ask: AskKeyFrame) {
     let last = 0
+    const largest = new Largest()
     if (source !== 'audio') this.pictures.set(track, ask)
     return async (frame: EncodedFrame, forward: (frame: EncodedFrame) => void) => {
       try {
-        const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source, frame), new Uint8Array(frame.data))
+        const { sealed, epoch } = await this.inGroup().seal(track, this.header(track, source, frame), new Uint8Array(frame.data), source === 'audio' || kept(largest, frame))
         frame.data = sealed.buffer
         this.count.sealed++
         forward(frame)
@@ -252,6 +253,12 @@ export class Engine {
     const { epoch, chair, members } = now.roster
     return { epoch, chair, members: (members ?? []).map((m) => m.member), sas: await group.sas() }
   }
+}
+
+/** Whether a picture's frame is of the layer that a terminal's back-up takes. */
+function kept(largest: Largest, frame: EncodedFrame): boolean {
+  const { synchronizationSource: from = 0, width = 0 } = frame.getMetadata?.() ?? {}
+  return largest.keeps({ source: from, width, key: frame.type === 'key' }, performance.now())
 }
 
 const none = Promise.resolve(undefined)

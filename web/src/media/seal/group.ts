@@ -322,7 +322,7 @@ export class Group {
             wraps.push(await this.keyAgreement.give({ ...facts, recipient: member }, key, to))
           }
           const recorder = inForce.members.map((m) => this.recorders.get(m.member)).find((a) => a !== undefined)
-          if (recorder !== undefined && s.source === 'audio') {
+          if (recorder !== undefined && s.source !== 'screen') {
             await this.setup.backup?.key(inForce.roster.epoch, inForce.text, recorder, { track: s.track, source: s.source, kid }, key)
           }
           const fresh: SendKey = { epoch: inForce.roster.epoch, kid, sealer: await Sealer.make(key, kid), wraps }
@@ -391,8 +391,9 @@ export class Group {
    * Seals one frame of an own track. Refuses with `no-key` until wraps were
    * made for the roster in force (or, when nobody left, goes on under the
    * epoch before), and with `origin` when lists were not collected for long.
+   * `kept` says whether a terminal's back-up takes it: of a picture one layer does.
    */
-  async seal(track: words.TrackID, header: FrameHeader, frame: Uint8Array): Promise<{ sealed: Bytes; epoch: number }> {
+  async seal(track: words.TrackID, header: FrameHeader, frame: Uint8Array, kept = true): Promise<{ sealed: Bytes; epoch: number }> {
     const s = this.own.get(track)
     if (s?.source !== header.source) throw new SealError('track', 'not declared, or of another source')
     if (s.next !== null && this.now() >= s.from) [s.cur, s.next] = [s.next, null]
@@ -401,7 +402,7 @@ export class Group {
     const { kid, epoch, sealer } = s.cur
     const { sealed, counter } = await sealer.seal(s.metadata, encodeFrame(header, frame))
     if (this.setup.rules.origins) this.note(s, kid, counter, (await sha256(sealed)).subarray(0, bounds.originHash))
-    if (s.source === 'audio') this.setup.backup?.frame(epoch, track, header.capture, sealed)
+    if (kept && s.source !== 'screen') this.setup.backup?.frame(epoch, track, header.capture, sealed)
     return { sealed, epoch }
   }
 
@@ -449,7 +450,7 @@ export class Group {
           const text = await sign(list, typ.origin, self.sign.privateKey)
           s.seq++
           s.prev = await hash(text)
-          if (s.source === 'audio') this.setup.backup?.list(placeOf(run.kid).epoch, text)
+          if (s.source !== 'screen') this.setup.backup?.list(placeOf(run.kid).epoch, text)
           lists.push(text)
         }
       }
