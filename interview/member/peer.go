@@ -180,7 +180,12 @@ func clientAPI() (*webrtc.API, error) {
 	registry.Add(responder)
 	registry.Add(sender)
 	registry.Add(receiver)
+	machine, err := newNetwork()
+	if err != nil {
+		return nil, fmt.Errorf("media connection: %w", err)
+	}
 	s := webrtc.SettingEngine{}
+	s.SetNet(machine)
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
