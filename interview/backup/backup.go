@@ -204,7 +204,7 @@ func (c *Chunk) onRecord(t *trust.File) (place int, err error) {
 	if err := jws.Peek(c.Roster, sealing.TypeRoster, &r); err != nil {
 		return 0, fmt.Errorf("%w: roster: %w", ErrChunk, err)
 	}
-	key, err := trust.Key(t.StatementKey)
+	key, err := t.Statement()
 	if err != nil {
 		return 0, err
 	}

@@ -28,16 +28,21 @@ type Gatherer struct {
 	roster    sealing.Roster
 	text      string
 	open      map[int64]*Chunk
+	bytes     map[int64]int // of its frames
 }
 
 // keptEpochs is how many epochs are open: a sender goes on under the one before for
 // a moment.
 const keptEpochs = 4
 
+// maxGathered bounds the frames of a chunk, in bytes: more than a terminal sends
+// between two calls of Take, and below MaxChunk as text.
+const maxGathered = 640 << 10
+
 // NewGatherer gathers for one hearing; statement gives the member's own, once it
 // is made.
 func NewGatherer(to hpke.PublicKey, hearing interview.HearingID, statement func() string) *Gatherer {
-	return &Gatherer{to: to, hearing: hearing, statement: statement, recorders: map[interview.MemberID]string{}, open: map[int64]*Chunk{}}
+	return &Gatherer{to: to, hearing: hearing, statement: statement, recorders: map[interview.MemberID]string{}, open: map[int64]*Chunk{}, bytes: map[int64]int{}}
 }
 
 // Recorder makes a recorder's admission known.
@@ -98,7 +103,8 @@ func (g *Gatherer) Frame(track interview.TrackID, at interview.Micros, sealed []
 	epoch, _, _ := sealing.PlaceOf(int64(h.KID))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c := g.open[epoch]; c != nil && len(c.Frames) < MaxFrames {
+	if c := g.open[epoch]; c != nil && len(c.Frames) < MaxFrames && g.bytes[epoch]+len(sealed) < maxGathered {
+		g.bytes[epoch] += len(sealed)
 		c.Frames = append(c.Frames, Frame{Track: track, At: at, Sealed: base64.RawURLEncoding.EncodeToString(sealed)})
 	}
 }
@@ -129,11 +135,13 @@ func (g *Gatherer) Take() []*Chunk {
 				c.Statement = g.statement() // it was not made when the chunk began
 			}
 			out = append(out, c)
-			g.open[epoch] = g.chunk(c)
+			g.open[epoch], g.bytes[epoch] = g.chunk(c), 0
 		}
 	}
 	for len(g.open) > keptEpochs {
-		delete(g.open, slices.Min(slices.Collect(maps.Keys(g.open))))
+		oldest := slices.Min(slices.Collect(maps.Keys(g.open)))
+		delete(g.open, oldest)
+		delete(g.bytes, oldest)
 	}
 	return out
 }
