@@ -53,6 +53,11 @@ func TestWhatCannotWorkIsRefusedByName(t *testing.T) {
 		"blobs backend":   {`{"blobs": {"backend": "tape"}}`, "tape"},
 		"blobs in clear":  {`{"blobs": {"backend": "s3", "endpoint": "http://s3:9000", "bucket": "b", "credentials": "c"}}`, "https"},
 		"blobs half":      {`{"blobs": {"backend": "s3", "endpoint": "https://s3:9000"}}`, "bucket"},
+		"part":            {`{"biometrics": {"parts": [{"port": "optics", "url": "unix:/run/x"}]}}`, "no part that the server asks"},
+		"two registers":   {`{"biometrics": {"parts": [{"port": "register", "url": "unix:/run/x"}, {"port": "register", "url": "unix:/run/y"}]}}`, "two parts"},
+		"part in clear":   {`{"biometrics": {"parts": [{"port": "register", "url": "http://register:1"}]}}`, "https"},
+		"part, half":      {`{"biometrics": {"parts": [{"port": "register", "url": "https://register:1", "ca": "x"}]}}`, "certificate"},
+		"signed register": {`{"biometrics": {"parts": [{"port": "register", "url": "unix:/run/x", "signer": "x"}]}}`, "signer"},
 		"issuer":          {`{"identity": {"issuer": "http://elsewhere"}}`, "https"},
 	} {
 		_, err := config.Parse([]byte(c.text))
