@@ -120,6 +120,9 @@ func New(c Config) (*Bridge, error) {
 	if c.Policy.V == 0 {
 		c.Policy = StandardPolicy()
 	}
+	if err := c.Policy.check(); err != nil {
+		return nil, fmt.Errorf("kiosk bridge: policy: %w", err)
+	}
 	version, err := c.Policy.Version()
 	if err != nil {
 		return nil, fmt.Errorf("kiosk bridge: policy: %w", err)

@@ -130,10 +130,13 @@ func (v *visit) byDocument(ctx context.Context, password emrtd.Password) error {
 		v.steps[reading-1].Ended = v.watch(v.bridge.Now())
 		v.steps[reading-1].Result = chipResult(doc)
 	}
+	if c.Result == tunnel.TakenDone && slices.ContainsFunc(doc.Checks, func(c interview.Check) bool { return c.Reason == emrtd.ReasonChipSilent }) {
+		v.notice(ctx, PartDocument, emrtd.ReasonChipSilent) // once is a dead chip; often it is the reader
+	}
 	if doc.Check(emrtd.CheckDG2).Reason == emrtd.ReasonTooLarge {
 		v.notice(ctx, PartDocument, emrtd.ReasonTooLarge)
 	}
-	if result, _, _ := decide(v.checks); result != tunnel.ResultJoin {
+	if result, _, _ := v.bridge.Policy.decide(v.checks); result != tunnel.ResultJoin {
 		return nil
 	}
 	if err := v.compareFace(ctx, emrtd.CheckFace, Image{Kind: "portrait", Format: doc.Face.Format, Bytes: doc.Face.Image}); err != nil {

@@ -10,7 +10,8 @@ import (
 	"kuule/kiosk-bridge/tunnel"
 )
 
-// essential are the checks without which nobody goes on from the kiosk alone.
+// essential are the checks without which nobody goes on from the kiosk alone. A
+// policy may ask for more, never for less.
 var essential = []string{
 	emrtd.CheckMRZDigits, emrtd.CheckAccess, emrtd.CheckSignature,
 	emrtd.CheckDG1, emrtd.CheckDG2, emrtd.CheckDG1Optical,
@@ -25,7 +26,7 @@ var harmless = []string{emrtd.CheckExpiry, CheckSigned}
 // An unknown issuer and an expired document are ordinary among those who ask
 // for protection: they lower the assurance, which the interviewer is shown, and
 // close no door.
-func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
+func (p Policy) decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
 	verdict := map[string]interview.Check{}
 	for _, c := range checks {
 		verdict[c.Name] = c
@@ -40,7 +41,7 @@ func decide(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assura
 			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
 	}
-	if slices.ContainsFunc(essential, func(name string) bool { return verdict[name].Verdict != interview.Verified }) {
+	if slices.ContainsFunc(p.Essential, func(name string) bool { return verdict[name].Verdict != interview.Verified }) {
 		return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 	}
 	for _, name := range []string{emrtd.CheckChain, emrtd.CheckIssuer, emrtd.CheckExpiry, CheckBooked} {
@@ -105,7 +106,7 @@ func (v *visit) decide() (result tunnel.Result, way problem.Way, assurance ticke
 			result, way, assurance = tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
 	default:
-		result, way, assurance = decide(v.checks)
+		result, way, assurance = v.bridge.Policy.decide(v.checks)
 	}
 	if result == tunnel.ResultJoin && (v.doubted || v.suspect) {
 		result, way, assurance = tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone

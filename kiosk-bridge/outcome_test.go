@@ -74,7 +74,7 @@ func TestWhereEachVerdictLeads(t *testing.T) {
 			}
 			checks = append(checks, check)
 		}
-		result, way, sure := decide(checks)
+		result, way, sure := StandardPolicy().decide(checks)
 		if result != c.result || sure != c.sure {
 			t.Errorf("%s %s, %s: %s with assurance %s, want %s with %s", c.name, c.verdict, c.reason, result, sure, c.result, c.sure)
 		}

@@ -1,6 +1,8 @@
 package kioskbridge
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"kuule/internal/canon"
@@ -54,6 +56,17 @@ func StandardPolicy() Policy {
 			"fr":  "Je demande une carte de séjour. La photo et la signature que j’ai données ici sont pour la carte.",
 		}},
 	}
+}
+
+// check refuses a policy by which somebody went on alone without an essential
+// check.
+func (p Policy) check() error {
+	for _, name := range essential {
+		if !slices.Contains(p.Essential, name) {
+			return fmt.Errorf("nobody goes on alone without the check %s, and it is not among the essential ones", name)
+		}
+	}
+	return nil
 }
 
 // Version is SHA-256 of the policy's canonical text, in base64url.
