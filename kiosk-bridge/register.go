@@ -141,7 +141,7 @@ func (v *visit) askRegister(ctx context.Context, q RegisterQuestion) (Registered
 	case err != nil:
 		v.set(CheckRegister, interview.Undetermined, reasonRegisterAbsent)
 		v.notice(ctx, PartEngine, reasonEngineAbsent)
-		return Registered{}, nil
+		return Registered{}, nil //nolint:nilerr // the check says it, and the visit goes on
 	case !r.Found:
 		v.set(CheckRegister, interview.Undetermined, reasonNotInRegister)
 	default:
