@@ -66,6 +66,7 @@ type (
 		Step     interview.Micros `json:"step"` // of the loudness
 		Lanes    []viewLane       `json:"lanes"`
 		Phases   []viewPhase      `json:"phases"`
+		Backups  []viewSpan       `json:"backups"` // from a room terminal's back-up: no recorder has it
 		Faults   []string         `json:"faults"`
 		Unopened int64            `json:"unopened"` // frames that no key here opens
 	}
@@ -83,6 +84,10 @@ type (
 		From  interview.Micros `json:"from"`
 		To    interview.Micros `json:"to"`
 		Cause journal.Cause    `json:"cause"`
+	}
+	viewSpan struct {
+		From interview.Micros `json:"from"`
+		To   interview.Micros `json:"to"`
 	}
 	viewPhase struct {
 		Phase interview.Phase  `json:"phase"`
@@ -280,10 +285,13 @@ func (v *viewer) outline(ctx context.Context) (viewOutline, error) {
 	every := max(1, (points+maxPoints-1)/maxPoints)
 	out := viewOutline{
 		From: o.From, To: o.To, Surveyed: o.Surveyed, Done: o.Done, Step: playback.Tick * interview.Micros(every),
-		Lanes: []viewLane{}, Phases: []viewPhase{}, Faults: o.Faults, Unopened: o.Failed + o.Keyless,
+		Lanes: []viewLane{}, Phases: []viewPhase{}, Backups: []viewSpan{}, Faults: o.Faults, Unopened: o.Failed + o.Keyless,
 	}
 	for _, p := range o.Phases {
 		out.Phases = append(out.Phases, viewPhase{p.Phase, p.Cause, p.Since})
+	}
+	for _, b := range o.Backups {
+		out.Backups = append(out.Backups, viewSpan(b))
 	}
 	for _, l := range o.Lanes {
 		x := viewLane{Name: l.Name, Roles: l.Roles, Source: l.Source, Frames: l.Frames, Width: l.Width, Height: l.Height, Holes: []viewHole{}, Level: loudest(l.Level, every)}

@@ -365,6 +365,9 @@ func TestWhatWasTakenInIsEvidence(t *testing.T) {
 	if len(o.Lanes) != 2 || o.Lanes[0].Frames+o.Lanes[1].Frames != x.taken.Kept || o.Keyless+o.Failed != 0 {
 		t.Fatalf("%+v", o)
 	}
+	if want := []playback.Span{{From: 1_500_000, To: 3_400_000}}; !slices.Equal(o.Backups, want) {
+		t.Errorf("without a recorder's journal beside it: %v", o.Backups)
+	}
 	for n, l := range o.Lanes {
 		if seg, err := p.Segment(t.Context(), n, 2_000_000, 2_200_000, true); err != nil || len(seg.Data) == 0 {
 			t.Errorf("%s does not play: %v", l.Name, err)

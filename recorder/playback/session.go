@@ -10,7 +10,9 @@ import (
 	"strings"
 	"sync"
 
+	"kuule/internal/jws"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/sealing"
 	"kuule/recorder/journal"
 )
@@ -69,9 +71,19 @@ type Session struct {
 	faults   []error
 	err      error
 	done     bool
+	covers   map[int]cover // what each recording has, by its number
 
 	cache cache
 }
+
+// cover is the time that a recording tiles.
+type cover struct {
+	Span
+	backup bool // taken in from a room terminal's back-up
+}
+
+// Span is a stretch of the hearing: From is in it, To is not.
+type Span struct{ From, To interview.Micros }
 
 type senderKey struct {
 	wrap sealing.Wrap
@@ -100,7 +112,7 @@ type keyFrame struct {
 func NewSession(recordings ...Recording) *Session {
 	return &Session{
 		recordings: recordings, grown: make(chan struct{}), scan: newScan(), raw: map[string]senderKey{},
-		waiting: map[string][]int{}, byKey: map[string]*laneState{}, cache: cache{most: cacheBytes},
+		waiting: map[string][]int{}, byKey: map[string]*laneState{}, covers: map[int]cover{}, cache: cache{most: cacheBytes},
 	}
 }
 
@@ -171,6 +183,7 @@ func (s *Session) take(x *journal.Moment) error {
 			return err
 		}
 	}
+	s.cover(x)
 	n := len(s.blocks)
 	p := placed{Place: x.Place(), recording: x.Part, first: x.Head.To, last: x.Head.From}
 	s.blocks = append(s.blocks, p)
@@ -181,6 +194,53 @@ func (s *Session) take(x *journal.Moment) error {
 	s.scan.overview.To = max(s.scan.overview.To, x.Head.To)
 	s.tell()
 	return nil
+}
+
+// cover notes what a recording has, and whether a recorder's it is: one that was
+// taken in from a back-up brings the admission that says so.
+func (s *Session) cover(x *journal.Moment) {
+	c, known := s.covers[x.Part]
+	if !known {
+		c.From = x.Head.From
+	}
+	c.To = x.Head.To
+	for _, e := range x.Entries {
+		var a sealing.Admission
+		if e.Type == journal.EntryAdmission && jws.Peek(string(e.Body), sealing.TypeAdmission, &a) == nil {
+			_, in := backup.TakesIn(a.Rule)
+			c.backup = c.backup || in
+		}
+	}
+	s.covers[x.Part] = c
+}
+
+// backups are the stretches that come from a back-up alone.
+func (s *Session) backups() []Span {
+	var out []Span
+	for _, c := range s.covers {
+		if !c.backup {
+			continue
+		}
+		left := []Span{c.Span}
+		for _, r := range s.covers {
+			if r.backup {
+				continue
+			}
+			var rest []Span
+			for _, x := range left {
+				if r.From > x.From {
+					rest = append(rest, Span{x.From, min(x.To, r.From)})
+				}
+				if r.To < x.To {
+					rest = append(rest, Span{max(x.From, r.To), x.To})
+				}
+			}
+			left = slices.DeleteFunc(rest, func(x Span) bool { return x.From >= x.To })
+		}
+		out = append(out, left...)
+	}
+	slices.SortFunc(out, func(a, b Span) int { return compare(a.From, b.From) })
+	return out
 }
 
 func (s *Session) entry(e journal.Entry) error {
@@ -318,6 +378,9 @@ type Outline struct {
 	Keyless  int64
 	Failed   int64
 	Faults   []string // where a journal is wrong; what follows there is missing
+	// Backups are stretches that no recorder has: what is heard there was taken in
+	// from the back-up of a room terminal, its own sound and picture alone.
+	Backups []Span
 }
 
 // Overview waits until all is surveyed and tells what an export needs, so that
@@ -364,7 +427,7 @@ func (s *Session) Outline() (Outline, error) {
 		return Outline{}, s.err
 	}
 	v := s.scan.overview
-	o := Outline{Phases: slices.Clone(v.Phases), Gaps: slices.Clone(v.Gaps), From: v.From, To: v.To, Surveyed: s.surveyed, Done: s.done, Keyless: v.Keyless, Failed: v.Failed}
+	o := Outline{Phases: slices.Clone(v.Phases), Gaps: slices.Clone(v.Gaps), From: v.From, To: v.To, Surveyed: s.surveyed, Done: s.done, Keyless: v.Keyless, Failed: v.Failed, Backups: s.backups()}
 	for _, err := range s.faults {
 		o.Faults = append(o.Faults, err.Error())
 	}
