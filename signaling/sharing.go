@@ -91,6 +91,16 @@ func (r *room) noteScreens(h sealing.Heartbeat) bool {
 	return news
 }
 
+// sharesScreen reports whether anybody shows a screen. The room's lock is held.
+func (r *room) sharesScreen() bool {
+	for _, s := range r.members {
+		if s.leg != nil && len(s.leg.shared) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // owed reports whether a recorder must have kept a track by now. The room's
 // lock is held.
 func (l *leg) owed(t wire.OfferTrack, now time.Time) bool {

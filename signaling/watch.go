@@ -152,13 +152,26 @@ func (r *room) change(req PhaseRequest) {
 }
 
 // setPhase tells everyone the phase. Of two transitions whose answers overtake
-// each other the later one stands.
+// each other the later one stands. On record nobody sees a screen that is not
+// kept: where one is shown already, it is taken away before anybody is told.
 func (r *room) setPhase(now wire.PhaseNow) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if now.Since < r.phase.Since {
+		r.mu.Unlock()
 		return
 	}
+	routes := now.Phase != r.phase.Phase && r.sharesScreen()
 	r.phase = now
-	r.tellAll(wire.TypePhaseNow, now)
+	if routes && now.Phase == interview.PhaseOnRecord {
+		r.mu.Unlock()
+		r.forward()
+		r.mu.Lock()
+	}
+	if r.phase == now {
+		r.tellAll(wire.TypePhaseNow, now)
+	}
+	r.mu.Unlock()
+	if routes && now.Phase != interview.PhaseOnRecord {
+		r.forward()
+	}
 }
