@@ -93,25 +93,41 @@ export function inPage({ tone, second, language, origin }) {
       connections.push(this)
     }
   }
-  const open = () => connections.filter((c) => c.signalingState !== 'closed')
+  // One without lines for media only looks for networks, or measures a path.
+  const open = () => connections.filter((c) => c.signalingState !== 'closed' && c.getTransceivers().length > 0)
 
-  // Messages of some types can be kept from the page; when each first came or went is noted.
+  // Messages of some types can be kept from the page, or lost with the connection
+  // on their way out; when each first came or went is noted.
   const withheld = new Set()
+  let losing = null
+  const lost = []
+  const recordings = new Map()
   const marks = {}
   const mark = (what) => (marks[what] ??= Math.round(performance.now()))
   const Socket = globalThis.WebSocket
   globalThis.WebSocket = class extends Socket {
     set onmessage(handler) {
       super.onmessage = handler === null ? null : (event) => {
-        const { type } = typeof event.data === 'string' ? JSON.parse(event.data) : {}
+        const { type, body } = typeof event.data === 'string' ? JSON.parse(event.data) : {}
         if (withheld.has(type)) return
         mark(type)
+        if (type === 'heartbeat') {
+          const { recording, state } = JSON.parse(globalThis.atob(body.heartbeat.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))
+          if (state === 'recording') recordings.set(recording, Date.now())
+        }
         handler(event)
       }
     }
     send(data) {
-      mark(JSON.parse(data).type)
-      super.send(data)
+      const { type } = JSON.parse(data)
+      mark(type)
+      const gone = losing?.type === type ? losing.on : ''
+      if (gone === '' || gone === 'back') super.send(data)
+      if (gone === '') return
+      losing = null
+      lost.push(type)
+      if (gone === 'page') location.replace('about:blank')
+      else this.close() // what was on its way back is lost too
     }
   }
   // The first picture of somebody else that was decoded and shown.
@@ -228,6 +244,13 @@ export function inPage({ tone, second, language, origin }) {
       withheld.clear()
       for (const t of types) withheld.add(t)
     },
+    /** The next message of a type is lost with its connection: on the way to the door, or its answer on the way back; or with the whole page. */
+    lose(type, on) {
+      losing = { type, on }
+    },
+    lost: () => lost,
+    /** The recordings that were told of as being written, and when last. */
+    recordings: () => [...recordings],
     signs: () => signs,
   }
 }

@@ -255,7 +255,7 @@ journey: try {
   })
 
   if (scene.faults) {
-    await faultSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, agree, goOnRecord, signIs, by: 'faults' })
+    await faultSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, agree, goOnRecord, shots })
     break journey
   }
 

@@ -101,6 +101,13 @@ const listenEvery = 120
 const talkLooks = 4
 const statementSeconds = 10 * 3600
 const startPatience = 8_000
+/**
+ * What passes by itself is asked again for so long by a page that was let in: after
+ * a restart of the door a page may be back before its device has proved its state.
+ */
+const passing: ReadonlySet<string> = new Set(['posture-stale', 'unavailable', 'too-fast'])
+const rejoinPatience = 60_000
+const rejoinEvery = 1_000
 /** How long a recorder has for the first picture of a screen, as the door has it. */
 const screenGrace = 5_000
 /** From this level on somebody is shown as speaking, in -dBov. */
@@ -157,6 +164,7 @@ export class RoomClient {
   private sharedSince = Infinity
   private readonly beats = new Map<words.MemberID, Beat>()
   private offset = 0
+  private rejoining: { until: number; timer: ReturnType<typeof setTimeout> } | null = null
   private recorderWanted = false
   /** Messages of the room, and what follows from them. The media connection has its own: neither waits for the other. */
   private readonly turns = new Turns((thrown) => this.tell(thrown))
@@ -176,7 +184,10 @@ export class RoomClient {
     }
     this.enable()
     this.socket = new RoomSocket('/ws/room', {
-      open: () => this.turns.run(() => this.join()),
+      open: () => {
+        clearTimeout(this.rejoining?.timer)
+        void this.turns.run(() => this.join())
+      },
       lost: (attempt) => {
         this.set({ online: false })
         if (attempt === 1) void this.checkSession()
@@ -242,6 +253,7 @@ export class RoomClient {
   private end(change: Partial<RoomState>) {
     for (const t of this.timers) clearInterval(t)
     this.timers = []
+    clearTimeout(this.rejoining?.timer)
     // A message that is on its way out leaves before the socket does.
     setTimeout(() => this.socket.close(), 50)
     this.connection?.close()
@@ -444,6 +456,7 @@ export class RoomClient {
       const answer = await this.socket.ask('join', join)
       if (answer.type !== 'welcome') throw new Problem(problemOf('malformed'))
       const welcome = answer.body
+      this.rejoining = null
       this.setClock(welcome.clock.now)
       if (this.group !== welcome.group) {
         this.group = welcome.group
@@ -455,8 +468,22 @@ export class RoomClient {
       })
     } catch (thrown) {
       const problem = Problem.of(thrown)
-      if (problem.document.code !== 'unavailable') this.refuse(problem)
+      if (!this.rejoin(problem)) this.refuse(problem)
     }
+  }
+
+  /** Asks to come back again in a moment, where what keeps this page out passes by itself; not for ever. */
+  private rejoin(problem: Problem): boolean {
+    const { code } = problem.document
+    if (code === 'unavailable' && !this.socket.open) return true // a new connection joins by itself
+    if (!passing.has(code) || (this.admission === '' && code !== 'unavailable')) return false
+    const until = this.rejoining?.until ?? performance.now() + rejoinPatience
+    if (performance.now() > until) return false
+    const timer = setTimeout(() => {
+      if (this.socket.open) void this.turns.run(() => this.join())
+    }, rejoinEvery)
+    this.rejoining = { until, timer }
+    return true
   }
 
   /** The socket cannot say why it failed; a call can. */

@@ -59,6 +59,10 @@ export class RoomSocket {
     }
   }
 
+  get open(): boolean {
+    return this.ws?.readyState === WebSocket.OPEN
+  }
+
   /** A close that is not answered either would keep the next attempt waiting. */
   private giveUp(ws: WebSocket) {
     ws.onclose = null
