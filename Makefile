@@ -120,10 +120,11 @@ test-browser: build ## journeys in Chromium
 	npm --prefix web run journey
 
 .PHONY: rehearse
-rehearse: build ## one complete interview, with Go members and with three browsers; one whose server, with PostgreSQL, is killed; each way from the kiosk
+rehearse: build ## one complete interview, with Go members and with three browsers; one in which parts go away under the pages; one whose server, with PostgreSQL, is killed; each way from the kiosk
 	bin/kuule-demo rehearse --json --out .tmp/rehearse
 	.ci/postgres bin/kuule-demo rehearse --crash --json --out .tmp/rehearse-crash
 	bin/kuule-demo rehearse --browser --json --out .tmp/rehearse-browser
+	bin/kuule-demo rehearse --browser --faults --json --out .tmp/rehearse-faults
 	bin/kuule-demo rehearse --kiosk --json --out .tmp/rehearse-kiosk
 
 .PHONY: clean
