@@ -121,6 +121,7 @@ export const en: Catalogue = {
       },
       lines: 'Transcript',
       gaps: 'Gaps ({{count}})',
+      backup: 'No recorder has this: it comes from the back-up of the room terminal, its own sound and picture alone.',
       noGaps: 'The recording has no gaps.',
       cause: {
         absent: 'Sent no sound or picture',
@@ -678,6 +679,9 @@ export const en: Catalogue = {
       born: 'Applicant’s date of birth (optional)',
       bornHelp: 'The kiosk holds the document’s date of birth against it. For example 31.12.1990, or 12.1990 or 1990 if no more is known.',
       bornWrong: 'This is no date of birth. Write it as 31.12.1990, or leave the field empty.',
+      card: 'Number of the applicant’s document (optional)',
+      cardHelp: 'Of the document of an applicant for international protection, where there is no passport: the kiosk holds the number against it. Letters and digits.',
+      cardWrong: 'This is no such number: 4 to 20 letters and digits.',
       language: 'Language of the interview',
       when: 'Day and time',
       mode: 'Mode',

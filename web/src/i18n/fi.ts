@@ -122,6 +122,7 @@ export const fi = {
       },
       lines: 'Pöytäkirja',
       gaps: 'Aukot ({{count}})',
+      backup: 'Tätä ei ole millään tallentimella: se on kuulemistilan päätteen varmuuskopiosta, vain päätteen oma ääni ja kuva.',
       noGaps: 'Tallenteessa ei ole aukkoja.',
       cause: {
         absent: 'Ei lähettänyt ääntä tai kuvaa',
@@ -680,6 +681,9 @@ export const fi = {
       born: 'Hakijan syntymäaika (valinnainen)',
       bornHelp: 'Kioski vertaa tähän asiakirjan syntymäaikaa. Esimerkiksi 31.12.1990, tai 12.1990 tai 1990, jos tarkempaa ei tiedetä.',
       bornWrong: 'Tällaista syntymäaikaa ei ole. Kirjoita se kuten 31.12.1990, tai jätä kenttä tyhjäksi.',
+      card: 'Hakijan asiakirjan numero (jos tiedossa)',
+      cardHelp: 'Turvapaikanhakijan kortin numero, jos passia ei ole: kioski vertaa siihen. Kirjaimia ja numeroita.',
+      cardWrong: 'Tämä ei ole kortin numero: 4–20 kirjainta ja numeroa.',
       language: 'Puhuttelun kieli',
       when: 'Päivä ja kellonaika',
       mode: 'Tapa',

@@ -233,11 +233,22 @@ const listed = 200
 function Gaps({ outline, nameOf, onSeek }: { outline: Outline; nameOf: (roles: readonly string[] | null) => string; onSeek: (to: Seconds) => void }) {
   const { t } = useTexts()
   const gaps = outline.lanes.flatMap((l) => (l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap).map((h) => ({ ...h, who: nameOf(l.roles) })) : []))
-  if (gaps.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
+  const { backups } = outline
+  if (gaps.length + backups.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
   return (
     <details>
-      <summary>{t('shared.player.gaps', { count: gaps.length })}</summary>
+      <summary>{t('shared.player.gaps', { count: gaps.length + backups.length })}</summary>
       <ul className="gaps">
+        {backups.slice(0, listed).map((b) => (
+          <li key={`backup${String(b.from)}`}>
+            <Button look="quiet" onPress={() => onSeek((b.from - outline.from) / 1e6)}>
+              <span dir="ltr">
+                {clockText(b.from)}–{clockText(b.to)}
+              </span>{' '}
+              {t('shared.player.backup')}
+            </Button>
+          </li>
+        ))}
         {gaps.slice(0, listed).map((g) => (
           <li key={`${g.who}${String(g.from)}`}>
             <Button look="quiet" onPress={() => onSeek((g.from - outline.from) / 1e6)}>

@@ -63,6 +63,16 @@ function Wave({ outline, lane, level, at, onSeek }: { outline: Outline; lane: La
         to.stroke()
       }
     }
+    // A double line on top: no recorder has it, it comes from a terminal's back-up.
+    to.strokeStyle = color('--fi-color-depth-dark1')
+    for (const b of outline.backups) {
+      for (const y of [1.5, 4.5]) {
+        to.beginPath()
+        to.moveTo(x(b.from), y)
+        to.lineTo(Math.max(x(b.to), x(b.from) + 3), y)
+        to.stroke()
+      }
+    }
     to.fillStyle = color('--action')
     const points = Math.max(1, Math.ceil(length / outline.step))
     for (let column = 0; column < wide; column++) {

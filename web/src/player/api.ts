@@ -78,6 +78,7 @@ export interface Outline {
   step: words.Micros
   lanes: Lane[]
   phases: { phase: words.Phase; cause: words.Cause; since: words.Micros }[]
+  backups: Span[] // from a room terminal's back-up: no recorder has it
   faults: string[] | null
   unopened: number
 }
