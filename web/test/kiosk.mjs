@@ -1,6 +1,7 @@
 // A person at the kiosk and an officer at the desk, on the real stack: the
 // screens as people see and hear them. Part of the rehearsal with browsers.
 import assert from 'node:assert/strict'
+import { drawnCamera } from './camera.mjs'
 
 /** Nothing sticks out of the screen, there is one heading, and the direction is the language's. */
 async function looksRight(page, dir) {
@@ -20,6 +21,7 @@ async function looksRight(page, dir) {
 export async function kioskSteps({ step, open, code, shot, signIn }) {
   await step('kiosk: by ear and picture, in Arabic', async () => {
     const page = await open('kiosk')
+    await page.evaluate(drawnCamera, 'one') // looked at where the installation has an engine
     // Seconds of each sentence that really began to sound.
     await page.evaluate(() => {
       globalThis.spoken = []
@@ -69,6 +71,7 @@ export async function kioskSteps({ step, open, code, shot, signIn }) {
   // N3: nobody reads: the ear, a touch when one's own language asks, pictures by their places, the invitation before the scanner.
   await step('kiosk: nothing read, in English', async () => {
     const page = await open('kiosk')
+    await page.evaluate(drawnCamera, 'one')
     await page.locator('.languages').waitFor()
     await page.locator('.kiosk-screen > .button').click()
     await page.locator('.asked:lang(en)').click()

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
+import { drawnCamera } from './camera.mjs'
 import { ask, say, scene } from './conversation.mjs'
 import { hearing } from './hearing.mjs'
 import { picture } from './picture.mjs'
@@ -51,8 +52,7 @@ class Visitor {
 
   static async at(way) {
     const page = await window(way.kiosk, { size: { width: 1080, height: 1200 }, script: hearing })
-    // Whether faces are compared hangs on the installation's engine; these ways are those without a camera.
-    await page.evaluate(() => (navigator.mediaDevices.enumerateDevices = async () => []))
+    await page.evaluate(drawnCamera, 'one') // looked at where the installation has an engine
     await page.locator('.languages').waitFor()
     return new Visitor(page, way)
   }
