@@ -117,7 +117,7 @@ func (c intakeCommand) takeIn(ctx context.Context, out io.Writer, own hpke.Priva
 // recipient checks whom a back-up would be handed to: a recorder, admitted by
 // authority under the grant that authority signed for this hearing.
 func recipient(t *trust.File, id interview.HearingID, b app.BegunIntake) (hpke.PublicKey, error) {
-	seal, err := trust.Key(t.SealingKey)
+	seal, err := t.Sealing()
 	if err != nil {
 		return nil, err
 	}

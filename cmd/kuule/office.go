@@ -22,6 +22,8 @@ type keyCommand struct {
 	Renew  renewKeyCommand  `cmd:"" help:"Give keys of cases a new version and rewrap what they wrapped."`
 	Policy policyKeyCommand `cmd:"" help:"Print the policy that Vault has to enforce for a process."`
 	Seal   sealKeyCommand   `cmd:"" help:"Seal the local keyring's root key anew: passphrase, TPM or shares."`
+
+	Signing signingKeyCommand `cmd:"" help:"Show authority's signing keys, and bring a new version into use."`
 }
 
 type makeKeyCommand struct {

@@ -259,7 +259,7 @@ func (a *authority) judgeBackups(j *backupJudge, q judgeQuestion) (judgeAnswer, 
 // itself: the one way to such an admission, which is to no room.
 func (a *authority) admitTaker(q takerQuestion) (admitAnswer, error) {
 	now := time.Now()
-	g, err := backup.VerifyGrant(q.Grant, a.sealing.Public())
+	g, err := backup.VerifyGrant(q.Grant, versionsOf(a.sealing))
 	if err != nil {
 		return admitAnswer{}, refused("backup-grant", "%w", err)
 	}

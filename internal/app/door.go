@@ -180,7 +180,7 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealing, err := trust.Key(in.trust.SealingKey)
+	sealing, err := in.trust.Sealing()
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"kuule/internal/blob"
 	"kuule/internal/keyring"
 	"kuule/internal/problem"
-	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/ledger"
 	"kuule/interview/retention"
@@ -31,7 +30,7 @@ type (
 	}
 )
 
-func (in *installation) sealingKey() (crypto.PublicKey, error) { return trust.Key(in.trust.SealingKey) }
+func (in *installation) sealingKey() (crypto.PublicKey, error) { return in.trust.Sealing() }
 
 // lockedArchive locks each file as it is put, where the storage is write-once:
 // until the first day on which any rule could let it go.

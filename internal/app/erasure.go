@@ -182,7 +182,7 @@ func (a *authority) orderErasure(ctx context.Context, g *graveyard, q orderQuest
 // confirmErasure erases a case on the word of a second person.
 func (a *authority) confirmErasure(ctx context.Context, g *graveyard, q confirmQuestion) (string, error) {
 	now := g.now()
-	order, err := retention.VerifyOrder(q.Order, a.sealing.Public(), now)
+	order, err := retention.VerifyOrder(q.Order, versionsOf(a.sealing), now)
 	if err != nil {
 		return "", problem.Refused(problem.CodeForbidden, "erasure-order", "%w", err)
 	}

@@ -124,7 +124,7 @@ func (g *graveyard) list() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := retention.VerifyTombstone(string(text), g.key.Public()); err != nil {
+		if _, err := retention.VerifyTombstone(string(text), versionsOf(g.key)); err != nil {
 			return nil, fmt.Errorf("%s/%s: %w: bring it back from the copy that is kept apart", tombstonesFolder, f.Name(), err)
 		}
 		out = append(out, string(text))
@@ -134,7 +134,7 @@ func (g *graveyard) list() ([]string, error) {
 
 // bury destroys every key that a tombstone names, whatever brought it back.
 func (g *graveyard) bury(ctx context.Context, message string) error {
-	t, err := retention.VerifyTombstone(message, g.key.Public())
+	t, err := retention.VerifyTombstone(message, versionsOf(g.key))
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (g *graveyard) tell(ctx context.Context, messages []string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range messages {
-		if _, err := retention.VerifyTombstone(m, g.key.Public()); err != nil {
+		if _, err := retention.VerifyTombstone(m, versionsOf(g.key)); err != nil {
 			return problem.New(problem.CodeMalformed, "%w", err)
 		}
 		path := g.path(tombstonesFolder, jws.Hash(m)+".jws")
@@ -211,7 +211,7 @@ func (g *graveyard) erased(subject string, kinds []keyring.Kind) (string, error)
 		return "", err
 	}
 	for _, m := range known {
-		before, err := retention.VerifyTombstone(m, g.key.Public())
+		before, err := retention.VerifyTombstone(m, versionsOf(g.key))
 		if err != nil {
 			return "", err
 		}
@@ -347,7 +347,7 @@ func (g *graveyard) left(id interview.CaseID) (bool, error) {
 		return false, err
 	}
 	for _, m := range known {
-		t, err := retention.VerifyTombstone(m, g.key.Public())
+		t, err := retention.VerifyTombstone(m, versionsOf(g.key))
 		if err != nil {
 			return false, err
 		}

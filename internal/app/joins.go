@@ -19,7 +19,6 @@ import (
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/internal/tracing"
-	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/admission"
 	"kuule/interview/ledger"
@@ -248,7 +247,7 @@ func (j joins) countersign(ctx context.Context, judgement signaling.Judgement) (
 
 // Returning implements signaling.Admission.
 func (j joins) Returning(ctx context.Context, peer signaling.Peer, join wire.Join) (signaling.Judgement, error) {
-	key, err := trust.Key(j.in.trust.StatementKey)
+	key, err := j.in.trust.Statement()
 	if err != nil {
 		return signaling.Judgement{}, err
 	}

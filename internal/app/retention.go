@@ -18,7 +18,6 @@ import (
 	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/keyring/renewal"
 	"kuule/internal/problem"
-	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/ledger"
 	"kuule/interview/retention"
@@ -34,7 +33,7 @@ type keepingDesk struct {
 }
 
 func newKeepingDesk(d *door) (*keepingDesk, error) {
-	sealing, err := trust.Key(d.in.trust.SealingKey)
+	sealing, err := d.in.trust.Sealing()
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (a *authority) proveParticipant(ctx context.Context, q viewQuestion, now ti
 	if !met {
 		return c, problem.Refused(problem.CodeForbidden, "viewing-own-hearing", "participant %s was never admitted to hearing %s as its applicant", p.Participant, q.Hearing)
 	}
-	approval, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), viewing.Approval{
+	approval, err := viewing.VerifyApproval(q.Approval, versionsOf(a.sealing), viewing.Approval{
 		Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose), Device: device.DeviceID,
 	}, now)
 	if err != nil {
@@ -176,7 +176,7 @@ func (a *authority) proveViewer(ctx context.Context, q viewQuestion, now time.Ti
 		return c, true, nil
 	}
 	want := viewing.Approval{Viewing: q.Viewing, Case: q.Case, Hearing: q.Hearing, Asker: who, Purpose: jws.Hash(q.Purpose), Device: c.Device}
-	if _, err := viewing.VerifyApproval(q.Approval, a.sealing.Public(), want, now); err != nil {
+	if _, err := viewing.VerifyApproval(q.Approval, versionsOf(a.sealing), want, now); err != nil {
 		return c, false, problem.Refused(problem.CodeForbidden, "viewing-second-person", "%w", err)
 	}
 	return c, false, nil

@@ -63,9 +63,22 @@ func Sign(payload any, typ string, key crypto.Signer, chain ...*x509.Certificate
 	return obj.CompactSerialize()
 }
 
-// Verify checks a message of type typ under key and reads its payload,
-// strictly, into out.
+// Keys are several public keys where one is asked for: a message holds if it is
+// signed with any of them. They are the versions of one signer.
+type Keys []crypto.PublicKey
+
+// Verify checks a message of type typ under key, or one of [Keys], and reads its
+// payload, strictly, into out.
 func Verify(message, typ string, key crypto.PublicKey, out any) error {
+	if keys, ok := key.(Keys); ok {
+		err := fmt.Errorf("%w: %s: there is no key to verify with", ErrSignature, typ)
+		for _, k := range keys {
+			if err = Verify(message, typ, k, out); err == nil || !errors.Is(err, ErrSignature) {
+				return err
+			}
+		}
+		return err
+	}
 	if p, err := split(message, typ); err != nil {
 		return err
 	} else if ec, ok := key.(*ecdsa.PublicKey); ok && p.plain {

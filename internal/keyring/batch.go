@@ -57,9 +57,14 @@ func RewrapAll(ctx context.Context, ring Keyring, key Key, items []Wrapped) ([]R
 
 // Signing is a ring that also keeps keys that sign.
 type Signing interface {
-	// Signer gives the P-256 key of a name, made at its first use. It signs
-	// SHA-256 digests (ASN.1) and does not leave the ring.
+	// Signer gives the newest version of the P-256 key of a name, made at its
+	// first use. It signs SHA-256 digests (ASN.1) and does not leave the ring.
 	Signer(ctx context.Context, name string) (crypto.Signer, error)
+	// Signers gives all versions of the key, newest first, made at its first use.
+	Signers(ctx context.Context, name string) ([]crypto.Signer, error)
+	// RotateSigner makes a new version. Older ones still sign, for whoever asks
+	// for them: verifiers have to know the new one first.
+	RotateSigner(ctx context.Context, name string) error
 }
 
 var signerPattern = regexp.MustCompile(`^[a-z][a-z-]{0,31}$`)

@@ -331,32 +331,104 @@ func (l *Local) replace(record keyRecord) error {
 
 // signerRecord is the file of a key that signs.
 type signerRecord struct {
-	V      int    `json:"v"`
-	Name   string `json:"name"`
-	Sealed []byte `json:"sealed"` // PKCS #8
+	V      int      `json:"v"`
+	Name   string   `json:"name"`
+	Sealed []byte   `json:"sealed"`          // PKCS #8 of the first version
+	Later  [][]byte `json:"later,omitempty"` // of those after it
 }
 
+// signerBinding binds a version of a signing key to its place.
+func signerBinding(name string, version int) string {
+	if version == 1 {
+		return "kuule keyring 1|sign|" + name
+	}
+	return fmt.Sprintf("kuule keyring 1|sign|%s|%d", name, version)
+}
+
+func (l *Local) signerPath(name string) string { return filepath.Join(l.folder, "sign-"+name+".json") }
+
 // Signer implements Signing. The key is opened into this process's memory.
-func (l *Local) Signer(_ context.Context, name string) (crypto.Signer, error) {
-	if err := CheckSigner(name); err != nil {
+func (l *Local) Signer(ctx context.Context, name string) (crypto.Signer, error) {
+	all, err := l.Signers(ctx, name)
+	if err != nil {
 		return nil, err
 	}
+	return all[0], nil
+}
+
+// Signers implements Signing.
+func (l *Local) Signers(_ context.Context, name string) ([]crypto.Signer, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	path := filepath.Join(l.folder, "sign-"+name+".json")
-	bound := "kuule keyring 1|sign|" + name
-	text, err := readBounded(path)
+	record, err := l.readSigner(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l.makeSigner(path, name, bound)
+		record = signerRecord{V: 1, Name: name}
+		if record.Sealed, err = l.newSigner(name, 1); err == nil {
+			err = l.writeSigner(record)
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", name, err)
+		return nil, err
+	}
+	var out []crypto.Signer
+	for i, sealed := range append([][]byte{record.Sealed}, record.Later...) {
+		key, err := l.openSigner(name, i+1, sealed)
+		if err != nil {
+			return nil, err
+		}
+		out = append([]crypto.Signer{key}, out...)
+	}
+	return out, nil
+}
+
+// RotateSigner implements Signing.
+func (l *Local) RotateSigner(_ context.Context, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	record, err := l.readSigner(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("signing key %s: %w", name, ErrNoKey)
+	}
+	if err != nil {
+		return err
+	}
+	sealed, err := l.newSigner(name, len(record.Later)+2)
+	if err != nil {
+		return err
+	}
+	record.Later = append(record.Later, sealed)
+	return l.writeSigner(record)
+}
+
+func (l *Local) readSigner(name string) (signerRecord, error) {
+	if err := CheckSigner(name); err != nil {
+		return signerRecord{}, err
+	}
+	text, err := readBounded(l.signerPath(name))
+	if err != nil {
+		return signerRecord{}, fmt.Errorf("signing key %s: %w", name, err)
 	}
 	var record signerRecord
 	if err := json.Unmarshal(text, &record); err != nil || record.V != 1 {
-		return nil, fmt.Errorf("signing key %s: its file is damaged: restore it from a back-up", name)
+		return signerRecord{}, fmt.Errorf("signing key %s: its file is damaged: restore it from a back-up", name)
 	}
-	der, err := open(l.root, record.Sealed, bound)
+	return record, nil
+}
+
+func (l *Local) writeSigner(record signerRecord) error {
+	text, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(l.signerPath(record.Name), text, 0o600); err != nil {
+		return fmt.Errorf("signing key %s: %w", record.Name, err)
+	}
+	return nil
+}
+
+// openSigner opens one version.
+func (l *Local) openSigner(name string, version int, sealed []byte) (*ecdsa.PrivateKey, error) {
+	der, err := open(l.root, sealed, signerBinding(name, version))
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s does not open: its file was changed", name)
 	}
@@ -372,7 +444,8 @@ func (l *Local) Signer(_ context.Context, name string) (crypto.Signer, error) {
 	return signer, nil
 }
 
-func (l *Local) makeSigner(path, name, bound string) (crypto.Signer, error) {
+// newSigner makes and seals a version.
+func (l *Local) newSigner(name string, version int) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -382,14 +455,7 @@ func (l *Local) makeSigner(path, name, bound string) (crypto.Signer, error) {
 		return nil, err
 	}
 	defer clear(der)
-	text, err := json.Marshal(signerRecord{V: 1, Name: name, Sealed: seal(l.root, der, bound)})
-	if err != nil {
-		return nil, err
-	}
-	if err := durable.WriteFile(path, text, 0o600); err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", name, err)
-	}
-	return key, nil
+	return seal(l.root, der, signerBinding(name, version)), nil
 }
 
 func overwrite(file *os.File) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"kuule/internal/canon"
+	"kuule/internal/jws"
 )
 
 // MaxSize bounds a trust file in bytes.
@@ -34,6 +35,12 @@ type File struct {
 	OfficeKey     string   `json:"office_key"`     // security office: agreements
 	BundleKey     string   `json:"bundle_key"`     // release: web bundle
 	LogKey        string   `json:"log_key"`        // audit log, note verifier key
+
+	// AlsoStatementKeys and AlsoSealingKeys are other versions of the two keys of
+	// authority: the one before, so that what it signed still holds, or the one to
+	// come, so that it holds everywhere before it is used.
+	AlsoStatementKeys []string `json:"also_statement_keys,omitempty"`
+	AlsoSealingKeys   []string `json:"also_sealing_keys,omitempty"`
 
 	// BackupKey is the agency's key that room terminals seal their back-ups to
 	// (P-256); none: they keep no back-up.
@@ -87,6 +94,16 @@ func Parse(text []byte) (*File, error) {
 			return nil, fmt.Errorf("%w: backup_key: %w", ErrMalformed, err)
 		}
 	}
+	for name, keys := range map[string][]string{"also_statement_keys": f.AlsoStatementKeys, "also_sealing_keys": f.AlsoSealingKeys} {
+		if len(keys) > maxVersions {
+			return nil, fmt.Errorf("%w: %s: more than %d", ErrMalformed, name, maxVersions)
+		}
+		for i, key := range keys {
+			if _, err := Key(key); err != nil {
+				return nil, fmt.Errorf("%w: %s: entry %d: %w", ErrMalformed, name, i+1, err)
+			}
+		}
+	}
 	for i, key := range f.TrustListKeys {
 		if _, err := Key(key); err != nil {
 			return nil, fmt.Errorf("%w: trust_list_keys: entry %d: %w", ErrMalformed, i+1, err)
@@ -96,6 +113,34 @@ func Parse(text []byte) (*File, error) {
 		return nil, fmt.Errorf("%w: log_key is missing", ErrMalformed)
 	}
 	return &f, nil
+}
+
+// maxVersions bounds the other versions of a key.
+const maxVersions = 16
+
+// Statement is what verifies authority's admissions: the key, or its versions
+// ([jws.Keys]).
+func (f *File) Statement() (crypto.PublicKey, error) {
+	return versions(f.StatementKey, f.AlsoStatementKeys)
+}
+
+// Sealing is what verifies what authority sealed: the key, or its versions.
+func (f *File) Sealing() (crypto.PublicKey, error) { return versions(f.SealingKey, f.AlsoSealingKeys) }
+
+func versions(key string, also []string) (crypto.PublicKey, error) {
+	first, err := Key(key)
+	if err != nil || len(also) == 0 {
+		return first, err
+	}
+	out := jws.Keys{first}
+	for _, text := range also {
+		k, err := Key(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
 }
 
 // Marshal gives the file's text.

@@ -45,7 +45,7 @@ func NewTrust(f *trust.File) (*Trust, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recorder roots: %w", err)
 	}
-	key, err := trust.Key(f.StatementKey)
+	key, err := f.Statement()
 	if err != nil {
 		return nil, fmt.Errorf("statement key: %w", err)
 	}

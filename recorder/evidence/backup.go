@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"kuule/internal/jws"
-	"kuule/internal/trust"
 	"kuule/interview"
 	"kuule/interview/backup"
 	"kuule/interview/sealing"
@@ -27,7 +26,7 @@ type BackupReport struct {
 // granted checks the grants by which back-ups were taken in: each authority's own
 // word, on a bundle of this hearing whose room is this one's.
 func (v *verifier) granted() error {
-	key, err := trust.Key(v.file.SealingKey)
+	key, err := v.file.Sealing()
 	if err != nil {
 		return err
 	}

@@ -176,7 +176,7 @@ func (v *verifier) bytes() error {
 	if err != nil {
 		return err
 	}
-	key, err := trust.Key(v.file.SealingKey)
+	key, err := v.file.Sealing()
 	if err != nil {
 		return fmt.Errorf("verify bundle: trust file: %w", err)
 	}
@@ -324,7 +324,7 @@ func line(n int) string { return fmt.Sprintf("line %d", n+1) }
 // transcript checks the versions: each sealed by authority for this hearing,
 // numbered, each naming the one before.
 func (v *verifier) transcript() error {
-	key, err := trust.Key(v.file.SealingKey)
+	key, err := v.file.Sealing()
 	if err != nil {
 		return err
 	}

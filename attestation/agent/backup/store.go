@@ -360,7 +360,7 @@ func (s *Store) open(h interview.HearingID) (*file, error) {
 
 // Release removes a hearing's back-ups at authority's signed word.
 func (s *Store) Release(message string) error {
-	key, err := trust.Key(s.trust.SealingKey)
+	key, err := s.trust.Sealing()
 	if err != nil {
 		return err
 	}

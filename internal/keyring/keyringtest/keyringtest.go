@@ -250,6 +250,32 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 				t.Fatalf("signature: %v", err)
 			}
 		}
+		// A rotated key: the newest signs from now on, the version before still does
+		// for whoever asks for it, and each by its own public half.
+		if err := signing.RotateSigner(t.Context(), "sealing"); err != nil {
+			t.Fatal(err)
+		}
+		all, err := signing.Signers(t.Context(), "sealing")
+		if err != nil || len(all) != 2 || public.Equal(all[0].Public()) || !public.Equal(all[1].Public()) {
+			t.Fatalf("%d versions, %v", len(all), err)
+		}
+		for i, version := range all {
+			signature, err := version.Sign(rand.Reader, digest[:], crypto.SHA256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, of := range all {
+				if key, _ := of.Public().(*ecdsa.PublicKey); ecdsa.VerifyASN1(key, digest[:], signature) != (i == j) {
+					t.Errorf("version %d's signature under version %d's key", i, j)
+				}
+			}
+		}
+		if newest, err := signing.Signer(t.Context(), "sealing"); err != nil || !all[0].Public().(*ecdsa.PublicKey).Equal(newest.Public()) {
+			t.Errorf("the newest: %v", err)
+		}
+		if err := signing.RotateSigner(t.Context(), "never-made"); !errors.Is(err, keyring.ErrNoKey) {
+			t.Errorf("a key that is none: %v", err)
+		}
 		if other, err := signing.Signer(t.Context(), "other"); err != nil || public.Equal(other.Public()) {
 			t.Errorf("another name's key: %v", err)
 		}

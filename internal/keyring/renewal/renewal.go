@@ -187,13 +187,39 @@ func (r *Ring) Destroy(ctx context.Context, key keyring.Key) (keyring.Proof, err
 	return proof, nil
 }
 
-// Signer implements keyring.Signing where the ring does.
-func (r *Ring) Signer(ctx context.Context, name string) (crypto.Signer, error) {
+func (r *Ring) signing() (keyring.Signing, error) {
 	signing, ok := r.Keyring.(keyring.Signing)
 	if !ok {
 		return nil, errors.New("this keyring keeps no signing keys")
 	}
+	return signing, nil
+}
+
+// Signer implements keyring.Signing where the ring does.
+func (r *Ring) Signer(ctx context.Context, name string) (crypto.Signer, error) {
+	signing, err := r.signing()
+	if err != nil {
+		return nil, err
+	}
 	return signing.Signer(ctx, name)
+}
+
+// Signers implements keyring.Signing where the ring does.
+func (r *Ring) Signers(ctx context.Context, name string) ([]crypto.Signer, error) {
+	signing, err := r.signing()
+	if err != nil {
+		return nil, err
+	}
+	return signing.Signers(ctx, name)
+}
+
+// RotateSigner implements keyring.Signing where the ring does.
+func (r *Ring) RotateSigner(ctx context.Context, name string) error {
+	signing, err := r.signing()
+	if err != nil {
+		return err
+	}
+	return signing.RotateSigner(ctx, name)
 }
 
 // Bound reports whether something was wrapped under a key whose context begins

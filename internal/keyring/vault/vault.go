@@ -227,7 +227,7 @@ func (r *Ring) path(op string, key keyring.Key) string {
 type info struct {
 	latest, least int               // versions
 	made          map[string]string // Unix seconds by version
-	public        string            // PEM, of a signing key's latest version
+	public        map[int]string    // PEM, of a signing key by version
 }
 
 // look reads a key's state; nil: there is none.
@@ -239,7 +239,7 @@ func (r *Ring) look(ctx context.Context, keyName string) (*info, error) {
 	if secret == nil || secret.Data == nil {
 		return nil, nil
 	}
-	out := &info{made: map[string]string{}}
+	out := &info{made: map[string]string{}, public: map[int]string{}}
 	for field, into := range map[string]*int{"latest_version": &out.latest, "min_decryption_version": &out.least} {
 		number, ok := secret.Data[field].(json.Number)
 		if !ok {
@@ -255,8 +255,9 @@ func (r *Ring) look(ctx context.Context, keyName string) (*info, error) {
 		case json.Number:
 			out.made[version] = value.String()
 		case map[string]any:
-			if text, ok := value["public_key"].(string); ok && version == strconv.Itoa(out.latest) {
-				out.public = text
+			number, err := strconv.Atoi(version)
+			if text, ok := value["public_key"].(string); ok && err == nil {
+				out.public[number] = text
 			}
 		}
 	}
@@ -603,6 +604,17 @@ func (r *Ring) Destroy(ctx context.Context, key keyring.Key) (keyring.Proof, err
 
 // Signer implements keyring.Signing.
 func (r *Ring) Signer(ctx context.Context, label string) (crypto.Signer, error) {
+	all, err := r.Signers(ctx, label)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// Signers implements keyring.Signing. Versions that the server retired are left
+// out; each of the others signs by its own number, however often somebody
+// rotated the key since.
+func (r *Ring) Signers(ctx context.Context, label string) ([]crypto.Signer, error) {
 	if err := keyring.CheckSigner(label); err != nil {
 		return nil, err
 	}
@@ -616,15 +628,45 @@ func (r *Ring) Signer(ctx context.Context, label string) (crypto.Signer, error) 
 	if err != nil || found == nil {
 		return nil, fmt.Errorf("signing key %s: %w", label, err)
 	}
-	block, _ := pem.Decode([]byte(found.public))
-	if block == nil {
+	var out []crypto.Signer
+	for version := found.latest; version > 0; version-- {
+		text, ok := found.public[version]
+		if !ok {
+			continue
+		}
+		block, _ := pem.Decode([]byte(text))
+		if block == nil {
+			return nil, fmt.Errorf("signing key %s: vault tells no public half of version %d", label, version)
+		}
+		public, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("signing key %s: %w", label, err)
+		}
+		out = append(out, &signer{ring: r, name: keyName, version: version, public: public})
+	}
+	if len(out) == 0 {
 		return nil, fmt.Errorf("signing key %s: vault tells no public half", label)
 	}
-	public, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", label, err)
+	return out, nil
+}
+
+// RotateSigner implements keyring.Signing.
+func (r *Ring) RotateSigner(ctx context.Context, label string) error {
+	if err := keyring.CheckSigner(label); err != nil {
+		return err
 	}
-	return &signer{ring: r, name: keyName, version: found.latest, public: public}, nil
+	keyName := "sign-" + label
+	found, err := r.look(ctx, keyName)
+	if err == nil && found == nil {
+		err = keyring.ErrNoKey
+	}
+	if err == nil {
+		_, err = r.do(ctx, http.MethodPost, r.cfg.Mount+"/keys/"+keyName+"/rotate", nil)
+	}
+	if err != nil {
+		return fmt.Errorf("rotate signing key %s: %w", label, err)
+	}
+	return nil
 }
 
 // signer signs on the server.

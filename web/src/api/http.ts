@@ -13,6 +13,7 @@ export interface Trust {
   device_roots: string[]
   recorder_roots: string[]
   statement_key: string
+  also_statement_keys?: string[]
   sealing_key: string
   office_key: string
   bundle_key: string

@@ -189,6 +189,15 @@ describe('who is let in', () => {
     await expect(applicant.group.addMember(bad.statement, bad.admission)).rejects.toThrow(why)
   })
 
+  it('is admitted by any version of authority’s key that is pinned, and by no other', async () => {
+    const stranger = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign'])
+    const statement_key = toBase64url(new Uint8Array(await crypto.subtle.exportKey('spki', stranger.publicKey)))
+    const rotated = groupOf(await makeIdentity(newID('mem')), new Clock(), hearingRules, { ...pinned, statement_key, also_statement_keys: [pinned.statement_key] })
+    await rotated.addMember(go.chair.statement, go.chair.admission)
+    const other = groupOf(await makeIdentity(newID('mem')), new Clock(), hearingRules, { ...pinned, statement_key })
+    await expect(other.addMember(go.chair.statement, go.chair.admission)).rejects.toThrow('admission')
+  })
+
   it('is no device under another root, nor one whose certificate is over', async () => {
     const clock = new Clock()
     const swapped = { ...pinned, device_roots: pinned.recorder_roots, recorder_roots: pinned.device_roots }

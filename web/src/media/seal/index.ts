@@ -8,7 +8,7 @@ export { SealClient }
 /** Makes the sealing of one page instance: a worker of its own, with keys that never leave it. */
 export const makeSealing: MakeSealing = ({ hearing, member, trust }) => {
   const worker = new Worker(scriptURL(address), { type: 'module', name: 'kuule-seal' })
-  const { device_roots, recorder_roots, statement_key, backup_key } = trust
-  const pinned = { device_roots, recorder_roots, statement_key, ...(backup_key === undefined ? {} : { backup_key }) }
+  const { device_roots, recorder_roots, statement_key, also_statement_keys = [], backup_key } = trust
+  const pinned = { device_roots, recorder_roots, statement_key, also_statement_keys, ...(backup_key === undefined ? {} : { backup_key }) }
   return SealClient.start(worker, { hearing, member, pinned })
 }

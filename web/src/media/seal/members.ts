@@ -11,6 +11,7 @@ export interface Pinned {
   device_roots: string[]
   recorder_roots: string[]
   statement_key: string
+  also_statement_keys?: string[] // other versions of it that count
   /** Of a room terminal alone: what its back-up is sealed to. */
   backup_key?: string
 }
@@ -63,7 +64,7 @@ export async function verifyMember(pinned: Pinned, statement: string, admission:
   const s = await verifyStatement(pinned, statement, now)
   const [signKey, hpkeKey] = await refusing('statement', () => Promise.all([importPoint(s.sign_key), importRecipient(s.hpke_key)]))
   const statementHash = await hash(statement)
-  const a = await refusing('admission', async () => verifyMessage('admission', admission, await importSPKI(pinned.statement_key)))
+  const a = await refusing('admission', () => anyOf([pinned.statement_key, ...(pinned.also_statement_keys ?? [])], async (key) => verifyMessage('admission', admission, await importSPKI(key))))
   const seats = a.seats ?? []
   const holds =
     a.v === 1 && a.statement === statementHash && a.hearing === s.hearing && a.member === s.member && a.kind === s.kind && a.rule !== '' &&
@@ -75,6 +76,18 @@ export async function verifyMember(pinned: Pinned, statement: string, admission:
     id: s.member, recorder: s.kind === 'recorder', statement: s, admission: a, statementHash,
     admissionHash: await hash(admission), signKey, hpkeKey,
   }
+}
+
+/** What the first version of a key that fits gives; else why the last did not. */
+async function anyOf<T>(keys: readonly string[], check: (key: string) => Promise<T>): Promise<T> {
+  for (const key of keys.slice(0, -1)) {
+    try {
+      return await check(key)
+    } catch {
+      // the next version
+    }
+  }
+  return check(keys.at(-1) ?? '')
 }
 
 /** Refuses what is past its end, or begins later than a minute from now. */
