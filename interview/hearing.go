@@ -1,6 +1,7 @@
 package interview
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,11 @@ type Participant struct {
 	// Born is the date of birth of who comes by ticket, as far as it is known:
 	// YYYY-MM-DD, YYYY-MM or YYYY. A kiosk holds documents against it.
 	Born string `json:"born,omitempty"`
+
+	// Card is the number of the document of an applicant (Regulation (EU) 2024/1348,
+	// Article 29), capital letters and digits, as far as it is known. A kiosk holds
+	// against it what somebody without a passport types.
+	Card string `json:"card,omitempty"`
 }
 
 // Seat is where a participant sits.
@@ -142,6 +148,7 @@ type BookingParticipant struct {
 	Device   DeviceID   `json:"device"`
 	Premises PremisesID `json:"premises"`
 	Born     string     `json:"born,omitempty" maxLength:"10"`
+	Card     string     `json:"card,omitempty" maxLength:"20"`
 }
 
 // Check decides on a booking as far as it speaks for itself. Problems:
@@ -206,6 +213,8 @@ func (b Booking) checkParticipants(malformed func(string) error) error {
 			return malformed("the interviewer needs a subject to sign in with")
 		case p.Born != "" && (p.Subject != "" || !isDate(p.Born)):
 			return malformed("a date of birth is YYYY-MM-DD, YYYY-MM or YYYY, of who comes by ticket")
+		case p.Card != "" && (p.Role != RoleApplicant || !cardNumber.MatchString(p.Card)):
+			return malformed("the number of the document of an applicant is 4 to 20 capital letters and digits")
 		case p.Device.IsZero() || p.Premises.IsZero():
 			return malformed("every seat needs its device and premises")
 		}
@@ -215,6 +224,8 @@ func (b Booking) checkParticipants(malformed func(string) error) error {
 	}
 	return nil
 }
+
+var cardNumber = regexp.MustCompile(`^[A-Z0-9]{4,20}$`)
 
 // isDate reads a date as far as it is known.
 func isDate(text string) bool {

@@ -124,6 +124,7 @@ type hearingSecret struct {
 	Vulnerabilities []Vulnerability   `json:"vulnerabilities"`
 	Names           map[string]string `json:"names"` // by participant
 	Born            map[string]string `json:"born,omitempty"`
+	Cards           map[string]string `json:"cards,omitempty"`
 }
 
 type participantRow struct {
@@ -233,7 +234,7 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		Justification: b.Justification, Vulnerabilities: b.Vulnerabilities,
 		Opens: b.Opens.UTC().Truncate(time.Millisecond), Closes: b.Closes.UTC().Truncate(time.Millisecond), State: Opened(),
 	}
-	names, born := map[string]string{}, map[string]string{}
+	names, born, cards := map[string]string{}, map[string]string{}, map[string]string{}
 	if h.Vulnerabilities == nil {
 		h.Vulnerabilities = []Vulnerability{}
 	}
@@ -242,15 +243,18 @@ func (s *Store) Book(ctx context.Context, b Booking) (*Hearing, error) {
 		if err != nil {
 			return nil, err
 		}
-		who := invited(Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject, Born: p.Born})
+		who := invited(Participant{ID: NewParticipantID(), Role: p.Role, Name: p.Name, Subject: p.Subject, Born: p.Born, Card: p.Card})
 		names[who.ID.String()] = p.Name
 		if p.Born != "" {
 			born[who.ID.String()] = p.Born
 		}
+		if p.Card != "" {
+			cards[who.ID.String()] = p.Card
+		}
 		h.Participants = append(h.Participants, who)
 		h.Seats = append(h.Seats, Seat{ID: NewSeatID(), Participant: who.ID, Device: p.Device, Premises: p.Premises, Agreement: covered.Agreement, Place: covered.Place})
 	}
-	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{h.Justification, h.Vulnerabilities, names, born})
+	sealed, err := SealJSON(ctx, s.cfg.Sealer, c.ID, hearingAAD(h.ID), hearingSecret{h.Justification, h.Vulnerabilities, names, born, cards})
 	if err != nil {
 		return nil, err
 	}
@@ -397,7 +401,7 @@ func (s *Store) assemble(ctx context.Context, row hearingRow) (*Hearing, error) 
 		return nil, err
 	}
 	for _, p := range participants {
-		h.Participants = append(h.Participants, invited(Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject, Born: secret.Born[p.ID.String()]}))
+		h.Participants = append(h.Participants, invited(Participant{ID: p.ID, Role: p.Role, Name: secret.Names[p.ID.String()], Subject: p.Subject, Born: secret.Born[p.ID.String()], Card: secret.Cards[p.ID.String()]}))
 	}
 	for _, t := range seats {
 		h.Seats = append(h.Seats, Seat{ID: t.ID, Participant: t.Participant, Device: t.Device, Premises: t.Premises, Agreement: t.Agreement, Place: t.Place})

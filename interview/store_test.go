@@ -45,6 +45,9 @@ func TestBookingIsRefusedForEachSingleMissingCondition(t *testing.T) {
 		"two applicants":            {func(b *interview.Booking) { b.Participants = append(b.Participants, b.Participants[1]) }, problem.CodeMalformed},
 		"seat without device":       {func(b *interview.Booking) { b.Participants[0].Device = interview.DeviceID{} }, problem.CodeMalformed},
 		"window turned round":       {func(b *interview.Booking) { b.Opens, b.Closes = b.Closes, b.Opens }, problem.CodeMalformed},
+		"a number that is none":     {func(b *interview.Booking) { b.Participants[1].Card = "a-29" }, problem.CodeMalformed},
+		"an interpreter's card":     {func(b *interview.Booking) { b.Participants[2].Card = "A294711" }, problem.CodeMalformed},
+		"a day that is none":        {func(b *interview.Booking) { b.Participants[1].Born = "1990-02-30" }, problem.CodeMalformed},
 		"staff role in the room":    {func(b *interview.Booking) { b.Participants[2].Role = interview.RoleAdministrator }, problem.CodeMalformed},
 	} {
 		b := w.Booking
@@ -85,6 +88,26 @@ func TestABookedHearingReadsAsItWasWritten(t *testing.T) {
 	if seats := h.SeatsAt(w.Terminal); len(seats) != 1 || seats[0].Participant != h.Participants[1].ID {
 		t.Errorf("seats at the terminal: %+v", seats)
 	}
+}
+
+// B12: by what a kiosk knows a person is read as it was booked, and lies nowhere
+// open.
+func TestWhatAKioskKnowsAPersonByIsSealed(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	w := interviewtest.NewWorld(t, db)
+	b := w.Booking
+	b.Participants = slices.Clone(b.Participants)
+	b.Participants[1].Born, b.Participants[1].Card = "1988-03-14", "A294711"
+	booked, err := w.Store.Book(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := w.Store.Hearing(t.Context(), booked.ID)
+	if err != nil || h.Participants[1].Born != "1988-03-14" || h.Participants[1].Card != "A294711" || h.Participants[0].Card != "" {
+		t.Fatalf("%+v, %v", h.Participants, err)
+	}
+	interviewtest.CheckNoPlainText(t, db, "1988-03-14", "A294711")
 }
 
 // Promise 6: nothing that speaks of a person is in the database in plain.

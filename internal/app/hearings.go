@@ -230,7 +230,7 @@ func (d *door) Booking(ctx context.Context, reference string) (kioskbridge.Booki
 	}
 	p, _ := h.Participant(id)
 	b := kioskbridge.Booking{Case: h.Case, Hearing: h.ID, Diary: h.Diary, Participant: id, Name: p.Name, Role: p.Role, Purpose: interview.PurposeHearing, Opens: h.Opens, Closes: h.Closes,
-		Person: kioskbridge.Person{Name: p.Name, DateOfBirth: p.Born}}
+		Person: kioskbridge.Person{Name: p.Name, DateOfBirth: p.Born, ApplicantNumber: p.Card}}
 	if h.State.Phase == interview.PhaseEnded {
 		b.Purpose = interview.PurposeReview
 	}

@@ -68,7 +68,7 @@ export interface Booking {
   justification?: string
   opens: string
   closes: string
-  participants: { role: words.Role; name: string; subject?: string; device: words.DeviceID; premises: words.PremisesID; born?: string }[]
+  participants: { role: words.Role; name: string; subject?: string; device: words.DeviceID; premises: words.PremisesID; born?: string; card?: string }[]
 }
 
 export const utteranceKinds = ['question', 'answer', 'rendering', 'note'] as const

@@ -40,6 +40,7 @@ export const en: Catalogue = {
       'recorder-lost': 'The recorder does not answer. No questions are asked now.',
       'connection-lost': 'A connection was lost. No questions are asked now.',
       'interviewer-lost': 'The interviewer’s connection was lost.',
+      abandoned: 'Nobody came back: the hearing was closed at the server.',
     },
     recorder: {
       recording: 'Recording',

@@ -41,6 +41,7 @@ export const fi = {
       'recorder-lost': 'Tallennin ei vastaa. Kysymyksiä ei nyt esitetä.',
       'connection-lost': 'Yhteys katkesi. Kysymyksiä ei nyt esitetä.',
       'interviewer-lost': 'Puhuttelijan yhteys katkesi.',
+      abandoned: 'Kukaan ei palannut: kuuleminen suljettiin palvelimella.',
     },
     recorder: {
       recording: 'Tallentaa',

@@ -8,7 +8,7 @@ import type { Document, Mode } from '../api/words'
 import { useTexts } from '../i18n'
 import { Button, Choice, Field, Radios } from '../ui/controls'
 import { ProblemNotice } from '../ui/Refusal'
-import { readBorn } from './born'
+import { readBorn, readCard } from './born'
 
 const spoken = ['ar', 'so', 'en', 'fa', 'prs', 'ku', 'ru', 'uk', 'tr', 'fi'] as const
 type Spoken = (typeof spoken)[number]
@@ -22,6 +22,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
   const [lodged, setLodged] = useState<CalendarDate>(today(getLocalTimeZone()))
   const [applicant, setApplicant] = useState('')
   const [born, setBorn] = useState('')
+  const [card, setCard] = useState('')
   const [place, setPlace] = useState<string>(places.find((p) => !p.own)?.device ?? '')
   const [language, setLanguage] = useState<Spoken>('ar')
   const [when, setWhen] = useState<CalendarDateTime>(toCalendarDateTime(now(getLocalTimeZone())).set({ minute: 0, second: 0, millisecond: 0 }).add({ hours: 1 }))
@@ -33,7 +34,8 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
 
   const needs = (text: string) => (tried && text.trim() === '' ? { wrong: t('staff.book.needed') } : {})
   const known = born.trim() === '' ? undefined : readBorn(born, today(getLocalTimeZone()))
-  const complete = diary.trim() !== '' && known !== null && applicant.trim() !== '' && (mode === 'in-person' || justification.trim() !== '')
+  const number = card.trim() === '' ? undefined : readCard(card)
+  const complete = diary.trim() !== '' && known !== null && number !== null && applicant.trim() !== '' && (mode === 'in-person' || justification.trim() !== '')
 
   const submit = async (event: SyntheticEvent) => {
     event.preventDefault()
@@ -55,7 +57,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
         closes: at(when.add(length)),
         participants: [
           { role: 'interviewer', name: me.person.name, subject: me.person.subject, device: own.device, premises: own.premises },
-          { role: 'applicant', name: applicant.trim(), device: seat.device, premises: seat.premises, ...(known === undefined ? {} : { born: known }) },
+          { role: 'applicant', name: applicant.trim(), device: seat.device, premises: seat.premises, ...(known === undefined ? {} : { born: known }), ...(number === undefined ? {} : { card: number }) },
         ],
       })
       onDone()
@@ -74,6 +76,7 @@ export default function Booking({ me, onDone, onCancel }: { me: Me; onDone: () =
       <Dates label={t('staff.book.lodged')} granularity="day" value={lodged} onChange={(v) => setLodged(parseDate(v.toString().slice(0, 10)))} />
       <Field label={t('staff.book.applicant')} value={applicant} onChange={setApplicant} required {...needs(applicant)} />
       <Field label={t('staff.book.born')} help={t('staff.book.bornHelp')} value={born} onChange={setBorn} {...(tried && known === null ? { wrong: t('staff.book.bornWrong') } : {})} />
+      <Field label={t('staff.book.card')} help={t('staff.book.cardHelp')} value={card} onChange={setCard} {...(tried && number === null ? { wrong: t('staff.book.cardWrong') } : {})} />
       <Choice label={t('staff.knock.place')} value={place} onChange={setPlace} options={places.filter((p) => !p.own).map((p) => ({ id: p.device, text: `${p.label}, ${p.place}` }))} />
       <Choice label={t('staff.book.language')} value={language} onChange={setLanguage} options={spoken.map((s) => ({ id: s, text: t(`staff.book.languages.${s}`) }))} />
       <Dates label={t('staff.book.when')} granularity="minute" value={when} onChange={(v) => setWhen(toCalendarDateTime(v))} />

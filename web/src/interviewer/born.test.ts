@@ -1,6 +1,6 @@
 import { parseDate } from '@internationalized/date'
 import { describe, expect, it } from 'vitest'
-import { readBorn } from './born'
+import { readBorn, readCard } from './born'
 
 const today = parseDate('2026-03-15')
 
@@ -22,4 +22,11 @@ describe('date of birth', () => {
     'takes %s for no date of birth',
     (typed) => expect(readBorn(typed, today)).toBeNull(),
   )
+})
+
+// B12: the number of the document of an applicant is booked as registers write it.
+describe('the number of the document of an applicant', () => {
+  it.each([['a29-4711', 'A294711'], [' A29 4711 ', 'A294711'], ['12.34', '1234'], ['123', null], ['A29_4711', null], ['Ä294711', null], ['A'.repeat(21), null]])('%s is %s', (typed, want) => {
+    expect(readCard(typed)).toBe(want)
+  })
 })

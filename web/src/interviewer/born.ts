@@ -22,6 +22,12 @@ export function readBorn(typed: string, today: CalendarDate): string | null {
   }
 }
 
+/** Reads the number of the document of an applicant as registers write it; null: it is none. */
+export function readCard(typed: string): string | null {
+  const number = typed.toUpperCase().replace(/[\s./-]/g, '')
+  return /^[A-Z0-9]{4,20}$/.test(number) ? number : null
+}
+
 function swapped(found: RegExpExecArray | null): (string | undefined)[] | undefined {
   return found === null ? undefined : [found[0], found[3], found[2], found[1]]
 }
