@@ -69,12 +69,12 @@ func freePorts(base, count int) (int, error) {
 		return base, tryPorts(base, count)
 	}
 	var last error
-	for base = 20100 + os.Getpid()%300*40; base < 32000; base += 40 { // below the kernel's own choice
+	for base = 20100 + os.Getpid()%250*40; base < 32000; base += 40 { // below the kernel's own choice
 		if last = tryPorts(base, count); last == nil {
 			return base, nil
 		}
 	}
-	return 0, last
+	return 0, last // of some that were tried: the highest beginning is below the end
 }
 
 func tryPorts(base, count int) error {
