@@ -4,7 +4,7 @@
 // A program that is started here has no network and no environment, opens the
 // system's libraries and what it was given and nothing else, writes only to what
 // was opened for it, and is bounded in memory, processor time, size of output
-// and open files. It dies with whoever started it. All of this holds before the
+// open files and threads. It starts no process, and dies with whoever started it. All of this holds before the
 // program's first instruction: the running binary starts itself as a launcher,
 // gives up its rights, and becomes the program.
 //

@@ -24,6 +24,7 @@ type launch struct {
 	Program   string   `json:"program"`
 	Arguments []string `json:"arguments"`
 	Limits    Limits   `json:"limits"`
+	Apart     bool     `json:"apart"` // in namespaces of its own
 }
 
 // The launcher runs before anything of the binary that it is started from.
@@ -66,6 +67,13 @@ func (l launch) become() error {
 			return fmt.Errorf("limit %d: %w", what, err)
 		}
 	}
+	// Counted for each user of each namespace since Linux 5.14: here alone for this
+	// program. Without a namespace it would count the whole service.
+	if l.Apart {
+		if err := syscall.Setrlimit(unix.RLIMIT_NPROC, &syscall.Rlimit{Cur: maxThreads, Max: maxThreads}); err != nil {
+			return fmt.Errorf("limit of threads: %w", err)
+		}
+	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
@@ -86,6 +94,10 @@ func (l launch) become() error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&arguments[0])), uintptr(unsafe.Pointer(&environment[0])))
 	return errno
 }
+
+// maxThreads bounds a program's threads, where the service is not root: those of
+// a decoder on a large machine are fewer.
+const maxThreads = 512
 
 // system is what a program needs to be loaded and to find its own measure.
 var system = []string{
@@ -182,12 +194,13 @@ var closed = []uint32{
 // architectures are the numbers by which seccomp tells whose call numbers these are.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-// closeCalls refuses the closed calls, and kills what calls under the numbers of
+// closeCalls refuses the closed calls and the making of processes, and kills what calls under the numbers of
 // another architecture (seccomp(2); the offsets are those of struct seccomp_data).
 func closeCalls() error {
 	const (
 		load, equal, atLeast, answer = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, unix.BPF_RET | unix.BPF_K
 		number, architecture         = 0, 4
+		firstArgument                = 16         // its lower half: both architectures are little-endian
 		otherNumbers                 = 0x40000000 // x32 on amd64
 	)
 	own, known := architectures[runtime.GOARCH]
@@ -207,7 +220,22 @@ func closeCalls() error {
 			unix.SockFilter{Code: equal, K: call, Jf: 1},
 			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
 	}
-	program = append(program, unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW})
+	for _, call := range births {
+		program = append(program,
+			unix.SockFilter{Code: equal, K: call, Jf: 1},
+			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
+	}
+	program = append(program,
+		// What clone3 is to do stands in memory, where no filter looks: libraries that
+		// are told that there is none use clone.
+		unix.SockFilter{Code: equal, K: unix.SYS_CLONE3, Jf: 1},
+		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+		// Threads, and no processes.
+		unix.SockFilter{Code: equal, K: unix.SYS_CLONE, Jf: 3},
+		unix.SockFilter{Code: load, K: firstArgument},
+		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jt: 1},
+		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW})
 	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&filter)), 0, 0)
 }

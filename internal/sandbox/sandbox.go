@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Limits bound a program.
+// Limits bound a program. It starts no other program: it has threads alone.
 type Limits struct {
 	Memory uint64   `json:"memory"` // bytes of address space
 	CPU    uint64   `json:"cpu"`    // seconds of processor time
@@ -42,7 +42,8 @@ func Start(c *exec.Cmd, l Limits) error {
 	if errors.Is(missing, ErrOpen) {
 		return fmt.Errorf("run %s: %w", c.Path, missing)
 	}
-	order, err := json.Marshal(launch{Program: c.Path, Arguments: c.Args, Limits: l})
+	apart := !errors.Is(missing, errNoNamespaces)
+	order, err := json.Marshal(launch{Program: c.Path, Arguments: c.Args, Limits: l, Apart: apart})
 	if err != nil {
 		return fmt.Errorf("run %s: %w", c.Path, err)
 	}
@@ -51,7 +52,7 @@ func Start(c *exec.Cmd, l Limits) error {
 	}
 	c.Path, c.Args, c.Dir = "/proc/self/exe", []string{launcher, string(order)}, "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
-	if !errors.Is(missing, errNoNamespaces) {
+	if apart {
 		c.SysProcAttr.Cloneflags = walled
 	}
 	if c.Cancel != nil { // the program and what it started

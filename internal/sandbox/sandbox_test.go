@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,6 +109,46 @@ var attempts = map[string]func([]string) error{
 		}
 		return nil
 	},
+	"bomb": func([]string) error { // processes without an end, by each call there is
+		var all []error
+		for name, birth := range processes() {
+			for range 100 {
+				pid, err := birth()
+				if err != 0 {
+					all = append(all, fmt.Errorf("%s: %w", name, err))
+					break
+				}
+				if pid == 0 {
+					_ = unix.Nanosleep(&unix.Timespec{Sec: 2}, nil)
+					unix.Exit(0)
+				}
+			}
+		}
+		if len(all) == 0 {
+			return nil
+		}
+		return errors.Join(all...)
+	},
+	"program": func([]string) error { return exec.Command("/bin/true").Run() },
+	"threads": func(arguments []string) error { // that many at once
+		n, err := strconv.Atoi(arguments[0])
+		if err != nil {
+			return err
+		}
+		var at sync.WaitGroup
+		release := make(chan struct{})
+		for range n {
+			at.Add(1)
+			go func() {
+				runtime.LockOSThread()
+				at.Done()
+				<-release
+			}()
+		}
+		at.Wait()
+		close(release)
+		return nil
+	},
 	"signal": func(pid []string) error {
 		n, err := strconv.Atoi(pid[0])
 		if err != nil {
@@ -113,6 +156,28 @@ var attempts = map[string]func([]string) error{
 		}
 		return syscall.Kill(n, 0)
 	},
+}
+
+// processes are the calls that make a process, as a program could use them.
+func processes() map[string]func() (uintptr, syscall.Errno) {
+	call := func(number, a, b uintptr) func() (uintptr, syscall.Errno) {
+		return func() (uintptr, syscall.Errno) {
+			pid, _, err := syscall.RawSyscall(number, a, b, 0)
+			return pid, err
+		}
+	}
+	three := struct{ flags, pidfd, child, parent, signal, stack, size, tls uint64 }{signal: uint64(unix.SIGCHLD)}
+	all := map[string]func() (uintptr, syscall.Errno){
+		"clone": call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0),
+		"clone3": func() (uintptr, syscall.Errno) {
+			pid, _, err := syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&three)), unsafe.Sizeof(three), 0)
+			return pid, err
+		},
+	}
+	for _, number := range births {
+		all[fmt.Sprint("call ", number)] = call(uintptr(number), 0, 0)
+	}
+	return all
 }
 
 var usual = Limits{Memory: 2 << 30, CPU: 20, File: 1 << 20, Files: 32}
@@ -249,6 +314,46 @@ func TestBoundsEndAProgram(t *testing.T) {
 		} else if strings.Contains(out, "sandbox:") {
 			t.Errorf("%s: the launcher failed: %s", name, out)
 		}
+	}
+}
+
+// A program makes no process, by whatever call, and so no bomb of them; threads
+// it has, as many as a decoder needs.
+func TestAForkBombDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	out, err := attempt(t, usual, nil, "bomb")
+	if err == nil || strings.Contains(out, "sandbox:") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for name := range processes() {
+		if want := name + ": operation not permitted"; !strings.Contains(out, want) && !strings.Contains(out, name+": function not implemented") {
+			t.Errorf("%s makes processes: %s", name, out)
+		}
+	}
+	if out, err := attempt(t, usual, nil, "program"); err == nil || !strings.Contains(out, "not permitted") {
+		t.Errorf("it started a program: %v %s", err, out)
+	}
+	roomy := usual
+	roomy.Memory = 32 << 30 // each thread reserves addresses for its stack
+	if out, err := attempt(t, roomy, nil, "threads", "40"); err != nil {
+		t.Errorf("threads: %v %s", err, out)
+	}
+	if err := attempts["program"](nil); err != nil {
+		t.Errorf("outside, a program: %v", err)
+	}
+}
+
+// Threads are bounded too, each program's by itself, where the service is not root.
+func TestThreadsAreBounded(t *testing.T) {
+	t.Parallel()
+	needAllWalls(t)
+	if os.Getuid() == 0 {
+		t.Skip("root's threads are not counted")
+	}
+	roomy := usual
+	roomy.Memory = 1 << 40
+	if out, err := attempt(t, roomy, nil, "threads", "2000"); err == nil || strings.Contains(out, "sandbox:") {
+		t.Errorf("no bound: %v %s", err, out)
 	}
 }
 

@@ -55,8 +55,8 @@ func TestAnEngineThatMisbehavesIsAnError(t *testing.T) {
 	for name, script := range map[string]string{
 		"it says nothing":       "exit 0",
 		"it fails":              "echo broken >&2; exit 3",
-		"it prints garbage":     "head -c 100 /dev/zero",
-		"it never stops saying": "head -c 10000000 /dev/zero",
+		"it prints garbage":     "exec head -c 100 /dev/zero",
+		"it never stops saying": "exec head -c 10000000 /dev/zero",
 		"it answers too little": `printf '\000\000\000\050{"v":1,"engine":"e","looks":[],"scores":[]}'`,
 	} {
 		_, err := engine(t, script).Look(t.Context(), []byte("picture"))
@@ -84,10 +84,11 @@ func TestAnEngineThatHangsIsEnded(t *testing.T) {
 // B19: the process can keep nothing and tell nobody.
 func TestTheEnginesProcessCanWriteNothing(t *testing.T) {
 	t.Parallel()
-	e := engine(t, `cat >/dev/null
-{ echo x > "$1/kept"; } 2>/dev/null && echo "wrote beside the models" >&2
-for f in /tmp /var/tmp /dev/shm; do { echo x > "$f/kuule-face-kept"; } 2>/dev/null && { rm -f "$f/kuule-face-kept"; echo "wrote into $f" >&2; }; done
-{ cat /etc/passwd >/dev/null; } 2>/dev/null && echo "read the system's files" >&2
+	// All of it by the shell itself: it can start no other program.
+	e := engine(t, `{ echo x > "$1/kept"; } 2>/dev/null && echo "wrote beside the models" >&2
+for f in /tmp /var/tmp /dev/shm; do { echo x > "$f/kuule-face-kept"; } 2>/dev/null && echo "wrote into $f" >&2; done
+{ read -r line < /etc/passwd; } 2>/dev/null && echo "read the system's files" >&2
+cat /dev/null 2>/dev/null && echo "a program, so it could have read" >&2
 exit 1`)
 	_, err := e.Look(t.Context(), []byte("picture"))
 	if !errors.Is(err, ErrEngine) {
