@@ -105,7 +105,8 @@ test-s3: $(MINIO) ## the blob store against a real MinIO server on loopback (bui
 	MINIO_ROOT_USER=kuule MINIO_ROOT_PASSWORD=$$secret $(MINIO) server --quiet --address 127.0.0.1:19008 $$folder & server=$$!; \
 	trap 'kill $$server; wait $$server || true; rm -rf $$folder' EXIT; \
 	for i in $$(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/19008) 2>/dev/null && break; sleep 0.2; done; \
-	KUULE_TEST_S3=http://kuule:$$secret@127.0.0.1:19008 go test -count=1 -timeout 5m ./internal/blob/s3
+	export KUULE_TEST_S3=http://kuule:$$secret@127.0.0.1:19008; \
+	go test -count=1 -timeout 5m ./internal/blob/s3 && go test -count=1 -timeout 5m -run RealService -v ./recorder
 
 $(MINIO):
 	GOBIN=$(@D) CGO_ENABLED=0 nice -n 19 go install -trimpath -ldflags="-s -w" github.com/minio/minio@$(MINIO_VERSION)

@@ -106,6 +106,13 @@ func (r *Recorder) eraseRecording(ctx context.Context, h interview.HearingID, re
 		if err != nil && !errors.Is(err, blob.ErrNotFound) {
 			return err
 		}
+		// Nothing is held of what opens for nobody: no erasure passes a hold on its
+		// case, so that this one was lifted and only the file had not been told.
+		if there && info.Held {
+			if err := r.cfg.Archive.Hold(ctx, name, false); err != nil {
+				return err
+			}
+		}
 		switch err := r.cfg.Archive.Delete(ctx, name); {
 		case errors.Is(err, blob.ErrLocked):
 			left++

@@ -113,13 +113,17 @@ func TestLocksOfAnArchiveFollowTheClock(t *testing.T) {
 		t.Fatalf("lock: %+v", got)
 	}
 	must(t, r.KeepCase(t.Context(), interview.NewCaseID(), now.Add(9*time.Hour), true))
-	if got := lock(); !got.Until.Equal(now.Add(2*time.Hour)) || got.Held {
+	must(t, r.KeepCase(t.Context(), c, now.Add(2*time.Hour), true)) // lifted since, and the file was not told
+	if got := lock(); !got.Until.Equal(now.Add(2*time.Hour)) || !got.Held {
 		t.Fatalf("another case's clock moved it: %+v", got)
 	}
 	left, err := r.EraseCase(t.Context(), c)
 	must(t, err)
 	if left.Deleted != 1 || left.Left != 1 || !left.Until.Equal(now.Add(2*time.Hour)) {
 		t.Errorf("left: %+v", left)
+	}
+	if got := lock(); got.Held {
+		t.Errorf("a hold lies on what nobody can open: %+v", got)
 	}
 	// The journal is gone; what names the copy stays, so that the copy is found when its time comes.
 	if found := journals(t, disk); len(found) != 1 {
