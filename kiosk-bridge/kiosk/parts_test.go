@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/jpeg"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -75,6 +76,29 @@ func TestScannerThatFailsIsNamed(t *testing.T) {
 		if !errors.As(err, &part) || part.Part != "scanner" || part.Reason != c.reason {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A scanner's program that talks much is heard out: its page counts, and what it
+// says of an error is cut.
+func TestAScannerThatTalksMuchIsHeardOut(t *testing.T) {
+	t.Parallel()
+	var page bytes.Buffer
+	if err := jpeg.Encode(&page, image.NewGray(image.Rect(0, 0, 64, 64)), nil); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "page.jpg")
+	if err := os.WriteFile(path, page.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	talk := "head -c 300000 /dev/zero | tr '\\0' 'x' >&2\n"
+	got, err := kiosk.Scanner{Device: "x", Program: program(t, talk+"exec cat "+path)}.Page(t.Context())
+	if err != nil || !bytes.Equal(got, page.Bytes()) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	_, err = kiosk.Scanner{Device: "x", Program: program(t, talk+"exit 7")}.Page(t.Context())
+	if kiosk.ReasonOf(err) != tunnel.ReasonNoPaper || len(err.Error()) > 5000 {
+		t.Errorf("%s, %d bytes", kiosk.ReasonOf(err), len(err.Error()))
 	}
 }
 

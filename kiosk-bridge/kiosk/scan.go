@@ -27,6 +27,7 @@ const (
 	scanWithin = time.Minute
 	maxPage    = 8 << 20 // bytes of one page, as the bridge takes it
 	maxSide    = 12_000  // pixels: A3 at 600 to the inch is smaller
+	maxTold    = 4 << 10 // bytes of what scanimage says beside it; the rest is not kept
 	scanDPI    = "200"   // text of a form is read easily, and a page is below a megabyte
 )
 
@@ -81,8 +82,7 @@ func (s Scanner) Page(ctx context.Context) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	var page, said bounded
-	page.most, said.most, page.full, said.full = maxPage, 4<<10, cancel, cancel
+	page, said := bounded{most: maxPage, full: cancel}, first{most: maxTold}
 	cmd := exec.CommandContext(ctx, program, "--device-name="+s.Device, "--format=jpeg", "--mode=Color", "--resolution="+scanDPI)
 	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = &page, &said, "/", 5*time.Second
 	cmd.Env = []string{"LC_ALL=C", "HOME=/nonexistent"}
@@ -106,6 +106,19 @@ func (s Scanner) Page(ctx context.Context) ([]byte, error) {
 		return fail(tunnel.ReasonPartBroken, fmt.Errorf("a page of %dx%d pixels", shape.Width, shape.Height))
 	}
 	return page.buf.Bytes(), nil
+}
+
+// first keeps the first bytes that a program says, and takes the rest, so that a
+// program that talks much is neither blocked nor ended.
+type first struct {
+	buf  bytes.Buffer
+	most int
+}
+
+// Write implements io.Writer.
+func (f *first) Write(p []byte) (int, error) {
+	f.buf.Write(p[:min(len(p), f.most-f.buf.Len())])
+	return len(p), nil
 }
 
 // bounded takes so many bytes; more are an error, which ends the writer. It
