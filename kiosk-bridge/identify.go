@@ -292,6 +292,7 @@ func (v *visit) decoded(ctx context.Context, i Image) Image {
 	plain, err := v.bridge.Decode(ctx, i)
 	if err != nil {
 		v.bridge.Log.Warn("a portrait in JPEG 2000 was not decoded", "visit", v.id)
+		v.notice(ctx, PartDocument, emrtd.ReasonUnreadable)
 		return Image{}
 	}
 	return plain

@@ -53,7 +53,7 @@ const (
 
 var noticeCodes = []string{
 	tunnel.ReasonPartAbsent, tunnel.ReasonPartBroken, tunnel.ReasonCameraGone, tunnel.ReasonTwoPersons, tunnel.ReasonNoPerson, tunnel.ReasonLowQuality,
-	tunnel.ReasonTimedOut, tunnel.ReasonNoPaper, CodeClockWrong, CodeKioskGone, CodeStrange, CodeOther, CodeNotHandedIn, CodeStageRefused, CodeStageWaits, reasonEngineAbsent, ReasonSpecimen, "too-large", emrtd.ReasonChipSilent,
+	tunnel.ReasonTimedOut, tunnel.ReasonNoPaper, CodeClockWrong, CodeKioskGone, CodeStrange, CodeOther, CodeNotHandedIn, CodeStageRefused, CodeStageWaits, reasonEngineAbsent, ReasonSpecimen, "too-large", emrtd.ReasonChipSilent, emrtd.ReasonUnreadable,
 }
 
 // noticeCode is what staff are told of a kiosk's reason: one of the known words.

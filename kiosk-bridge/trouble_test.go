@@ -1,6 +1,7 @@
 package kioskbridge_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtd"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/engines"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -49,6 +51,13 @@ func TestTroubleHasAWayOnAndAWordForStaff(t *testing.T) {
 		}
 	}
 	specimen := emrtdtest.Person{Surname: "SPECIMEN", GivenNames: "ANNA", DocumentNumber: "L898902C3", DateOfBirth: "740812", Sex: "F"}
+	// A codestream of 49 bytes that would unfold to 3.6 gigapixels.
+	stream := []byte{0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0}
+	for _, n := range []uint32{60000, 60000, 0, 0, 60000, 60000, 0, 0} {
+		stream = binary.BigEndian.AppendUint32(stream, n)
+	}
+	bomb := holder
+	bomb.Portrait = string(append(stream, 0, 1, 7, 1, 1, 0xFF, 0xD9))
 	for name, c := range map[string]struct {
 		chip   emrtdtest.Variant
 		who    *emrtdtest.Person
@@ -71,16 +80,18 @@ func TestTroubleHasAWayOnAndAWordForStaff(t *testing.T) {
 		"person declines the picture": {chip: emrtdtest.Genuine, spoil: func(h *hands) {
 			h.take[ticket.StepFace] = func(tunnel.Ask) (tunnel.Capture, error) { return tunnel.Capture{Result: tunnel.TakenDeclined}, nil }
 		}, result: tunnel.ResultJoin, check: interview.Check{Name: emrtd.CheckFace, Verdict: interview.NotDone, Reason: "declined"}},
+		"JPEG 2000 bomb": {chip: emrtdtest.Genuine, who: &bomb, result: tunnel.ResultJoin,
+			check: interview.Check{Name: emrtd.CheckFace, Verdict: interview.Undetermined, Reason: emrtd.ReasonUnreadable}, told: "document unreadable"},
 		"chip reader broken": {chip: emrtdtest.Genuine, spoil: func(h *hands) { h.take[ticket.StepChip] = failed(tunnel.ReasonPartBroken) }, result: tunnel.ResultDesk,
 			check: interview.Check{Name: emrtd.CheckAccess, Verdict: interview.NotDone, Reason: emrtd.ReasonChipNotRead}, told: "chip-reader part-broken"},
 		"nobody lays the document": {chip: emrtdtest.Genuine, spoil: func(h *hands) { h.take[ticket.StepChip] = failed(tunnel.ReasonTimedOut) }, result: tunnel.ResultAgain, told: "chip-reader timed-out"},
 		"document reader broken":   {chip: emrtdtest.Genuine, spoil: func(h *hands) { h.take[ticket.StepDocument] = failed(tunnel.ReasonPartBroken) }, result: tunnel.ResultDesk, told: "document-reader part-broken"},
 	} {
-		w := newWorld(t, (&engine{finding: claims, living: isThere}).into)
+		w := newWorld(t, (&engine{finding: claims, living: isThere}).into, func(c *kioskbridge.Config) { c.Decode = engines.Decode })
 		who := holder
 		if c.who != nil {
 			who = *c.who
-			w.booking.Person.Name = "Anna Specimen"
+			w.booking.Person.Name = strings.ToLower(who.GivenNames + " " + who.Surname)
 		}
 		p, err := w.state.Issue(who, c.chip)
 		if err != nil {

@@ -606,7 +606,7 @@ export const en: Catalogue = {
       },
       code: {
         'part-absent': 'is not there', 'part-broken': 'does not work', 'camera-gone': 'is gone', 'two-persons': 'saw two persons', 'no-person': 'saw nobody', 'low-quality': 'pictures too poor', 'timed-out': 'took too long',
-        'chip-silent': 'a chip did not answer', 'no-paper': 'has no paper', 'clock-wrong': 'is wrong', 'kiosk-gone': 'broke off in the middle of a visit', strange: 'said what no kiosk says', other: 'something else', 'search-not-handed-in': 'a search was not handed in',
+        unreadable: 'a picture could not be opened', 'chip-silent': 'a chip did not answer', 'no-paper': 'has no paper', 'clock-wrong': 'is wrong', 'kiosk-gone': 'broke off in the middle of a visit', strange: 'said what no kiosk says', other: 'something else', 'search-not-handed-in': 'a search was not handed in',
         'engine-absent': 'does not answer', specimen: 'a specimen was laid there', 'too-large': 'a file on the chip is too large', 'stage-refused': 'refused to be told', 'stage-waits': 'has not answered for over an hour',
       },
       duplicates: 'Possible duplicates',

@@ -608,7 +608,7 @@ export const fi = {
       },
       code: {
         'part-absent': 'puuttuu', 'part-broken': 'ei toimi', 'camera-gone': 'on poissa', 'two-persons': 'näki kaksi henkilöä', 'no-person': 'ei nähnyt ketään', 'low-quality': 'kuvat liian huonoja', 'timed-out': 'kesti liian kauan',
-        'chip-silent': 'siru ei vastannut', 'no-paper': 'paperi on lopussa', 'clock-wrong': 'on väärässä', 'kiosk-gone': 'katkesi kesken käynnin', strange: 'sanoi, mitä kioski ei sano', other: 'jotakin muuta', 'search-not-handed-in': 'hakua ei saatu eteenpäin',
+        unreadable: 'kuvaa ei voitu avata', 'chip-silent': 'siru ei vastannut', 'no-paper': 'paperi on lopussa', 'clock-wrong': 'on väärässä', 'kiosk-gone': 'katkesi kesken käynnin', strange: 'sanoi, mitä kioski ei sano', other: 'jotakin muuta', 'search-not-handed-in': 'hakua ei saatu eteenpäin',
         'engine-absent': 'ei vastaa', specimen: 'lukijalla oli mallikappale', 'too-large': 'sirun tiedosto on liian suuri', 'stage-refused': 'ei ottanut vastaan ilmoitusta', 'stage-waits': 'ei ole vastannut yli tuntiin',
       },
       duplicates: 'Mahdolliset kaksoisrekisteröinnit',
