@@ -66,11 +66,11 @@ func (s *simulated) Take(ctx context.Context, ask tunnel.Ask) (tunnel.Capture, e
 			tries++
 			s.clock.pass(s.between(4*time.Second, 9*time.Second))
 		}
-	case ticket.StepFingers: // four fingers
-		s.clock.pass(s.between(8*time.Second, 18*time.Second))
+	case ticket.StepFingers: // the sentence, and one finger: one good one is enough
+		s.clock.pass(s.between(3*time.Second, 7*time.Second))
 		if s.seldom(5) {
 			tries++
-			s.clock.pass(s.between(5*time.Second, 10*time.Second))
+			s.clock.pass(s.between(3*time.Second, 6*time.Second))
 		}
 	}
 	c, err := s.hands.Take(ctx, ask)
