@@ -87,27 +87,30 @@ type step struct{ from, to Phase }
 var transitions = map[step]map[Cause]Role{
 	{PhaseWaiting, PhaseOnRecord}:     byInterviewer,
 	{PhaseWaiting, PhaseConsultation}: byInterviewer,
-	{PhaseWaiting, PhaseEnded}:        byInterviewer,
+	{PhaseWaiting, PhaseEnded}:        orAbandoned,
 
 	{PhaseOnRecord, PhasePaused}: {
 		CauseInterviewer: RoleInterviewer, CauseRequested: RoleInterviewer,
 		CauseRecorderLost: "", CauseConnectionLost: "", CauseInterviewerLost: "",
 	},
 	{PhaseOnRecord, PhaseConsultation}: byInterviewer,
-	{PhaseOnRecord, PhaseEnded}:        byInterviewer,
+	{PhaseOnRecord, PhaseEnded}:        orAbandoned,
 
 	{PhasePaused, PhaseOnRecord}:     byInterviewer,
 	{PhasePaused, PhaseConsultation}: byInterviewer,
-	{PhasePaused, PhaseEnded}:        byInterviewer,
+	{PhasePaused, PhaseEnded}:        orAbandoned,
 
 	// A consultation is outside the recorder's and the interviewer's reach, so
 	// losing either of them does not end it.
 	{PhaseConsultation, PhaseOnRecord}: byInterviewer,
 	{PhaseConsultation, PhasePaused}:   byInterviewer,
-	{PhaseConsultation, PhaseEnded}:    byInterviewer,
+	{PhaseConsultation, PhaseEnded}:    orAbandoned,
 }
 
 var byInterviewer = map[Cause]Role{CauseInterviewer: RoleInterviewer, CauseRequested: RoleInterviewer}
+
+// orAbandoned lets a hearing end, too, that nobody came back to.
+var orAbandoned = map[Cause]Role{CauseInterviewer: RoleInterviewer, CauseRequested: RoleInterviewer, CauseAbandoned: ""}
 
 // Seen is when, on the hearing clock, something was last heard of those that a
 // hearing on record cannot do without.

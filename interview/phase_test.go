@@ -14,7 +14,7 @@ var (
 	phases = []interview.Phase{interview.PhaseWaiting, interview.PhaseOnRecord, interview.PhasePaused, interview.PhaseConsultation, interview.PhaseEnded}
 	causes = []interview.Cause{
 		interview.CauseOpened, interview.CauseInterviewer, interview.CauseRequested,
-		interview.CauseRecorderLost, interview.CauseConnectionLost, interview.CauseInterviewerLost,
+		interview.CauseRecorderLost, interview.CauseConnectionLost, interview.CauseInterviewerLost, interview.CauseAbandoned,
 	}
 	roles = []interview.Role{
 		"", interview.RoleInterviewer, interview.RoleApplicant, interview.RoleCounsel, interview.RoleInterpreter,
@@ -56,7 +56,9 @@ func TestPhasesKeepTheirPromises(t *testing.T) {
 				t.Fatal("on record without a durable recorder")
 			case next.Phase == interview.PhaseOnRecord && ask.Role != interview.RoleInterviewer:
 				t.Fatalf("%q put the hearing on record", ask.Role)
-			case state.Phase == interview.PhasePaused && ask.Role != interview.RoleInterviewer:
+			case ask.Cause == interview.CauseAbandoned && (next.Phase != interview.PhaseEnded || ask.Role != ""):
+				t.Fatalf("%q went to %s as abandoned", ask.Role, next.Phase)
+			case state.Phase == interview.PhasePaused && ask.Role != interview.RoleInterviewer && ask.Cause != interview.CauseAbandoned:
 				t.Fatalf("%q ended a pause", ask.Role)
 			case next.Phase == interview.PhaseWaiting:
 				t.Fatal("a hearing went back to waiting")

@@ -99,6 +99,7 @@ const (
 	CauseRecorderLost    Cause = "recorder-lost"    // no durable heartbeat
 	CauseConnectionLost  Cause = "connection-lost"  // a needed person is out
 	CauseInterviewerLost Cause = "interviewer-lost" // the roster's signer is away
+	CauseAbandoned       Cause = "abandoned"        // nobody came back: it was closed at the server's console
 )
 
 // RecorderState is what a recorder says of itself: another word than the phase.

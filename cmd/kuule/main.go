@@ -19,6 +19,7 @@ type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Run an installation: door, authority, media and recorder."`
 	Agreement agreementCommand `cmd:"" help:"Security agreements: prepare, sign, import."`
 	Evidence  evidenceCommand  `cmd:"" help:"Write the evidence bundle of a hearing that has ended."`
+	Hearing   hearingCommand   `cmd:"" help:"Hearings."`
 	Recording recordingCommand `cmd:"" help:"Recordings of hearings."`
 	Verify    verifyCommand    `cmd:"" help:"Check an evidence bundle with nothing but a trust file."`
 	Trustlist trustlistCommand `cmd:"" help:"Lists of those who issue travel documents."`

@@ -71,6 +71,7 @@ func (d *door) serveAdmin() (io.Closer, error) {
 		_ = writeJSON(w, status)
 	})
 	mux.HandleFunc("GET /evidence/{hearing}", d.serveEvidence)
+	mux.HandleFunc("POST /hearings/close", answer(d.closeHearing))
 	mux.HandleFunc("POST /backups", answer(d.settleBackups))
 	mux.HandleFunc("POST /backups/list", answer(d.listBackups))
 	mux.HandleFunc("POST /backups/intake", answer(d.beginIntake))

@@ -216,7 +216,7 @@ func (j *backupJudge) whole(r evidence.Report, holdings []string) error {
 // serveBackups answers the door about back-ups.
 func (a *authority) serveBackups(conn *bus.Conn, j *backupJudge) error {
 	return errors.Join(
-		handle(conn, "backup.proof", func(p proofPiece) (none, error) { return none{}, j.put(p) }),
+		bus.Handle(conn, "backup.proof", func(_ context.Context, _ bus.Name, p proofPiece) (none, error) { return none{}, j.put(p) }),
 		bus.Handle(conn, "backup.judge", func(ctx context.Context, _ bus.Name, q judgeQuestion) (judgeAnswer, error) {
 			out, pending, err := j.task.ask(ctx, q.Hearing.String()+jws.Hash(strings.Join(q.Holdings, " ")), func() (judgeAnswer, error) { return a.judgeBackups(j, q) })
 			if pending {
@@ -224,7 +224,7 @@ func (a *authority) serveBackups(conn *bus.Conn, j *backupJudge) error {
 			}
 			return out, err
 		}),
-		handle(conn, "backup.admit", func(q takerQuestion) (admitAnswer, error) { return a.admitTaker(q) }),
+		bus.Handle(conn, "backup.admit", func(_ context.Context, _ bus.Name, q takerQuestion) (admitAnswer, error) { return a.admitTaker(q) }),
 	)
 }
 

@@ -120,11 +120,11 @@ func (x *takingIn) serve(conn *bus.Conn) error {
 	return errors.Join(
 		bus.Handle(conn, "recorder.holds", func(ctx context.Context, _ bus.Name, q holdsQuestion) (holdsAnswer, error) { return x.holds(ctx, q) }),
 		bus.Handle(conn, "recorder.takein", func(ctx context.Context, _ bus.Name, q takeInQuestion) (takeInAnswer, error) { return x.begin(ctx, q) }),
-		handle(conn, "recorder.takings", func(q hearingQuestion) (takingsAnswer, error) {
+		bus.Handle(conn, "recorder.takings", func(_ context.Context, _ bus.Name, q hearingQuestion) (takingsAnswer, error) {
 			all, err := x.rec.Takings(q.Hearing)
 			return takingsAnswer{all}, err
 		}),
-		handle(conn, "recorder.backup", func(p backupPiece) (none, error) { return none{}, x.put(p) }),
+		bus.Handle(conn, "recorder.backup", func(_ context.Context, _ bus.Name, p backupPiece) (none, error) { return none{}, x.put(p) }),
 		bus.Handle(conn, "recorder.taken", func(ctx context.Context, _ bus.Name, q takenQuestion) (takenAnswer, error) {
 			out, pending, err := x.task.ask(ctx, q.Hearing.String()+jws.Hash(q.Admission), func() (takenAnswer, error) {
 				ctx, cancel := context.WithTimeout(context.Background(), takeInLife)
@@ -295,9 +295,4 @@ func (c *recorderCertificate) sign(ctx context.Context, payload any, typ string)
 		return "", err
 	}
 	return jws.Sign(payload, typ, c.key, c.chain...)
-}
-
-// handle answers a question that needs nobody's time but ours.
-func handle[In, Out any](conn *bus.Conn, what string, f func(In) (Out, error)) error {
-	return bus.Handle(conn, what, func(_ context.Context, _ bus.Name, q In) (Out, error) { return f(q) })
 }

@@ -45,6 +45,10 @@ const eventBackupGone = "backup.gone"
 // released is told.
 func (d *door) serveBackupReports(w http.ResponseWriter, r *http.Request) {
 	within(w, answerTimeout)
+	if r.Method != http.MethodPost {
+		noRoute(w, r)
+		return
+	}
 	device, err := d.device(r.Context(), r.TLS.PeerCertificates[0])
 	if err != nil {
 		problem.Write(w, err)

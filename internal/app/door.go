@@ -279,7 +279,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	mux.Handle("/api/", d.withCaller(api))
 	mux.Handle("/agent/posture", d.posture)
 	mux.HandleFunc("/agent/bundle", d.serveBundle)
-	mux.HandleFunc("POST "+wire.BackupsPath, d.serveBackupReports)
+	mux.HandleFunc("/agent/backups", d.serveBackupReports)
 	mux.HandleFunc("/ws/room", d.serveRoom)
 	mux.Handle("/ws/kiosk", bridge)
 	mux.HandleFunc("/", noRoute)

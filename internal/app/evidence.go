@@ -28,6 +28,9 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 	if err != nil {
 		return err
 	}
+	if h.State.Phase != interview.PhaseEnded {
+		return problem.New(problem.CodeRecordingState, "hearing %s has not ended: the interviewer ends it in the room, or, where nobody can come back, `kuule hearing close %s --reason …` does", id, id)
+	}
 	if err := d.cosign(ctx, id); err != nil {
 		return fmt.Errorf("log of %s: %w", id, err)
 	}

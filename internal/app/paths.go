@@ -82,11 +82,16 @@ func openRelay(in *installation, media []netip.AddrPort) (*relay.Server, error) 
 	return server, nil
 }
 
-// serveRelay runs the relay and answers measurements over it.
-func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (*relay.Server, func(), error) {
+// serveRelay runs the relay and answers measurements, over it and beside it.
+func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort, direct *directProbes) (*relay.Server, func(), error) {
 	server, err := openRelay(in, media)
+	if err != nil {
+		return nil, nil, err
+	}
 	if server == nil {
-		return nil, func() {}, err
+		return nil, func() {}, bus.Handle(conn, "leg.probe", func(ctx context.Context, _ bus.Name, q probeQuestion) (probeAnswer, error) {
+			return direct.answer(ctx, q)
+		})
 	}
 	stop := func() {
 		if err := server.Close(); err != nil {
@@ -94,8 +99,11 @@ func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (*rela
 		}
 	}
 	err = bus.Handle(conn, "leg.probe", func(ctx context.Context, _ bus.Name, q probeQuestion) (probeAnswer, error) {
+		if q.Direct {
+			return direct.answer(ctx, q)
+		}
 		answer, err := server.Probe(ctx, q.Offer)
-		return probeAnswer{answer}, err
+		return probeAnswer{Answer: answer}, err
 	})
 	err = errors.Join(err, bus.Handle(conn, "leg.meter", func(context.Context, bus.Name, none) (meterAnswer, error) {
 		return meterAnswer{server.Meter()}, nil
@@ -107,13 +115,14 @@ func serveRelay(in *installation, conn *bus.Conn, media []netip.AddrPort) (*rela
 	return server, stop, nil
 }
 
-// Paths are the ways to the media server beside the direct one, for a page's
-// RTCPeerConnection.
+// Paths are the ways to the media server, for a page's RTCPeerConnection: the
+// direct one, and the relay beside it.
 type Paths struct {
-	Servers    []PathServer `json:"servers"`
-	Username   string       `json:"username"`
-	Credential string       `json:"credential"`
-	Expires    int64        `json:"expires"` // Unix seconds; an allocation that is open then lives on
+	Direct     []netip.AddrPort `json:"direct"` // the media port, UDP and TCP alike; unspecified where all of a family are listened on
+	Servers    []PathServer     `json:"servers"`
+	Username   string           `json:"username"`
+	Credential string           `json:"credential"`
+	Expires    int64            `json:"expires"` // Unix seconds; an allocation that is open then lives on
 }
 
 // PathServer is the relay by one leg.
@@ -130,9 +139,13 @@ type (
 	probeOutput struct{ Body probeAnswer }
 )
 
-// probeQuestion is the offer of one data channel, to measure a path by.
+// probeQuestion is the offer of one data channel, to measure a path by the relay;
+// or, to measure the media port itself, of a connection that sends sounds and then
+// of one that receives them.
 type probeQuestion struct {
-	Offer string `json:"offer" maxLength:"16384"`
+	Offer  string            `json:"offer" maxLength:"16384"`
+	Direct bool              `json:"direct,omitempty"`
+	Room   interview.GroupID `json:"room,omitzero"` // as the first was answered
 }
 
 // meterAnswer says where in the relay datagrams answer, for a measurement.
@@ -141,28 +154,34 @@ type meterAnswer struct {
 }
 
 type probeAnswer struct {
-	Answer string `json:"answer"`
+	Answer string            `json:"answer"`
+	Room   interview.GroupID `json:"room,omitzero"` // of a direct one: to be named by who receives
 }
 
 // paths answers for the ways to the media server.
 type paths struct {
 	conn    *bus.Conn
 	secret  relay.Secret
+	direct  []netip.AddrPort
 	servers []PathServer
 
 	mu      sync.Mutex
 	measure map[interview.DeviceID]*rate.Limiter
 }
 
-// Measurements of one device: a self-test takes one for each leg.
+// Measurements of one device: a self-test takes one for each leg by the relay, and
+// two for each direct one.
 const (
 	measureEvery = 10 * time.Second
-	measureBurst = 6
+	measureBurst = 24
 )
 
 func newPaths(in *installation, conn *bus.Conn) (*paths, error) {
 	p := &paths{conn: conn, measure: map[interview.DeviceID]*rate.Limiter{}}
 	var err error
+	if p.direct, err = in.mediaAddresses(in.Ports.Media); err != nil {
+		return p, err
+	}
 	if p.servers, err = in.pathServers(); err != nil || len(p.servers) == 0 {
 		return p, err
 	}
@@ -179,7 +198,7 @@ func (p *paths) register(api huma.API) {
 		Summary: "Ways to the media server beside the direct one, with a credential for minutes",
 	}, func(_ context.Context, c interview.Caller, _ *struct{}) (*pathsOutput, error) {
 		credential := p.secret.Mint(c.Device.String(), time.Now())
-		return &pathsOutput{Paths{Servers: p.servers, Username: credential.Username, Credential: credential.Password, Expires: credential.Expires.Unix()}}, nil
+		return &pathsOutput{Paths{Direct: p.direct, Servers: p.servers, Username: credential.Username, Credential: credential.Password, Expires: credential.Expires.Unix()}}, nil
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "probe-path", Method: http.MethodPost, Path: "/api/paths/probe",

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -184,16 +185,22 @@ func (b *behind) serve(t *testing.T, static string) {
 		}
 		_ = json.NewEncoder(w).Encode(body)
 	}
+	direct := &directProbes{node: node, open: map[interview.GroupID]*directProbe{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/paths", func(w http.ResponseWriter, _ *http.Request) {
 		c := secret.Mint("dev_test", time.Now())
-		reply(w, Paths{Servers: servers, Username: c.Username, Credential: c.Password, Expires: c.Expires.Unix()}, nil)
+		reply(w, Paths{Direct: peers, Servers: servers, Username: c.Username, Credential: c.Password, Expires: c.Expires.Unix()}, nil)
 	})
 	mux.HandleFunc("POST /api/paths/probe", func(w http.ResponseWriter, r *http.Request) {
 		var q probeQuestion
 		_ = json.NewDecoder(r.Body).Decode(&q)
+		if q.Direct {
+			answer, err := direct.answer(r.Context(), q)
+			reply(w, answer, err)
+			return
+		}
 		answer, err := turn.Probe(r.Context(), q.Offer)
-		reply(w, probeAnswer{answer}, err)
+		reply(w, probeAnswer{Answer: answer}, err)
 	})
 	mux.HandleFunc("POST /leg", func(w http.ResponseWriter, r *http.Request) {
 		var q probeQuestion
@@ -208,7 +215,7 @@ func (b *behind) serve(t *testing.T, static string) {
 			Room: interview.NewGroupID(), Leg: interview.NewLegID(), Offer: q.Offer, Fingerprint: print[1],
 			Tracks: []media.Publish{{Mid: mid[1], Track: interview.NewTrackID(), Source: interview.SourceAudio}},
 		})
-		reply(w, probeAnswer{opened.Answer}, err)
+		reply(w, probeAnswer{Answer: opened.Answer}, err)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -233,6 +240,7 @@ type browsed struct {
 	}
 	Test *struct {
 		Verdict string
+		Takes   string
 		Legs    []struct {
 			Leg, State, Address string
 			Figures             struct{ RTT, Jitter, Loss, Up, Down float64 }
@@ -283,21 +291,21 @@ func trusting(t *testing.T, root string) string {
 // Chromium behind a firewall of its own finds a way to the media server while
 // one is left, and the self-test names the way that works and those that are cut.
 //
-// One firewall is tried always, all of them by the soak.
+// Two firewalls are tried always, all of them by the soak.
 func TestBrowserFindsTheLastPath(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser in a network namespace")
 	}
-	browserBehind(t, "HTTPS alone")
+	browserBehind(t, "HTTPS alone", "the media port over TCP alone")
 }
 
 func TestSoakBrowserFindsEveryPath(t *testing.T) {
 	onlySoak(t)
-	browserBehind(t, "")
+	browserBehind(t)
 }
 
 // browserBehind tries one firewall, or all of them.
-func browserBehind(t *testing.T, only string) {
+func browserBehind(t *testing.T, only ...string) {
 	t.Helper()
 	b := &behind{}
 	b.network(t)
@@ -322,18 +330,19 @@ func browserBehind(t *testing.T, only string) {
 		path    string // as the node tells it
 		works   string
 		verdict string
+		takes   string
 	}{
 		// A name server that says nothing would be waited for.
-		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp", "udp tcp tls", "good"},
-		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "turn/udp", "udp", "good"},
-		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "turn/tcp", "tcp tls", "detour"},
-		{"HTTPS alone", []string{b.allowHTTPS()}, "udp tls", "turn/tls", "tls", "detour"},
-		// No relay at all: the media port itself over TCP (RFC 6544). The self-test tries relays alone.
-		{"the media port over TCP alone", []string{fmt.Sprintf("tcp dport %d accept", b.media)}, "tcp ", "tcp", "", "cut"},
-		{"nothing", []string{"drop"}, " ", "", "", "cut"},
+		{"open", []string{"meta l4proto { tcp, udp } th dport 53 reject", "accept"}, "udp ", "udp", "direct-udp direct-tcp udp tcp tls", "good", "direct-udp"},
+		{"no media port", []string{fmt.Sprintf("udp dport %d accept", b.turn)}, "udp udp", "turn/udp", "udp", "good", "udp"},
+		{"no UDP", []string{fmt.Sprintf("tcp dport { %d, %d } accept", b.turn, b.https)}, "udp tcp", "turn/tcp", "tcp tls", "detour", "tcp"},
+		{"HTTPS alone", []string{b.allowHTTPS()}, "udp tls", "turn/tls", "tls", "detour", "tls"},
+		// No relay at all: the media port itself over TCP (RFC 6544).
+		{"the media port over TCP alone", []string{fmt.Sprintf("tcp dport %d accept", b.media)}, "tcp ", "tcp", "direct-tcp", "detour", "direct-tcp"},
+		{"nothing", []string{"drop"}, " ", "", "", "cut", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if only != "" && c.name != only {
+			if len(only) > 0 && !slices.Contains(only, c.name) {
 				t.Skip("in the soak")
 			}
 			b.firewall(t, c.allow...)
@@ -364,6 +373,9 @@ func browserBehind(t *testing.T, only string) {
 			}
 			if got.Test.Verdict != c.verdict {
 				t.Errorf("the page says %q, want %q", got.Test.Verdict, c.verdict)
+			}
+			if got.Test.Takes != c.takes {
+				t.Errorf("the page says that media takes %q, want %q", got.Test.Takes, c.takes)
 			}
 		})
 	}

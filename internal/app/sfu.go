@@ -8,6 +8,7 @@ import (
 
 	"kuule/internal/bus"
 	"kuule/internal/metrics"
+	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu"
 	"kuule/sfu/relay"
@@ -47,7 +48,7 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 		return err
 	}
 	defer node.Close()
-	relays, closeRelay, err := serveRelay(in, conn, cfg.Addresses)
+	relays, closeRelay, err := serveRelay(in, conn, cfg.Addresses, &directProbes{node: node, open: map[interview.GroupID]*directProbe{}})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"kuule/internal/jws"
 	"kuule/internal/sframe"
@@ -17,7 +18,8 @@ import (
 // Gatherer is the page's side in Go: it gathers what a member of a room sends
 // while a recorder shares its keys. An epoch is opened only with the admission of
 // a recorder on its roster; a frame of any other epoch, as of a pause or a
-// consultation, has no chunk to go to. It is safe for concurrent use.
+// consultation, has no chunk to go to. Nor has one that is sent after the page has
+// ceased to show the room as on record. It is safe for concurrent use.
 type Gatherer struct {
 	to        hpke.PublicKey
 	hearing   interview.HearingID
@@ -29,6 +31,7 @@ type Gatherer struct {
 	text      string
 	open      map[int64]*Chunk
 	bytes     map[int64]int // of its frames
+	beat      time.Time     // a recorder was last heard
 }
 
 // keptEpochs is how many epochs are open: a sender goes on under the one before for
@@ -50,6 +53,18 @@ func (g *Gatherer) Recorder(id interview.MemberID, admission string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.recorders[id] = admission
+}
+
+// BeatLife is how long after a recorder's last heartbeat the page still shows the
+// room as on record (H1), and how long what is sent is gathered: what is said after
+// it people say believing that nobody records.
+const BeatLife = 2 * time.Second
+
+// Beat says that a recorder's heartbeat came and holds.
+func (g *Gatherer) Beat() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.beat = time.Now()
 }
 
 // Roster says which one is in force.
@@ -103,6 +118,9 @@ func (g *Gatherer) Frame(track interview.TrackID, at interview.Micros, sealed []
 	epoch, _, _ := sealing.PlaceOf(int64(h.KID))
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if time.Since(g.beat) > BeatLife {
+		return
+	}
 	if c := g.open[epoch]; c != nil && len(c.Frames) < MaxFrames && g.bytes[epoch]+len(sealed) < maxGathered {
 		g.bytes[epoch] += len(sealed)
 		c.Frames = append(c.Frames, Frame{Track: track, At: at, Sealed: base64.RawURLEncoding.EncodeToString(sealed)})

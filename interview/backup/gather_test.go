@@ -60,6 +60,13 @@ func TestOnlyWhatARecorderSharesIsGathered(t *testing.T) {
 			g.Frame(track, at, sealed)
 		}
 	}
+	epoch(9, chair, terminal, recorder) // before a recorder was heard
+	for _, c := range g.Take() {
+		if len(c.Frames) > 0 {
+			t.Fatal("gathered before a recorder was heard")
+		}
+	}
+	g.Beat()
 	epoch(1, chair, terminal, recorder)
 	epoch(2, chair, terminal) // a pause
 	epoch(3, chair, terminal, recorder)

@@ -34,7 +34,13 @@ func (p *Person) keepBackup(h interview.HearingID, c *member.Config) (*backup.Ga
 		return p.member.Statement()
 	})
 	c.Own = g
-	members, roster := c.On.Members, c.On.Roster
+	members, roster, heartbeat := c.On.Members, c.On.Roster, c.On.Heartbeat
+	c.On.Heartbeat = func(h sealing.Heartbeat) {
+		if h.State == interview.RecorderRecording || h.State == interview.RecorderBehind {
+			g.Beat()
+		}
+		heartbeat(h)
+	}
 	c.On.Members = func(all []wire.MemberView) {
 		for _, v := range all {
 			if v.Kind == sealing.KindRecorder {

@@ -69,7 +69,7 @@ export const phases = ['waiting', 'on-record', 'paused', 'consultation', 'ended'
 export type Phase = (typeof phases)[number]
 
 /** Cause says why a phase began. */
-export const causes = ['opened', 'interviewer', 'requested', 'recorder-lost', 'connection-lost', 'interviewer-lost'] as const
+export const causes = ['opened', 'interviewer', 'requested', 'recorder-lost', 'connection-lost', 'interviewer-lost', 'abandoned'] as const
 export type Cause = (typeof causes)[number]
 
 /** RecorderState is what a recorder says of itself: another word than the phase. */

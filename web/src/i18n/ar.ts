@@ -44,6 +44,7 @@ export const ar: ApplicantCatalogue = {
       'recorder-lost': 'المسجل لا يستجيب. لا تُطرح أسئلة الآن.',
       'connection-lost': 'انقطع الاتصال. لا تُطرح أسئلة الآن.',
       'interviewer-lost': 'انقطع اتصال المحقق.',
+      abandoned: 'لم يعد أحد: أُغلقت الجلسة من الخادم.',
     },
     recorder: {
       recording: 'يسجل',
@@ -217,11 +218,14 @@ export const ar: ApplicantCatalogue = {
       loss: 'الفقد',
       up: 'الإرسال',
       down: 'الاستقبال',
+      takes: 'سيسلك الصوت والصورة هذا المسار: {{way}}.',
       tell: 'أخبر المسؤول عن الشبكة بأن هذه المسارات مغلقة: {{addresses}}.',
       leg: {
-        udp: 'UDP',
-        tcp: 'TCP',
-        tls: 'TLS',
+        'direct-udp': 'مباشر، UDP',
+        'direct-tcp': 'مباشر، TCP',
+        udp: 'عبر الوسيط، UDP',
+        tcp: 'عبر الوسيط، TCP',
+        tls: 'عبر الوسيط، TLS',
       },
       state: {
         testing: 'قيد القياس',

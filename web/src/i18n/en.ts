@@ -214,11 +214,14 @@ export const en: Catalogue = {
       loss: 'Loss',
       up: 'Sending',
       down: 'Receiving',
+      takes: 'Sound and picture will take this path: {{way}}.',
       tell: 'Tell whoever runs the network that these are closed: {{addresses}}.',
       leg: {
-        udp: 'UDP',
-        tcp: 'TCP',
-        tls: 'TLS',
+        'direct-udp': 'Direct, UDP',
+        'direct-tcp': 'Direct, TCP',
+        udp: 'By the relay, UDP',
+        tcp: 'By the relay, TCP',
+        tls: 'By the relay, TLS',
       },
       state: {
         testing: 'measuring',

@@ -215,11 +215,14 @@ export const fi = {
       loss: 'Hävikki',
       up: 'Lähetys',
       down: 'Vastaanotto',
+      takes: 'Ääni ja kuva kulkevat tätä tietä: {{way}}.',
       tell: 'Kerro verkon ylläpidolle, että nämä on suljettu: {{addresses}}.',
       leg: {
-        udp: 'UDP',
-        tcp: 'TCP',
-        tls: 'TLS',
+        'direct-udp': 'Suoraan, UDP',
+        'direct-tcp': 'Suoraan, TCP',
+        udp: 'Välittäjän kautta, UDP',
+        tcp: 'Välittäjän kautta, TCP',
+        tls: 'Välittäjän kautta, TLS',
       },
       state: {
         testing: 'mitataan',

@@ -7,7 +7,9 @@ async function make() {
   const pair = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits'])
   const spki = toBase64url(new Uint8Array(await crypto.subtle.exportKey('spki', pair.publicKey)))
   const facts = { hearing: newID('hrg'), group: newID('grp'), member: newID('mem') }
-  return { backup: new Backup(spki, facts), track: newID('trk') }
+  const backup = new Backup(spki, facts)
+  backup.beat()
+  return { backup, track: newID('trk') }
 }
 
 describe('a room terminal\'s back-up (H5)', () => {
@@ -24,6 +26,17 @@ describe('a room terminal\'s back-up (H5)', () => {
     expect(chunk.keys).toHaveLength(1)
     expect(JSON.stringify(chunk)).not.toContain(toBase64url(raw))
     expect(backup.take()).toEqual([])
+  })
+
+  it('ends when no recorder is heard any more, as the sign on the page does', async () => {
+    const { backup, track } = await make()
+    await backup.key(1, 'roster', 'recorder', { track, source: 'audio', kid: 1024 }, new Uint8Array(32))
+    backup.beat(1000)
+    backup.frame(1, track, 5, new Uint8Array([1]), 2900)
+    backup.frame(1, track, 6, new Uint8Array([2]), 3100) // said by people who see that nobody records
+    backup.beat(4000)
+    backup.frame(1, track, 7, new Uint8Array([3]), 4100)
+    expect(backup.take()[0]?.frames.map((f) => f.at)).toEqual([5, 7])
   })
 
   it('is bounded where nobody collects it', async () => {

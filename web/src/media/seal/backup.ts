@@ -34,6 +34,13 @@ export interface Chunk {
 /** Bounds of one chunk, below those of the agent (interview/backup), and of what waits to be collected. */
 const bounds = { frames: 1500, bytes: 640 << 10, chunks: 8 }
 
+/**
+ * How long after a recorder's last heartbeat the page still shows the room as on
+ * record, in milliseconds: what is said after it people say believing that nobody
+ * records, and it is not kept.
+ */
+const beatLife = 2000
+
 /** How long a layer may be silent before another one takes its place, in milliseconds. */
 const silent = 1000
 
@@ -75,6 +82,7 @@ export class Backup {
   /** This page's own, once it is known. */
   statement = ''
   private readonly epochs = new Map<number, Kept>()
+  private beaten = -Infinity
 
   /** `key` is the trust file's `backup_key`: base64url SPKI of a P-256 key. */
   constructor(key: string, facts: { hearing: words.HearingID; group: words.GroupID; member: words.MemberID }) {
@@ -98,8 +106,14 @@ export class Backup {
     kept.chunks.at(-1)?.keys.push({ ...of, sealed: toBase64url(both) })
   }
 
-  /** A frame as it is sent; not kept where its epoch has no recorder, nor where nobody collects. */
-  frame(epoch: number, track: words.TrackID, at: words.Micros, sealed: Bytes) {
+  /** A recorder's heartbeat came and holds. */
+  beat(now = performance.now()) {
+    this.beaten = now
+  }
+
+  /** A frame as it is sent; not kept where its epoch has no recorder, where none was heard for long, nor where nobody collects. */
+  frame(epoch: number, track: words.TrackID, at: words.Micros, sealed: Bytes, now = performance.now()) {
+    if (now - this.beaten > beatLife) return
     const kept = this.epochs.get(epoch)
     const open = kept?.chunks.at(-1)
     if (kept === undefined || open === undefined) return

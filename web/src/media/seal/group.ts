@@ -500,6 +500,7 @@ export class Group {
         if (!holds) throw new SealError('heartbeat', 'it does not hold')
         if (h.seq <= (this.beats.get(h.member) ?? -1)) throw new SealError('replay', `heartbeat ${h.seq} of ${h.member}`)
         this.beats.set(h.member, h.seq)
+        if (h.state === 'recording' || h.state === 'behind') this.setup.backup?.beat()
         return h
       }),
     )
