@@ -7,16 +7,20 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"kuule/internal/problem"
+	"kuule/internal/store/storetest"
 	"kuule/interview"
 	"kuule/interview/interviewtest"
 	"kuule/interview/ticket"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/engines"
+	"kuule/kiosk-bridge/face/facetest"
 	"kuule/kiosk-bridge/tunnel"
 )
 
@@ -33,11 +37,18 @@ type room struct {
 	officer  interview.Caller // the interviewer of the hearing
 	ticket   interview.TicketID
 	mine     error
+	atKiosk  []byte
 }
 
 func newRoom(t *testing.T, adjust ...func(*kioskbridge.Config)) *room {
 	t.Helper()
-	r := &room{engine: &engine{finding: claims, living: isThere}, watch: newWatch(), mux: http.NewServeMux()}
+	return newRoomOf(t, nil, adjust...)
+}
+
+// newRoomOf is the same after a picture at the kiosk; nil: any.
+func newRoomOf(t *testing.T, atKiosk []byte, adjust ...func(*kioskbridge.Config)) *room {
+	t.Helper()
+	r := &room{atKiosk: atKiosk, engine: &engine{finding: claims, living: isThere}, watch: newWatch(), mux: http.NewServeMux()}
 	r.world = newWorld(t, append([]func(*kioskbridge.Config){r.engine.into, func(c *kioskbridge.Config) { c.Now = r.watch.now }}, adjust...)...)
 	by := interview.NewParticipantID()
 	faces := kioskbridge.NewRoomFaces(r.bridge, r.store, places("Room 2"))
@@ -52,7 +63,13 @@ func newRoom(t *testing.T, adjust ...func(*kioskbridge.Config)) *room {
 // enter is a visit at the kiosk and its ticket redeemed at the terminal.
 func (r *room) enter() {
 	r.t.Helper()
-	out, err := r.visit(with(r.passport(emrtdtest.Genuine)), tunnel.ServiceInterview)
+	h := with(r.passport(emrtdtest.Genuine))
+	if r.atKiosk != nil {
+		h.take[ticket.StepFace] = func(tunnel.Ask) (tunnel.Capture, error) {
+			return done(tunnel.Piece{Kind: "face", Format: "image/jpeg", Bytes: bytes.Clone(r.atKiosk)}), nil
+		}
+	}
+	out, err := r.visit(h, tunnel.ServiceInterview)
 	if err != nil || out.Result != tunnel.ResultJoin {
 		r.t.Fatalf("%+v %v", out, err)
 	}
@@ -412,5 +429,46 @@ func TestKiosksPictureIsForTheInterviewerUntilTheHearingEnds(t *testing.T) {
 	r.watch.pass(ticket.MaxHold)
 	if shown() {
 		t.Error("it outlived its ticket")
+	}
+}
+
+// B3, B19, B21, with the real engine in its own process: the same person, nobody,
+// two persons, darkness; afterwards neither picture nor template lies anywhere.
+func TestTheReferenceEngineComparesInTheRoom(t *testing.T) {
+	e := facetest.Engine(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	person, beside := facetest.New(2), facetest.New(5)
+	atKiosk := person.JPEG(facetest.View{Width: 480, Height: 480, Quality: 80})
+	r := newRoomOf(t, atKiosk, func(c *kioskbridge.Config) {
+		c.Faces, c.Patience = engines.Face{Engine: e}, time.Minute
+	})
+	now := person.JPEG(facetest.View{Width: 640, Height: 480, Yaw: 0.1, From: -0.4, Quality: 70, Noise: 3})
+	pictures := map[string][]byte{
+		"":              now,
+		"no-face":       facetest.Encode(facetest.Draw(facetest.View{Width: 640, Height: 480}), 80),
+		"several-faces": facetest.Encode(facetest.Draw(facetest.View{Width: 900, Height: 480}, person, beside), 85),
+		"too-dark":      person.JPEG(facetest.View{Width: 480, Height: 480, Light: 0.1}),
+	}
+	for needs, p := range pictures {
+		got, code := r.send(sent{Occasion: "entered", Format: "image/jpeg", Image: p, Last: true})
+		if code != "" || got != needs {
+			t.Errorf("the person is told %q %q, want %q", got, code, needs)
+		}
+		told := r.told().Compared[0]
+		want := kioskbridge.LikeNotCompared
+		if needs == "" {
+			want = kioskbridge.LikeSame
+		}
+		if told.Word != want || !told.Unmeasured || !strings.HasPrefix(told.Engine, "reference faceplugin") || needs == "" && told.Threshold != "reference-unmeasured-1" {
+			t.Errorf("%q: the interviewer is told %+v", needs, told)
+		}
+	}
+	var database string
+	for _, f := range storetest.Files(t, r.db) {
+		database = filepath.Dir(f)
+	}
+	if n := traces(t, map[string][]byte{"the terminal's picture": now, "the kiosk's picture": atKiosk}, database, temporary, "/dev/shm"); n < 1 {
+		t.Errorf("only %d files were looked at", n)
 	}
 }
