@@ -120,19 +120,6 @@ type keptPiece struct {
 	step   ticket.StepName
 }
 
-func (v *visit) sealPieces(ctx context.Context) ([]PieceRecord, error) {
-	var out []PieceRecord
-	for i, p := range v.kept {
-		row := PieceRecord{Visit: v.id, N: int64(i + 1), Case: v.booking.Case, Step: p.step, Kind: p.Kind, SHA256: ticket.Hash(p.Bytes)}
-		var err error
-		if row.Sealed, err = interview.SealJSON(ctx, v.bridge.Sealer, row.Case, row.aad(), p); err != nil {
-			return nil, fmt.Errorf("visit %s: %w", v.id, err)
-		}
-		out = append(out, row)
-	}
-	return out, nil
-}
-
 func salt() (string, error) {
 	var b [saltBytes]byte
 	if _, err := rand.Read(b[:]); err != nil {

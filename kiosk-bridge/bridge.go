@@ -55,6 +55,7 @@ type Config struct {
 	Judge    func() Judge // asked once a visit: lists change while the bridge runs
 	Store    Store
 	Sealer   interview.Sealer
+	Pieces   PieceSealer   // of what is given at kiosks; nil: the sealer
 	Key      crypto.Signer // the bridge key: P-256
 	Policy   Policy        // zero: StandardPolicy
 

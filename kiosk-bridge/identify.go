@@ -372,6 +372,7 @@ func (v *visit) extras(ctx context.Context) error {
 		}
 		if name == ticket.StepSignature && c.Result == tunnel.TakenDone {
 			step.Result = v.signed(piece(c, "signature"), ask.TextSHA256)
+			v.kept = append(v.kept, keptPiece{Kind: KindSignedText, Format: "text/plain", Bytes: []byte(ask.Text), step: name})
 		}
 		for _, p := range c.Pieces {
 			kept := keptPiece{Kind: p.Kind, Format: p.Format, Bytes: p.Bytes, step: name}

@@ -96,9 +96,9 @@ type PieceRecord struct {
 	Kind   string            `bun:"kind"`
 	SHA256 string            `bun:"sha256"`
 	Sealed []byte            `bun:"sealed"`
-}
 
-func (p PieceRecord) aad() string { return fmt.Sprintf("kiosk_piece.sealed:%s|%d", p.Visit, p.N) }
+	Wrapped string `bun:"wrapped"` // the piece's data key
+}
 
 // Account reads the bridge's account of a visit.
 func (r Record) Account() (ticket.Steps, error) {

@@ -490,7 +490,7 @@ func TestCardServiceKeepsWhatItIsAbout(t *testing.T) {
 	if err := w.db.NewSelect().Model(&pieces).Order("p.n").Scan(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(pieces) != 2 || pieces[0].Kind != "photo" || pieces[1].Kind != "signature" || pieces[0].SHA256 != ticket.Hash([]byte("\xff\xd8\xff photograph")) {
+	if len(pieces) != 3 || pieces[0].Kind != "photo" || pieces[1].Kind != kioskbridge.KindSignedText || pieces[2].Kind != "signature" || pieces[0].SHA256 != ticket.Hash([]byte("\xff\xd8\xff photograph")) {
 		t.Errorf("kept %+v", pieces)
 	}
 	w.nothingHolds(map[string][]byte{"live picture": live, "photograph in the clear": []byte("\xff\xd8\xff photograph"), "finger": []byte("live finger")})

@@ -139,6 +139,7 @@ type authority struct {
 
 	mu       sync.Mutex
 	viewings map[string]*approved // by the name of the playback process
+	readings readings             // of what was given at kiosks
 }
 
 func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphrase keyring.Secret, ready func() error) error {
@@ -209,6 +210,9 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		}),
 		bus.Handle(conn, "identify", func(ctx context.Context, _ bus.Name, q identifyQuestion) (none, error) {
 			return none{}, a.identify(ctx, q)
+		}),
+		bus.Handle(conn, "read", func(ctx context.Context, _ bus.Name, q readQuestion) (none, error) {
+			return none{}, a.approveReading(ctx, q)
 		}),
 		bus.Handle(conn, "admit", func(ctx context.Context, _ bus.Name, q admitFacts) (admitAnswer, error) {
 			text, err := a.admit(ctx, q)

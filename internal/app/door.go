@@ -27,6 +27,7 @@ import (
 	"kuule/internal/audit"
 	auditremote "kuule/internal/audit/remote"
 	"kuule/internal/bus"
+	"kuule/internal/keyring"
 	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/metrics"
 	"kuule/internal/problem"
@@ -81,6 +82,7 @@ type door struct {
 	epoch    int64 // of the leases that this run of the door holds
 	saltKey  []byte
 	sealer   *caseSealer
+	ring     keyring.Keyring
 	viewings *viewingDesk
 	keeping  *keepingDesk
 	paths    *paths
@@ -196,7 +198,8 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if d.saltKey, err = loadSecret(filepath.Join(in.layout.Door(), "salt.key")); err != nil {
 		return nil, err
 	}
-	d.sealer = newCaseSealer(db, keyringremote.New(conn))
+	d.ring = keyringremote.New(conn)
+	d.sealer = newCaseSealer(db, d.ring)
 	if d.issuers, err = newIssuers(in, db); err != nil {
 		return nil, err
 	}
@@ -227,7 +230,7 @@ func (d *door) openBridge(ctx context.Context) (*kioskbridge.Bridge, error) {
 	}
 	c := kioskbridge.Config{
 		Kiosks: d, Bookings: d, Judge: d.issuers.judge, Store: d.tickets, Sealer: d.sealer, Key: key, Log: slog.Default(), Ended: d.visitTimes.add,
-		Stages: d.in.Reception.Casework.URL != "",
+		Stages: d.in.Reception.Casework.URL != "", Pieces: pieceSealer{d.ring},
 	}
 	b, err := d.openBiometrics(ctx, key)
 	if err != nil {
@@ -253,6 +256,7 @@ func (d *door) handler(bridge *kioskbridge.Bridge) http.Handler {
 	desk := kioskbridge.NewDesk(bridge, d.db, ledger.Outbox{}, d)
 	kioskbridge.RegisterDesk(h, desk, d.officer)
 	d.registerReception(h, desk)
+	d.registerReading(h, api, desk)
 	d.registerWord(api, desk)
 	d.registerCertificates(api)
 	kioskbridge.RegisterFaces(h, kioskbridge.NewRoomFaces(bridge, d.tickets, d), func(ctx context.Context, c interview.Caller, id interview.HearingID) (interview.ParticipantID, error) {

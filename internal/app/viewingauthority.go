@@ -10,6 +10,7 @@ import (
 
 	"kuule/internal/jws"
 	"kuule/internal/keyring"
+	keyringremote "kuule/internal/keyring/remote"
 	"kuule/internal/problem"
 	"kuule/internal/signin"
 	"kuule/interview"
@@ -245,6 +246,9 @@ func (a *authority) allowViewing(ctx context.Context, q allowQuestion) (allowAns
 
 // approveUnwrap implements keyringremote.Approve.
 func (a *authority) approveUnwrap(_ context.Context, opening string, key keyring.Key, bound string) error {
+	if strings.HasPrefix(bound, keyringremote.Guard) {
+		return a.readings.use(key, bound, time.Now())
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v := a.viewings[opening]; v != nil && key == v.key && time.Now().Before(v.until) {

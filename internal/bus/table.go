@@ -56,7 +56,7 @@ var requests = []struct {
 }{
 	// The door speaks to everybody, but asks authority neither for anything
 	// about recording keys nor for a recorder's certificate.
-	{Door, Authority, []string{"enrol", "posture.>", "hold", "identify", "admit", "agreement.>", "view", "view.allow", "seal", "revoke", "audit.>", "keyring.records.>", "keyring.special.>", "erasure.>", "keys.>", "backup.>"}},
+	{Door, Authority, []string{"enrol", "posture.>", "hold", "identify", "read", "admit", "agreement.>", "view", "view.allow", "seal", "revoke", "audit.>", "keyring.records.>", "keyring.special.>", "erasure.>", "keys.>", "backup.>"}},
 	{Door, SFU, []string{"leg.>", "forward"}},
 	{Door, Recorder, []string{"room.>", "recorder.>"}},
 	{Door, Playback, []string{"view.>"}},

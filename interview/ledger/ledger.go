@@ -50,6 +50,7 @@ var types = define(
 	audit.Define("desk.handover", 1, "visit", "officer"),
 	audit.Define("kiosk.duplicate", 1, "visit", "participant"),
 	audit.Define("desk.duplicate", 1, "visit", "settlement", "officer"),
+	audit.Define("kiosk.read", 1, "visit", "pieces", "by", "purpose_hash"),
 	audit.Define("desk.call", 1, "call", "kiosk", "answered", "officer"),
 	audit.Define("kiosk.redeemed", 1, "ticket", "participant", "device", "purpose"),
 	audit.Define("kiosk.face-compared", 1, "ticket", "participant", "n", "occasion", "word", "reason", "engine", "threshold"),

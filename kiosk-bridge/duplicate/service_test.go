@@ -156,7 +156,7 @@ func (w *world) start() {
 		DB: w.db, Outbox: &w.outbox, Sealer: &w.sealer, Searcher: w.register, Key: &w.register.key.PublicKey,
 		Describe: func(ctx context.Context, p []duplicate.Picture) ([]duplicate.Probe, error) { return w.describe(ctx, p) },
 		Every:    5 * time.Millisecond, Patience: w.patience,
-		Diary:    func(_ context.Context, c interview.CaseID) (string, error) { return "diary of " + c.String(), nil },
+		Diary: func(_ context.Context, c interview.CaseID) (string, error) { return "diary of " + c.String(), nil },
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -91,6 +91,34 @@ export function deskWalks({ walk, scenes, press, sizes }) {
     })
   }
 
+  // B6, B7, B16: what was given is opened for a written purpose, by keyboard, and shown: the photograph, the strokes over their text, the paper.
+  for (const lang of ['fi', 'en']) {
+    for (const size of sizes) {
+      const name = `officer-given-${lang}-${size}`
+      walk('given', { code: name, language: lang, size }, async ({ page, look }) => {
+        await page.getByRole('heading', { name: /MIG-2026-10482/ }).waitFor()
+        assert.equal(await page.locator('.given-picture').count(), 0, 'shown before anybody said why')
+        await press(page, /^Avaa$|^Open$/)
+        const show = page.getByRole('button', { name: /^Avaa ja kirjaa|^Open, on record/ })
+        assert.ok(await show.isDisabled(), 'without a purpose')
+        await page.keyboard.press('Tab')
+        await page.keyboard.type('Kuva hyväksytään kortille')
+        await look('purpose')
+        await press(page, /^Avaa ja kirjaa|^Open, on record/)
+        await page.locator('.given-signature polyline').first().waitFor()
+        await page.getByText(/^Allekirjoitus kuuluu tähän|^The signature belongs/).waitFor()
+        assert.equal(await page.locator('.given-picture').count(), 2)
+        await look('shown')
+        const s = of(name)
+        assert.equal(s.purpose, 'Kuva hyväksytään kortille')
+        assert.match(s.word.purpose, /^[\w-]{43}$/)
+        await press(page, /^Sulje$|^Close$/)
+        await page.locator('.given-picture').first().waitFor({ state: 'detached' })
+        await page.getByText(/avattu 1|opened 1/).waitFor()
+      })
+    }
+  }
+
   // B16: the officer's side of it, by keyboard.
   for (const lang of ['fi', 'en']) {
     for (const size of sizes) {

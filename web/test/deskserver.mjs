@@ -1,6 +1,8 @@
 // The officers' desk, as kiosk-bridge and internal/app answer it: calls, possible
 // duplicates and certificates. `late` in a scene: another officer settles first.
 
+import { paperPicture, signedHash, signedText } from './kioskserver.mjs'
+
 const call = (n, language) => ({ call: `cal_${n}`, place: `Joutseno, kioski ${n}`, language, step: 'document', raised: new Date(Date.now() - n * 20_000).toISOString(), answered: false })
 
 function duplicates(uuid) {
@@ -14,6 +16,22 @@ function duplicates(uuid) {
   ]
 }
 
+const drawnFace = '<svg xmlns="http://www.w3.org/2000/svg" width="350" height="450"><rect width="350" height="450" fill="#d8dde3"/><ellipse cx="175" cy="200" rx="90" ry="120" fill="#b98a66"/></svg>'
+const loops = Array.from({ length: 60 }, (_, i) => ({ x: 400 + i * 40, y: Math.round(900 + Math.sin(i / 3) * 300), t: i * 16, p: 500 }))
+
+/** What somebody gave for a residence card, opened. */
+const givenPieces = [
+  { n: 1, step: 'photo', kind: 'photo', format: 'image/svg+xml', sha256: 'a'.repeat(43), bytes: Buffer.from(drawnFace).toString('base64') },
+  { n: 2, step: 'signature', kind: 'signed-text', format: 'text/plain', sha256: signedHash, bytes: Buffer.from(signedText).toString('base64') },
+  { n: 3, step: 'signature', kind: 'signature', format: 'application/json', sha256: 'b'.repeat(43), bytes: Buffer.from(JSON.stringify({ v: 1, text_sha256: signedHash, strokes: [loops, loops.slice(0, 9).map((p) => ({ ...p, y: p.y + 500 }))] })).toString('base64') },
+  { n: 4, step: 'scan', kind: 'page', format: 'image/png', sha256: 'c'.repeat(43), bytes: paperPicture },
+]
+
+const givenOutside = (uuid, s) => ({
+  visit: `vis_${uuid(1)}`, hearing: `hrg_${uuid(1)}`, diary: 'MIG-2026-10482', place: 'Joutseno, kioski 1', ended: '2026-11-20T08:12:00Z', read: s.readings ?? 0,
+  pieces: givenPieces.map(({ n, step, kind, sha256 }) => ({ n, step, kind, sha256 })),
+})
+
 /** A queue with three people in it. */
 const line = (s) =>
   (s.line ??= {
@@ -26,6 +44,13 @@ export const deskRoutes = (uuid, problem) => [
   ['GET', /^\/api\/desk$/, () => ({ calls: ['prs', 'so', 'kmr'].map((language, i) => call(i + 1, language)), answers: { staffed: true, calls: 0, p50: 0, p95: 0 }, queues: [{ queue: 'desk', label: 'Palvelupiste', staffed: true, calls: 4, p50: 31, p95: 88 }, { queue: 'night', label: 'Yö / Night', staffed: false, calls: 0, p50: 0, p95: 0 }], notices: [], identifications: [] })],
   ['GET', /^\/api\/desk\/visits$/, () => ({ target: 90_000, visits: 0, p50: 0, p95: 0, max: 0, over: 0, to_desk: 0, again: 0, retried: 0, duplicates: { searched: 0, found: 0, same: 0 }, steps: [], recent: [] })],
   ['GET', /^\/api\/queues$/, (s) => ({ languages: s.name.includes('-ar-') ? ['ar', 'fi'] : ['fi', 'en', 'ar'], called: (s.called ??= []), waiting: 3 })],
+  ['GET', /^\/api\/desk\/given$/, (s) => ({ given: s.name.includes('-given-') ? [givenOutside(uuid, s)] : [] })],
+  ['POST', /^\/gw\/reading$/, (s, body) => ((s.word = body), { signed: 'e30.e30.c2ln' })],
+  ['POST', /^\/api\/visits\/[^/]+\/pieces$/, (s, body) => {
+    s.purpose = body.purpose
+    s.readings = (s.readings ?? 0) + 1
+    return { pieces: givenPieces }
+  }],
   ['GET', /^\/api\/desk\/queues$/, (s) => ({ queues: s.name.includes('-queue-') ? [line(s)] : [] })],
   ['POST', /^\/api\/desk\/queues\/[^/]+\/next$/, (s, body, path) => {
     ;(s.acts ??= []).push(['next', path.split('/').at(-2), body.desk])

@@ -24,7 +24,8 @@ const wav = (() => {
 })()
 
 /** A page with lines. */
-const page = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAADwAAABUCAAAAAD7MAuZAAAAN0lEQVR42u3RMQ0AAAjAMOTg3yBYIIGP7t/VqEVhNs/nnHY+o+KMirOZs5kzZ86cOXPmbDb/nhv79XZg9SJRLQAAAABJRU5ErkJggg==', 'base64')
+export const paperPicture = 'iVBORw0KGgoAAAANSUhEUgAAADwAAABUCAAAAAD7MAuZAAAAN0lEQVR42u3RMQ0AAAjAMOTg3yBYIIGP7t/VqEVhNs/nnHY+o+KMirOZs5kzZ86cOXPmbDb/nhv79XZg9SJRLQAAAABJRU5ErkJggg=='
+const page = Buffer.from(paperPicture, 'base64')
 
 export const signedText = 'Haen oleskelulupakorttia. Tässä antamani valokuva ja allekirjoitus ovat korttia varten.'
 export const signedHash = 'oQB5TpUDZcqTg2vLZvCwfjN_TNqwRPHasFa6HtTW8Xk'

@@ -54,6 +54,7 @@ func TestEveryRouteHasAnEntry(t *testing.T) {
 		"/gw/statement":       {"POST", KindCall, true},
 		"/gw/consent":         {"POST", KindCall, true},
 		"/gw/identification":  {"POST", KindCall, true},
+		"/gw/reading":         {"POST", KindCall, true},
 		"/gw/signin":          {"GET", KindCall, true},
 		"/gw/signin/start":    {"POST", KindCall, true},
 		"/gw/signin/end":      {"POST", KindCall, true},

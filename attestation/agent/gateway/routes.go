@@ -40,6 +40,7 @@ func (g *Gateway) Routes() []Route {
 		{"/gw/statement", post, KindCall, true, g.postStatement},
 		{"/gw/consent", post, KindCall, true, g.postConsent},
 		{"/gw/identification", post, KindCall, true, g.postIdentification},
+		{"/gw/reading", post, KindCall, true, g.postReading},
 		{"/gw/signin", get, KindCall, true, g.getSignIn},
 		{"/gw/signin/start", post, KindCall, true, g.postSignInStart},
 		{"/gw/signin/end", post, KindCall, true, g.postSignInEnd},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"kuule/internal/bus"
 	"kuule/internal/keyring"
@@ -11,8 +12,13 @@ import (
 )
 
 // Approve says whether a viewing may unwrap this text; nil error: yes. The
-// viewing is the instance name of the playback process.
+// viewing is the instance name of the process that asks: of playback, for all
+// that it unwraps, and of the others for what is guarded.
 type Approve func(ctx context.Context, viewing string, key keyring.Key, bound string) error
+
+// Guard begins the context of a text that nobody unwraps without approval, not
+// even who has the right to unwrap other texts of that key.
+const Guard = "guarded|"
 
 type request struct {
 	Key       keyring.Key `json:"key"`
@@ -56,7 +62,7 @@ func Serve(conn *bus.Conn, ring keyring.Keyring, approve Approve) error {
 				if in.Key.Kind != kind {
 					return reply{}, coded(fmt.Errorf("key %s: %w", in.Key, keyring.ErrNotAllowed))
 				}
-				if caller.Role == bus.Playback {
+				if caller.Role == bus.Playback || op == opUnwrap && strings.HasPrefix(in.Context, Guard) {
 					if err := approve(ctx, caller.Instance, in.Key, in.Context); err != nil {
 						return reply{}, err
 					}

@@ -11,6 +11,7 @@ import { desk, methods, nameHere, waited, type Answers, type Call, type Handed, 
 import { CheckCertificate } from './CheckCertificate'
 import { Duplicates } from './Duplicates'
 import { Figures } from './Figures'
+import { Given } from './Given'
 import { HandedOver, TakeOver } from './HandedOver'
 import { usePolled } from './polled'
 import { Queues } from './Queues'
@@ -107,6 +108,7 @@ export function Home() {
         }
       />
       <Duplicates />
+      <Given />
       <CheckCertificate />
       {(waiting?.notices ?? []).length > 0 && (
         <Section title={t('staff.desk.notices')}>

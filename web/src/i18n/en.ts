@@ -553,6 +553,23 @@ export const en: Catalogue = {
     'new-ticket': 'Ask for a new join ticket at the kiosk or from the staff.',
   },
   staff: {
+    given: {
+      title: 'Given at kiosks',
+      help: 'Photographs, signatures and papers that were given at a kiosk. They are opened for a written purpose alone, and each opening is on record.',
+      step: { photo: 'Photograph', signature: 'Signature', scan: 'Papers' },
+      read: 'opened {{times}} times',
+      open: 'Open',
+      purpose: 'Purpose',
+      purposeHelp: 'What it is needed for, ten characters at least. The purpose is put on record.',
+      show: 'Open, on record',
+      close: 'Close',
+      page: 'Page {{page}}',
+      photoHelp: 'Photograph for the card. An officer approves it.',
+      holds: 'The signature belongs to this text.',
+      other: 'The signature does not belong to this text.',
+      hash: 'Checksum',
+      unreadable: 'The signature cannot be drawn.',
+    },
     desk: {
       title: 'Desk',
       calls: 'Calls from kiosks',

@@ -555,6 +555,23 @@ export const fi = {
     'new-ticket': 'Pyytäkää uusi pääsylippu kioskilta tai henkilökunnalta.',
   } satisfies Record<Way, string>,
   staff: {
+    given: {
+      title: 'Kioskilla annettu',
+      help: 'Valokuvat, allekirjoitukset ja paperit, jotka on annettu kioskilla. Ne avataan vain kirjattua tarkoitusta varten, ja jokainen avaus jää lokiin.',
+      step: { photo: 'Valokuva', signature: 'Allekirjoitus', scan: 'Paperit' },
+      read: 'avattu {{times}} kertaa',
+      open: 'Avaa',
+      purpose: 'Käyttötarkoitus',
+      purposeHelp: 'Mihin tietoja tarvitaan, vähintään kymmenen merkkiä. Tarkoitus kirjataan.',
+      show: 'Avaa ja kirjaa',
+      close: 'Sulje',
+      page: 'Sivu {{page}}',
+      photoHelp: 'Kuva korttia varten. Virkailija hyväksyy kuvan.',
+      holds: 'Allekirjoitus kuuluu tähän tekstiin.',
+      other: 'Allekirjoitus ei kuulu tähän tekstiin.',
+      hash: 'Tarkiste',
+      unreadable: 'Allekirjoitusta ei voi piirtää.',
+    },
     desk: {
       title: 'Palvelupiste',
       calls: 'Avunpyynnöt kioskeilta',
