@@ -2,16 +2,19 @@ package rehearsal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"kuule/interview"
 	"kuule/recorder/coverage"
+	"kuule/recorder/evidence"
 	"kuule/recorder/journal"
 )
 
@@ -23,7 +26,45 @@ func (r *rehearsal) crash() []step {
 	return []step{
 		{name: "server killed and started again", do: r.killServer, long: 2 * time.Minute},
 		{name: "a second was lost at most", do: r.afterCrash, long: 3 * time.Minute},
+		{name: "closed, since nobody came back", do: r.closeAfterCrash},
+		{name: "evidence bundle written", do: r.writeEvidence},
+		{name: "the bundle names what was lost", do: r.verifyCrash},
+		{name: "back-ups judged", do: r.settle},
+		{name: "back-up taken in", do: r.takeIn},
+		{name: "the bundle says from where", do: r.verifyTaken},
+		{name: "back-up released and deleted", do: r.release},
 	}
+}
+
+// closeAfterCrash has an open hearing refused evidence, and closed at the console.
+func (r *rehearsal) closeAfterCrash(ctx context.Context) (string, error) {
+	if _, err := r.writeEvidence(ctx); err == nil || !strings.Contains(err.Error(), "kuule hearing close") {
+		return "", fmt.Errorf("evidence of an open hearing: %w", orAccepted(err))
+	}
+	if err := os.Remove(r.out("evidence.zip")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	said, err := r.tool(ctx, "hearing", "close", r.hearing.ID.String(), "--reason", "palvelin kaatui, kukaan ei palannut", "--data", r.stage.Data())
+	first, _, _ := strings.Cut(said, "\n")
+	return "refused while it was open; " + first, err
+}
+
+// verifyCrash wants the bundle to hold and to name the crash.
+func (r *rehearsal) verifyCrash(ctx context.Context) (string, error) {
+	text, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), "--json", r.out("evidence.zip"))
+	if err != nil {
+		return "", err
+	}
+	var report evidence.Report
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		return "", err
+	}
+	c := report.Coverage
+	if len(report.Disputed) > 0 || c.Missing == 0 || c.Recorded+c.OffRecord+c.Missing != c.To-c.From {
+		return "", fmt.Errorf("%d recorded, %d off the record, %d missing of %d; disputed: %v", c.Recorded, c.OffRecord, c.Missing, c.To-c.From, report.Disputed)
+	}
+	r.missing = c.Missing
+	return fmt.Sprintf("%d recordings; %d ms on record are missing", len(report.Recordings), c.Missing/1000), nil
 }
 
 func (r *rehearsal) killServer(ctx context.Context) (string, error) {
