@@ -70,7 +70,7 @@ async function start(): Promise<void> {
   } as unknown as RoomSocket
   const seats = [{ seat: 'seat_test', role: 'applicant' }] as unknown as Parameters<typeof ownTracks>[1]
   const connection = new Connection({
-    certificate: await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' }),
+    certificate: await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams),
     tracks: ownTracks(sound.stream, seats), sealing, socket,
     opened: () => undefined,
     changed: (h) => {
