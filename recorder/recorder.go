@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kuule/internal/durable"
 	"kuule/interview"
@@ -52,14 +55,22 @@ type Recorder struct {
 	lives  sync.WaitGroup
 
 	complete chan struct{} // a file of a journal is complete
+	lock     *os.File      // on the folder
 
 	mu       sync.Mutex
 	sessions map[interview.HearingID]*session
 	closed   bool
 }
 
-// ErrClosed says that the recorder is ending.
-var ErrClosed = errors.New("recorder is ending")
+var (
+	// ErrClosed says that the recorder is ending.
+	ErrClosed = errors.New("recorder is ending")
+	// ErrFolderInUse says that another process records into the folder: nothing in
+	// it was touched.
+	ErrFolderInUse = errors.New("another process records into this folder: end it first")
+)
+
+const lockName = ".lock"
 
 // New makes a recorder and goes on with the hearings that were open when its
 // process last ended, however it ended.
@@ -82,11 +93,15 @@ func New(cfg Config) (*Recorder, error) {
 	if err := os.MkdirAll(cfg.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("recorder: %w", err)
 	}
-	r := &Recorder{cfg: cfg, sessions: map[interview.HearingID]*session{}, complete: make(chan struct{}, 1)}
+	lock, err := lockFolder(cfg.Folder)
+	if err != nil {
+		return nil, fmt.Errorf("recorder: %w", err)
+	}
+	r := &Recorder{cfg: cfg, sessions: map[interview.HearingID]*session{}, complete: make(chan struct{}, 1), lock: lock}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	states, err := r.states()
 	if err != nil {
-		return nil, fmt.Errorf("recorder: %w", err)
+		return nil, errors.Join(fmt.Errorf("recorder: %w", err), lock.Close())
 	}
 	for _, s := range states {
 		if !s.Ended {
@@ -98,6 +113,25 @@ func New(cfg Config) (*Recorder, error) {
 		r.lives.Go(r.archive)
 	}
 	return r, nil
+}
+
+// lockFolder takes the folder for this process, since going on with a hearing
+// cuts the torn end of its last journal: of one that is still being written
+// that would be what was just said. The system gives the lock back with the
+// process, however it ends.
+func lockFolder(folder string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", folder, ErrFolderInUse)
+		}
+		return nil, fmt.Errorf("lock %s: %w", folder, err)
+	}
+	return f, nil
 }
 
 // Open begins to record a hearing and returns once that is remembered on disk;
@@ -197,4 +231,5 @@ func (r *Recorder) Close() {
 	r.cancel()
 	r.lives.Wait()
 	_ = durable.SyncFolder(r.cfg.Folder)
+	_ = r.lock.Close()
 }
