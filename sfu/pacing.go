@@ -99,6 +99,14 @@ func (w *way) leave(size int, urgent bool, at int64) (number uint16, now bool) {
 	return w.counted(size, at), true
 }
 
+// affords reports whether there is room for a packet beside those that wait for
+// their turn, and takes it.
+func (w *way) affords(size int, at int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pacer.Take(size, at)
+}
+
 // hold keeps a packet until its turn comes, if there is room.
 func (w *way) hold(s *slot, r *rewritten, p *incoming) {
 	w.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"kuule/internal/repair"
 	"kuule/interview"
 	"kuule/interview/media"
+	"kuule/sfu/layer"
 	"kuule/sfu/offer"
 	"kuule/sfu/port"
 )
@@ -430,5 +431,83 @@ func TestWhatIsAskedForAgainIsSentTwice(t *testing.T) {
 	slots[0].resend(1, 3e9+resendAfter/2, nil)
 	if sinks[0].packets != 6 {
 		t.Error("a question that came twice was answered twice")
+	}
+}
+
+// On a link that is known to be narrow, repairs of pictures have to share it: a
+// receiver that has lost everything for want of room does not get it again and
+// again in front of the voices. A sound is still sent again, but not while the
+// repair before may be on its way.
+func TestRepairsShareANarrowLink(t *testing.T) {
+	t.Parallel()
+	const estimate, seconds = 150_000, 4
+	for kind, most := range map[offer.Kind]int{offer.Video: seconds * estimate / 8 * 2, offer.Audio: 1 << 20} {
+		from, slots, sinks := wired(kind, 1)
+		slot := slots[0]
+		source := uint32(testSource)
+		for n := uint16(1); n <= 30; n++ {
+			var p *port.Packet
+			if kind == offer.Video {
+				p = arriving(t, source, testPayload, n, frameDescriptor(n), make([]byte, 1000))
+			} else {
+				p = arriving(t, source, testPayload, n, nil, make([]byte, 60))
+			}
+			from.Packet(nil, p)
+		}
+		sent := sinks[0].packets
+		if sent != 30 {
+			t.Fatalf("%s: %d packets were sent", kind, sent)
+		}
+		slot.leg.way.pacer.Limit(estimate, 1e9)
+		slot.leg.roundTrip.Store(200e6)
+		for at := int64(1e9); at < 1e9+seconds*1e9; at += 20e6 {
+			for n := uint16(1); n <= 30; n++ {
+				slot.resend(n, at, nil)
+			}
+		}
+		again := sinks[0].packets - sent
+		bytes := int(slot.resentBytes)
+		if bytes > most {
+			t.Errorf("%s: %d bytes of repairs in %d s of a link of %d bit/s", kind, bytes, seconds, estimate)
+		}
+		if again == 0 {
+			t.Errorf("%s: nothing was repaired", kind)
+		}
+		if kind == offer.Audio && again != 30*resendTimes {
+			t.Errorf("%d sounds were sent again, want each %d times", again, resendTimes)
+		}
+		slot.aim(layer.Target{Layer: layer.Off}, true)
+		before := sinks[0].packets
+		for n := uint16(1); n <= 30; n++ {
+			slot.kept[n%uint16(len(slot.kept))].times = 0
+			slot.resend(n, 100e9, nil)
+		}
+		if sinks[0].packets != before {
+			t.Errorf("%s: what is not sent any more is repaired", kind)
+		}
+	}
+}
+
+// On a narrow link a sound that is asked for every 20 ms is sent again once in a
+// round trip, elsewhere with every question.
+func TestARepairOnItsWayIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, narrow := range []bool{false, true} {
+		from, slots, sinks := wired(offer.Audio, 1)
+		from.Packet(nil, arriving(t, testSource, testPayload, 1, nil, make([]byte, 60)))
+		if narrow {
+			slots[0].leg.way.pacer.Limit(150_000, 1e9)
+		}
+		slots[0].leg.roundTrip.Store(200e6)
+		for i := range int64(5) {
+			slots[0].resend(1, 1e9+i*20e6, nil)
+		}
+		want := 1 + 1 + 4*2 // the packet, one repair, then two for each question
+		if narrow {
+			want = 2
+		}
+		if sinks[0].packets != want {
+			t.Errorf("narrow %v: %d packets, want %d", narrow, sinks[0].packets, want)
+		}
 	}
 }

@@ -249,13 +249,25 @@ func (s *slot) resend(sequence uint16, at int64, out *port.Batch) {
 		return
 	}
 	k := &s.kept[int(sequence)%len(s.kept)]
-	if k.buffer == nil || k.sequence != sequence || k.times >= resendTimes || k.times > 0 && at-k.resentAt < resendAfter {
+	if k.buffer == nil || k.sequence != sequence || k.times >= resendTimes || s.selector.Target().Layer < 0 {
+		return // what is not sent any more needs no repair
+	}
+	// What was lost for want of room would come again and again, in front of the
+	// voices: on a link that is known to be narrow pictures have to share it, and a
+	// repair that is still on its way is not sent once more.
+	narrow := s.leg.way.narrow()
+	after := int64(resendAfter)
+	if narrow {
+		after = max(after, s.leg.trip())
+	}
+	if k.times > 0 && at-k.resentAt < after || s.repairs != 0 && !s.leg.way.affords(onWire(&k.rewritten, len(k.bytes)), at) {
 		return
 	}
 	copies := 1
-	if k.times == 0 {
+	switch {
+	case k.times == 0:
 		s.asked++
-	} else {
+	case !narrow:
 		copies = 2 // a picture stands still by now: another round costs more than a packet
 	}
 	k.times++
