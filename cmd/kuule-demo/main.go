@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Up        upCommand        `cmd:"" help:"Bring everything up and print a link per persona. Ctrl-C ends it all."`
 	Fill      fillCommand      `cmd:"" help:"Seat simulated people beside the one who tries it."`
+	Passport  passportCommand  `cmd:"" help:"Lay the applicant's passport on the kiosk's reader, or take it away: then the way without a passport is open."`
 	Rehearse  rehearseCommand  `cmd:"" help:"Hold a whole interview unattended."`
 	MakeMedia makeMediaCommand `cmd:"" help:"Make the simulated people's speech and pictures anew (espeak-ng, opusenc, ffmpeg)."`
 	Book      bookCommand      `cmd:"" hidden:"" help:"Book a hearing told of by standard input; started by up."`

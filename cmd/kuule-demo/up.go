@@ -22,6 +22,7 @@ import (
 	"kuule/cmd/kuule-demo/stage"
 	"kuule/interview"
 	"kuule/kiosk-bridge/tunnel"
+	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
 
 // at says where a demonstration lies.
@@ -64,7 +65,7 @@ func (c upCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := stage.New(stage.Options{Dir: dir, Keep: c.Keep, Bin: bin, Web: web, PortBase: c.PortBase, BrowserUID: c.BrowserUID})
+	s, err := stage.New(stage.Options{Dir: dir, Keep: c.Keep, Bin: bin, Web: web, PortBase: c.PortBase, BrowserUID: c.BrowserUID, Register: register(), Finger: fingerApplicant})
 	if err != nil {
 		return err
 	}
@@ -76,6 +77,18 @@ func (c upCommand) Run(ctx context.Context) error {
 	}
 	d.unseat()
 	return errors.Join(err, s.Close())
+}
+
+// fingerApplicant is the applicant among the people of the register's simulator.
+const fingerApplicant = 7
+
+// register knows the applicant: at the kiosk a finger is compared, and the way
+// without a passport is open.
+func register() []vendorporttest.Registered {
+	return []vendorporttest.Registered{{
+		Number: stage.CardApplicant, Name: stage.NameApplicant, Born: stage.BornApplicant,
+		Finger: map[string][]byte{"finger-2": vendorporttest.Finger(fingerApplicant, 2, 80).Template.Data},
+	}}
 }
 
 // demonstration is a stage with its launcher and its simulated people.
@@ -119,7 +132,7 @@ func cards(s *stage.Stage) []launcher.Persona {
 		{Device: stage.DeviceDesk, Name: stage.NameOfficer + ", " + stage.NameColleague, RoleFI: "tunnistavat virkailijat, palvelupiste", RoleEN: "officers, the reception centre's desk", Visits: true,
 			WayFI: "Kirjaudu; vastaa kioskin avunpyyntöön tai tunnista henkilö.", WayEN: "Sign in; answer a kiosk's call or identify a person.", Origin: s.Device(stage.DeviceDesk).Origin()},
 		{Device: stage.DeviceKiosk, Name: "Kioski · Kiosk", RoleFI: "vastaanottokeskuksen aula; hakijan passi on lukijalla", RoleEN: "the reception centre's hall; the applicant's passport lies on the reader", Visits: true,
-			WayFI: "Kutsun koodi: " + invitation(s), WayEN: "Code of the invitation: " + invitation(s), Origin: s.Device(stage.DeviceKiosk).Origin()},
+			WayFI: "Kutsun koodi: " + invitation(s) + ". Ilman passia: kuule-demo passport away, sitten " + stage.CardApplicant, WayEN: "Code of the invitation: " + invitation(s) + ". Without a passport: kuule-demo passport away, then " + stage.CardApplicant, Origin: s.Device(stage.DeviceKiosk).Origin()},
 	}
 }
 
@@ -325,6 +338,13 @@ func (d *demonstration) control(path string) (io.Closer, error) {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
+	mux.HandleFunc("POST /passport/{where}", func(_ http.ResponseWriter, r *http.Request) {
+		if r.PathValue("where") == "away" {
+			d.TakeAway(stage.DeviceKiosk)
+		} else {
+			d.LayPassport()
+		}
+	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(l) }()
 	return server, nil
@@ -337,7 +357,16 @@ type fillCommand struct {
 
 // Run asks the running demonstration to seat simulated people.
 func (c fillCommand) Run(ctx context.Context) error {
-	dir, err := c.dir()
+	if err := c.ask(ctx, "/fill/"+c.As); err != nil {
+		return err
+	}
+	fmt.Println("simulated people are on their way to the door; admit them by name. What they do is told where `kuule-demo up` runs.")
+	return nil
+}
+
+// ask asks the demonstration that runs.
+func (a at) ask(ctx context.Context, path string) error {
+	dir, err := a.dir()
 	if err != nil {
 		return err
 	}
@@ -345,7 +374,7 @@ func (c fillCommand) Run(ctx context.Context) error {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
 	}}}
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://demo/fill/"+c.As, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://demo"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -356,9 +385,24 @@ func (c fillCommand) Run(ctx context.Context) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		return errors.Join(fmt.Errorf("fill: %s", strings.TrimSpace(string(text))), err)
+		return errors.Join(errors.New(strings.TrimSpace(string(text))), err)
 	}
-	fmt.Println("simulated people are on their way to the door; admit them by name. What they do is told where `kuule-demo up` runs.")
+	return nil
+}
+
+type passportCommand struct {
+	at
+	Where string `arg:"" enum:"away,here" help:"away or here."`
+}
+
+// Run asks the running demonstration to lay the passport down or to take it away.
+func (c passportCommand) Run(ctx context.Context) error {
+	if err := c.ask(ctx, "/passport/"+c.Where); err != nil {
+		return err
+	}
+	if c.Where == "away" {
+		fmt.Printf("no passport lies there: touch \"I have no passport\" and type %s. `kuule-demo passport here` lays it back.\n", stage.CardApplicant)
+	}
 	return nil
 }
 

@@ -107,6 +107,9 @@ func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
 		b.Language, b.Participants = w.language, b.Participants[:2] // interviewer and applicant
 		applicant := &b.Participants[1]
 		applicant.Name, applicant.Born, applicant.Device, applicant.Premises = w.whole, w.born, room.ID, room.Premises
+		if applicant.Card = ""; w.name == "register" {
+			applicant.Card = applicantNumber
+		}
 		h, err := r.stage.Book(ctx, page, b)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", w.name, err)

@@ -44,7 +44,7 @@ func (s *Stage) Booking(c interview.CaseID, justification string) interview.Book
 		device, premises := at(p.device)
 		booked := interview.BookingParticipant{Role: p.role, Name: p.name, Subject: p.subject, Device: device, Premises: premises}
 		if p.role == interview.RoleApplicant {
-			booked.Born = BornApplicant
+			booked.Born, booked.Card = BornApplicant, CardApplicant
 		}
 		b.Participants = append(b.Participants, booked)
 	}

@@ -47,8 +47,17 @@ func (s *Stage) openReaders(ctx context.Context) (map[string][]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.LayOpen(DeviceKiosk, passport) // and there it stays
-		return map[string][]string{DeviceKiosk: {"--card", "unix:" + card.Addr().String(), "--optics", optics}}, nil
+		s.passport = passport
+		s.LayPassport()
+		args := []string{"--card", "unix:" + card.Addr().String(), "--optics", optics}
+		if s.o.Register != nil {
+			scanner, err := s.scanner(DeviceKiosk)
+			if err != nil {
+				return nil, err
+			}
+			args = append(args, "--fingers", scanner)
+		}
+		return map[string][]string{DeviceKiosk: args}, nil
 	}
 	var err error
 	if s.pcsc, err = emrtdtest.StartService(ctx); err != nil {
@@ -114,6 +123,10 @@ func (s *Stage) LayOpen(kiosk string, p *emrtdtest.Passport) {
 	}
 	c.zone = p.Printed
 }
+
+// LayPassport lays the applicant's open passport on the one kiosk's reader, where
+// it stays until it is taken away.
+func (s *Stage) LayPassport() { s.LayOpen(DeviceKiosk, s.passport) }
 
 // LayClosed lays the closed document on the chip's reader.
 func (s *Stage) LayClosed(ctx context.Context, kiosk string, p *emrtdtest.Passport) error {

@@ -29,6 +29,7 @@ const (
 	NameColleague   = "Oiva Salo"
 	NameApplicant   = "Samir Haddad"
 	BornApplicant   = "1988-03-14"
+	CardApplicant   = "A294711" // number of the document of an applicant
 )
 
 // personas are who may sign in, each at the device where it is their turn.

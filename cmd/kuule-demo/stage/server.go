@@ -38,8 +38,12 @@ func (s *Stage) install() error {
 	if s.state, err = emrtdtest.NewState("UT", "UTO", emrtdtest.ECDSA, time.Now()); err != nil {
 		return err
 	}
+	parts, err := s.playParts()
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(s.TrustFile()); errors.Is(err, fs.ErrNotExist) {
-		if err := s.initialise(release.Public(), s.office.Public()); err != nil {
+		if err := s.initialise(release.Public(), s.office.Public(), parts); err != nil {
 			return err
 		}
 	} else if err := os.WriteFile(s.in("kuule", "door", "csca.pem"), s.state.CSCAPEM(), 0o600); err != nil { // the factory is new in every run
@@ -57,16 +61,13 @@ func (s *Stage) install() error {
 	return bundle.SignFile(s.o.Web, s.bundle(), release)
 }
 
-func (s *Stage) initialise(release, office any) error {
+func (s *Stage) initialise(release, office any, parts []config.Part) error {
 	c := config.Default()
 	c.Name, c.Host, c.Data, c.PassphraseFile = "demonstration", host, s.data(), s.in("passphrase")
 	c.Ports = config.Ports{HTTPS: s.port(portHTTPS), Bus: s.port(portBus), Media: s.port(portMedia), TURN: s.port(portTURN), Splice: s.port(portSplice)}
 	c.Database = s.o.Database
 	c.Identity = config.Identity{Issuer: "http://" + s.signInAddress(), ClientID: idptest.ClientID}
-	var err error
-	if c.Biometrics.Parts, err = s.playParts(); err != nil {
-		return err
-	}
+	c.Biometrics.Parts = parts
 	words := make([]byte, 16)
 	if _, err := rand.Read(words); err != nil {
 		return err

@@ -36,6 +36,9 @@ type Options struct {
 	// Register is who the agency's register knows; with one, prints are compared
 	// and every kiosk has a scanner for fingers. Nil: there is none.
 	Register []vendorporttest.Registered
+	// Finger is who has a finger ready whenever a scanner asks for one; 0: fingers are
+	// laid by LayFinger.
+	Finger uint16
 }
 
 // Stage is a whole installation with its devices.
@@ -43,17 +46,18 @@ type Stage struct {
 	Provider *idptest.Provider
 	Trust    *trust.File
 
-	o       Options
-	maker   *attestationtest.Manufacturer
-	office  crypto.Signer
-	state   *emrtdtest.State
-	devices []*Device
-	serving *process
-	kiosk   sync.Mutex     // one person at a time
-	readers []net.Listener // the kiosk's, with the passport on them
-	reading sync.WaitGroup
-	counter map[string]*counter // kiosks' readers, by device
-	pcsc    func()              // ends the PC/SC service
+	o        Options
+	maker    *attestationtest.Manufacturer
+	office   crypto.Signer
+	state    *emrtdtest.State
+	devices  []*Device
+	serving  *process
+	kiosk    sync.Mutex     // one person at a time
+	readers  []net.Listener // the kiosk's, with the passport on them
+	reading  sync.WaitGroup
+	counter  map[string]*counter // kiosks' readers, by device
+	passport *emrtdtest.Passport // the applicant's, at the one kiosk
+	pcsc     func()              // ends the PC/SC service
 
 	mu        sync.Mutex
 	processes []*process

@@ -236,7 +236,7 @@ func Quality() *Part {
 
 // Registered is somebody in a register that is played.
 type Registered struct {
-	Diary  string // of the case
+	Diary  string // of the case; "" is in any
 	Number string // of the document of an applicant
 	Name   string
 	Born   string
@@ -274,7 +274,7 @@ func Register(people ...Registered) *Part {
 			return nil, &vendorport.Refusal{Code: vendorport.CodeMalformed, Detail: "one person is to be named, and what is wanted"}
 		}
 		i := slices.IndexFunc(people, func(r Registered) bool {
-			return (in.Diary == "" || in.Diary == r.Diary) && (in.Number == "" || in.Number == r.Number || p.has(Credulous))
+			return (in.Diary == "" || r.Diary == "" || in.Diary == r.Diary) && (in.Number == "" || in.Number == r.Number || p.has(Credulous))
 		})
 		if i < 0 {
 			return &vendorport.RegisteredPerson{Pictures: []vendorport.RegisteredPicture{}}, nil
