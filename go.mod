@@ -77,6 +77,11 @@ require (
 )
 
 require (
+	github.com/go-text/typesetting v0.3.5
+	golang.org/x/image v0.47.0
+)
+
+require (
 	cloud.google.com/go/auth v0.18.2 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect

@@ -17,14 +17,14 @@ const (
 	margin                = 70
 )
 
-// ErrLetters says that a name holds letters that the printer's own fonts lack;
-// the desk makes such a certificate.
-var ErrLetters = errors.New("a letter that the printer's fonts do not have")
+// ErrLetters says that a name holds letters for which this machine has no font
+// (fonts-noto-core has nearly all); the desk makes such a certificate.
+var ErrLetters = errors.New("a letter for which there is no font here: install fonts-noto-core")
 
 // PDF draws a certificate on one page, in Finnish, Swedish and English: the
-// languages in which authorities read it. It uses the fonts that every PDF
-// reader and printer has (ISO 32000-1, 9.6.2.2), so the letters are those of
-// Windows-1252; other names give ErrLetters.
+// languages in which authorities read it. What can be written with the fonts that
+// every PDF reader and printer has (ISO 32000-1, 9.6.2.2) is text; names in other
+// scripts are shaped and drawn as outlines. A letter of no font is ErrLetters.
 func PDF(c Claims, code string, zone *time.Location) ([]byte, error) {
 	drawn, err := qr.Encode(code, qr.L)
 	if err != nil {
@@ -93,8 +93,11 @@ type page struct {
 
 func (p *page) line(font string, size, leading float64, text string) {
 	encoded, err := charmap.Windows1252.NewEncoder().String(text)
-	if err != nil {
-		p.err = ErrLetters
+	if err != nil { // no letters that every printer has: they are drawn
+		if _, err := words.draw(&p.b, text, size, margin, p.y); err != nil && p.err == nil {
+			p.err = err
+		}
+		p.y -= leading
 		return
 	}
 	escaped := strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`, "\r", " ", "\n", " ").Replace(encoded)
