@@ -67,10 +67,31 @@ func (p *Person) handBackup(ctx context.Context, g *backup.Gatherer) {
 			return
 		case <-tick.C:
 		}
+		p.signLast(g)
 		for _, c := range g.Take() {
 			if err := p.Call(ctx, http.MethodPost, "/gw/backup", c, nil); err != nil && ctx.Err() == nil {
 				p.cfg.Log.Warn("a chunk of the back-up was not kept", "who", p.cfg.Name, "err", err)
 			}
 		}
+	}
+}
+
+// signLast signs for what was sent after the room was lost: nobody there asks for it
+// any more, and without it the back-up proves nothing.
+func (p *Person) signLast(g *backup.Gatherer) {
+	p.mu.Lock()
+	m := p.member
+	p.mu.Unlock()
+	select {
+	case <-m.Done():
+	default:
+		return // the member itself does it
+	}
+	lists, err := m.Group().Origins()
+	if err != nil {
+		p.cfg.Log.Warn("origin lists", "who", p.cfg.Name, "err", err)
+	}
+	for _, text := range lists {
+		g.List(text)
 	}
 }

@@ -97,6 +97,7 @@ const curve: EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' }
 const tick = 250
 /** How often levels are asked for: ducking follows the interpreter's first syllable. */
 const listenEvery = 120
+const mostUnsent = 64
 /** So many looks at a loud microphone that is off, before its owner is told. */
 const talkLooks = 4
 const statementSeconds = 10 * 3600
@@ -163,6 +164,8 @@ export class RoomClient {
   private posted = ''
   private sharedSince = Infinity
   private readonly beats = new Map<words.MemberID, Beat>()
+  /** Own origin lists that the door has not got yet, as while the line is broken. */
+  private readonly unsent: string[] = []
   private offset = 0
   private rejoining: { until: number; timer: ReturnType<typeof setTimeout> } | null = null
   private recorderWanted = false
@@ -706,13 +709,15 @@ export class RoomClient {
   }
 
   private async everySecond() {
-    if (!this.state.online || this.sealing === null) return
-    if (this.state.stage === 'in') {
-      const lists = await this.sealing.origins()
-      if (lists.length > 0) await this.socket.ask('origin', { lists })
-      // A full or broken disk of the terminal costs the back-up, not the hearing.
-      for (const chunk of await this.sealing.backup()) await gateway.backup(chunk).catch(() => undefined)
-    }
+    if (this.sealing === null) return
+    if (this.state.stage === 'in') this.unsent.push(...(await this.sealing.origins()))
+    this.unsent.splice(0, this.unsent.length - mostUnsent)
+    // The agent is on this machine: it takes what was sent last, also when the server
+    // is away. A full or broken disk of the terminal costs the back-up, not the hearing.
+    for (const chunk of await this.sealing.backup()) await gateway.backup(chunk).catch(() => undefined)
+    if (!this.state.online) return
+    const lists = this.unsent.splice(0)
+    if (lists.length > 0) await this.socket.ask('origin', { lists })
     this.set({ frames: await this.sealing.counts() })
     if (Math.floor(performance.now() / 1000) % 10 === 0) {
       const asked = micros()
