@@ -8,6 +8,24 @@ const words = {
   unmute: /^(Avaa mikrofoni|Turn microphone on|تشغيل الميكروفون)/,
 }
 
+/** The self-test in the waiting room, before anything goes away: every way to the media server, each alone. */
+export async function networkSteps({ step, terminal, counsel }) {
+  await step('network measured', async () => {
+    const found = []
+    for (const p of [counsel, terminal]) {
+      await p.page.locator('.network-test button').first().click()
+      await p.page.locator('.network-test .notice').waitFor({ timeout: 120_000 })
+      const rows = p.page.locator('table.legs tbody tr')
+      const legs = await rows.evaluateAll((all) => all.map((r) => `${r.dataset.leg} ${r.dataset.state} ${[...r.querySelectorAll('td')].slice(1).map((c) => c.textContent).join(' ')}`))
+      // A browser that does not trust the relay's certificate finds TLS closed; all others are there.
+      for (const leg of ['direct-udp', 'direct-tcp', 'udp', 'tcp']) assert.ok(legs.some((l) => l.startsWith(`${leg} works`)), legs.join('; '))
+      await p.shot('network')
+      found.push(`${p.device}: ${legs.join('; ')}`)
+    }
+    return found.join(' · ')
+  })
+}
+
 export async function faultSteps({ step, until, ask, all, interviewer, terminal, counsel, talk, agree, goOnRecord, shots }) {
   const recordings = async (p, since) => (await p.probe('recordings')).filter(([, last]) => last >= since).map(([id]) => id).toSorted()
 

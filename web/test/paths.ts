@@ -1,11 +1,11 @@
 import { iceServers } from '../src/media/paths'
-import { measureLegs, verdict } from '../src/media/selftest'
+import { measureLegs, taken, verdict } from '../src/media/selftest'
 import { send } from './session'
 
 /** The page's own self-test, with what it would say of it. */
 async function measure() {
   const legs = await measureLegs(() => undefined)
-  return { legs, verdict: verdict(legs) }
+  return { legs, verdict: verdict(legs), takes: taken(legs)?.leg ?? '' }
 }
 
 /** A real leg to the media server: one voice, by whatever way there is. Says which way it took. */

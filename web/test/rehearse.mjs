@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { ask, say, scene } from './conversation.mjs'
 import { counselListens, downloads } from './copies.mjs'
-import { faultSteps } from './faults.mjs'
+import { faultSteps, networkSteps } from './faults.mjs'
 import { inPage } from './inpage.mjs'
 import { kioskSteps } from './kiosk.mjs'
 import { listen } from './listen.mjs'
@@ -204,6 +204,8 @@ journey: try {
     await terminal.page.getByRole('button', { name: words.understood }).waitFor()
     await terminal.shot('home')
   })
+
+  if (scene.faults) await networkSteps({ step, terminal, counsel })
 
   await step('room entered', async () => {
     // The terminal's second microphone is the interpreter's, as chosen in its settings.

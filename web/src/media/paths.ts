@@ -1,11 +1,15 @@
 import { send } from '../api/session'
 
 /** The legs by which the relay is reached (docs/protocol.md). */
-export type Leg = 'udp' | 'tcp' | 'tls'
+export type Relay = 'udp' | 'tcp' | 'tls'
 
-/** POST /api/paths: the ways to the media server beside the direct one. */
+/** All ways to the media server: its own port over UDP and TCP, and the relay's. */
+export type Way = 'direct-udp' | 'direct-tcp' | Relay
+
+/** POST /api/paths: the ways to the media server. */
 export interface Paths {
-  servers: { leg: Leg; urls: string[] }[] | null
+  direct: string[] | null // host:port of the media port, one for each family
+  servers: { leg: Relay; urls: string[] }[] | null
   username: string
   credential: string
   expires: number // Unix seconds
@@ -13,7 +17,7 @@ export interface Paths {
 
 export const openPaths = () => send<Paths>('POST', '/api/paths')
 
-export function serversOf(paths: Paths, leg?: Leg): RTCIceServer[] {
+export function serversOf(paths: Paths, leg?: Relay): RTCIceServer[] {
   return (paths.servers ?? []).filter((s) => leg === undefined || s.leg === leg).map((s) => ({ urls: s.urls, username: paths.username, credential: paths.credential }))
 }
 

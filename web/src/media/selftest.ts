@@ -1,5 +1,6 @@
 import { send } from '../api/session'
-import { openPaths, serversOf, type Leg, type Paths } from './paths'
+import { measureDirect } from './direct'
+import { openPaths, serversOf, type Paths, type Relay, type Way } from './paths'
 
 /** What was measured of one leg. Rates are bit/s, times milliseconds, loss a share from 0 to 1. */
 export interface Figures {
@@ -11,10 +12,10 @@ export interface Figures {
 }
 
 export type LegResult =
-  | { leg: Leg; address: string; state: 'testing' }
-  | { leg: Leg; address: string; state: 'cut' } // something on the way does not let it through
-  | { leg: Leg; address: string; state: 'unmeasured' } // the server could not measure now
-  | { leg: Leg; address: string; state: 'works'; figures: Figures }
+  | { leg: Way; address: string; state: 'testing' }
+  | { leg: Way; address: string; state: 'cut' } // something on the way does not let it through
+  | { leg: Way; address: string; state: 'unmeasured' } // the server could not measure now
+  | { leg: Way; address: string; state: 'works'; figures: Figures }
 
 /** What all legs together mean for a hearing. */
 export type Verdict = 'good' | 'detour' | 'weak' | 'cut' | 'unmeasured'
@@ -52,17 +53,34 @@ export function carries(f: Figures): boolean {
   return f.up >= 500_000 && f.down >= 500_000 && f.rtt <= 400 && f.loss <= 0.05
 }
 
+/** The ways in the order in which a browser takes them, of those that work: the media port before its relay, UDP before TCP. */
+const order: readonly Way[] = ['direct-udp', 'direct-tcp', 'udp', 'tcp', 'tls']
+
+/** The way that media will take; null where there is none. */
+export function taken(results: LegResult[]): (LegResult & { state: 'works' }) | null {
+  const works = results.filter((r) => r.state === 'works')
+  return works.toSorted((a, b) => order.indexOf(a.leg) - order.indexOf(b.leg)).at(0) ?? null
+}
+
 /** UDP is the way of choice; the others carry a hearing too, later and less evenly. */
 export function verdict(results: LegResult[]): Verdict {
   const works = results.filter((r) => r.state === 'works')
   if (works.length === 0) return results.some((r) => r.state === 'unmeasured') || results.length === 0 ? 'unmeasured' : 'cut'
   if (!works.some((r) => carries(r.figures))) return 'weak'
-  return works.some((r) => r.leg === 'udp' && carries(r.figures)) ? 'good' : 'detour'
+  return works.some((r) => r.leg.endsWith('udp') && carries(r.figures)) ? 'good' : 'detour'
 }
 
 /** host:port of a TURN address (RFC 7065). */
 export function addressOf(url: string): string {
   return url.replace(/^turns?:/, '').replace(/\?.*$/, '')
+}
+
+/** A way that is to be measured; each address of a relay is one, and so is each of the media port. */
+interface Measure {
+  leg: Way
+  address: string
+  run(): Promise<LegResult>
+  close(): void
 }
 
 /**
@@ -71,32 +89,41 @@ export function addressOf(url: string): string {
  */
 export async function measureLegs(tell: (results: LegResult[]) => void): Promise<LegResult[]> {
   const paths = await openPaths()
-  const results: LegResult[] = (paths.servers ?? []).map(({ leg, urls }) => ({ leg, address: addressOf(urls[0] ?? ''), state: 'testing' }))
+  const direct = (paths.direct ?? []).flatMap((address) => (['direct-udp', 'direct-tcp'] as const).map((leg): Measure => measureDirect(leg, address)))
+  const relayed = (paths.servers ?? []).flatMap(({ leg, urls }) => urls.map((url): Measure => relayedBy(paths, leg, url)))
+  const all = [...direct, ...relayed]
+  const results: LegResult[] = all.map(({ leg, address }) => ({ leg, address, state: 'testing' }))
   tell([...results])
-  const lines = results.map((r) => new Line(paths, r.leg))
   try {
-    for (const [i, line] of lines.entries()) {
-      results[i] = await line.measure(results[i].address)
+    for (const [i, measure] of all.entries()) {
+      results[i] = await measure.run()
       tell([...results])
     }
   } finally {
-    for (const line of lines) line.close()
+    for (const measure of all) measure.close()
   }
   return results
 }
 
+function relayedBy(paths: Paths, leg: Relay, url: string): Measure {
+  const line = new Line(paths, leg, url)
+  const address = addressOf(url)
+  return { leg, address, run: () => line.measure(address), close: () => line.close() }
+}
+
 /** One data channel to the media server's probe over one leg of the relay. */
 class Line {
-  private readonly leg: Leg
+  private readonly leg: Relay
   private readonly pc: RTCPeerConnection
   private readonly channel: RTCDataChannel
   /** Connecting begins for all legs at once: one that is cut is known only after some time. */
   private readonly connected: Promise<'works' | 'cut' | 'unmeasured'>
   private hear: (packet: DataView) => void = () => undefined
 
-  constructor(paths: Paths, leg: Leg) {
+  constructor(paths: Paths, leg: Relay, url: string) {
     this.leg = leg
-    this.pc = new RTCPeerConnection({ iceServers: serversOf(paths, leg), iceTransportPolicy: 'relay' })
+    const servers = serversOf(paths, leg).map((s) => ({ ...s, urls: [url] }))
+    this.pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: 'relay' })
     this.channel = this.pc.createDataChannel('path', { ordered: false, maxRetransmits: 0 })
     this.channel.binaryType = 'arraybuffer'
     this.channel.onmessage = (event: MessageEvent<ArrayBuffer>) => this.hear(new DataView(event.data))

@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { useTexts } from '../i18n'
-import { measureLegs, verdict, type Figures, type LegResult } from '../media/selftest'
+import { measureLegs, taken, verdict, type Figures, type LegResult } from '../media/selftest'
 import { Button, Notice } from '../ui/controls'
 
 /** The line to the media server, measured leg by leg: what works, what is cut, and what to do next. */
@@ -43,11 +43,14 @@ function Outcome({ legs }: { legs: LegResult[] }) {
   const { t } = useTexts()
   const outcome = verdict(legs)
   const cut = legs.filter((l) => l.state === 'cut')
+  const way = taken(legs)
+  const named = (l: LegResult) => `${t(`shared.networkTest.leg.${l.leg}`)} ${l.address}`
   const kind = { good: 'success', detour: 'info', weak: 'warning', cut: 'alert', unmeasured: 'warning' } as const
   return (
     <Notice kind={kind[outcome]} title={t(`shared.networkTest.verdict.${outcome}`)} live>
       <p>{t(`shared.networkTest.next.${outcome}`)}</p>
-      {cut.length > 0 && <p>{t('shared.networkTest.tell', { addresses: cut.map((l) => `${t(`shared.networkTest.leg.${l.leg}`)} ${l.address}`).join(', ') })}</p>}
+      {way !== null && <p>{t('shared.networkTest.takes', { way: named(way) })}</p>}
+      {cut.length > 0 && <p>{t('shared.networkTest.tell', { addresses: cut.map(named).join(', ') })}</p>}
     </Notice>
   )
 }
@@ -77,8 +80,12 @@ function Legs({ legs }: { legs: LegResult[] }) {
       </thead>
       <tbody>
         {legs.map((l) => (
-          <tr key={l.leg} data-leg={l.leg} data-state={l.state}>
-            <th scope="row">{t(`shared.networkTest.leg.${l.leg}`)}</th>
+          <tr key={`${l.leg} ${l.address}`} data-leg={l.leg} data-state={l.state}>
+            <th scope="row">
+              {t(`shared.networkTest.leg.${l.leg}`)}
+              <br />
+              <code dir="ltr">{l.address}</code>
+            </th>
             <td>{t(`shared.networkTest.state.${l.state}`)}</td>
             {columns.map(({ key, show }) => (
               <td key={key} dir="ltr">
