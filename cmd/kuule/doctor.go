@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"kuule/internal/app"
+	"kuule/internal/config"
 	"kuule/internal/doctor"
 	"kuule/internal/trust"
 )
@@ -63,9 +64,9 @@ type networkCommand struct {
 	Host    string `help:"Name of the installation's door; without it, the installation in --data."`
 	Trust   string `help:"Trust file of the installation; without it the machine's own authorities count." type:"existingfile"`
 	Address string `help:"IP address of the door and the media server, where the name is not to be asked for."`
-	HTTPS   int    `help:"Port of the door." default:"443"`
-	Media   int    `help:"Port of the media server; 0: not tried." default:"8444"`
-	Turn    int    `help:"Port of the relay; 0: not tried." default:"8478"`
+	HTTPS   *int   `help:"Port of the door; without it, what the installation in --data says, or 8443 where there is none."`
+	Media   *int   `help:"Port of the media server, 0: not tried; without it, as --https, or 8444."`
+	Turn    *int   `help:"Port of the relay, 0: not tried; without it, as --https, or 8478."`
 	Pass    string `help:"Pass printed by 'kuule doctor pass' on the server: measures bit rates too."`
 	JSON    bool   `help:"Print the findings as JSON."`
 }
@@ -92,10 +93,27 @@ func (c networkCommand) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (c networkCommand) target() (doctor.Target, error) {
-	if c.Host == "" {
-		return app.Target(c.Data)
+	ports := config.Default().Ports
+	t := doctor.Target{HTTPS: ports.HTTPS, Media: ports.Media, TURN: ports.TURN}
+	here, err := app.Target(c.Data)
+	switch {
+	case err == nil:
+		t = here
+	case c.Host == "":
+		return t, err
 	}
-	t := doctor.Target{Host: c.Host, Address: c.Address, HTTPS: c.HTTPS, Media: c.Media, TURN: c.Turn}
+	for port, given := range map[*int]*int{&t.HTTPS: c.HTTPS, &t.Media: c.Media, &t.TURN: c.Turn} {
+		if given != nil {
+			*port = *given
+		}
+	}
+	if c.Address != "" {
+		t.Address = c.Address
+	}
+	if c.Host == "" {
+		return t, nil
+	}
+	t.Host, t.Address, t.Roots = c.Host, c.Address, nil // another installation, or this one as others see it
 	if c.Trust == "" {
 		return t, nil
 	}

@@ -120,14 +120,45 @@ const (
 	fillBytes   = 1100
 )
 
-// Network tries every way to an installation, one after the other.
+// Network tries every way to an installation, one after the other; where its name
+// leads to addresses of both families, every way over each.
 func Network(ctx context.Context, t Target) Report {
-	address := t.Address
-	if address == "" {
-		address = t.Host
-	}
-	at := func(port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 	r := Report{}
+	for _, address := range t.addresses(ctx) {
+		t.try(ctx, address, &r)
+	}
+	r.Says, r.Next = r.advice()
+	return r
+}
+
+// addresses are where the installation is reached: one of each family.
+func (t Target) addresses(ctx context.Context) []string {
+	if t.Address != "" {
+		return []string{t.Address}
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", t.Host)
+	if err != nil {
+		return []string{t.Host} // whoever dials it says what is wrong with it
+	}
+	return oneOfEach(found)
+}
+
+// oneOfEach gives the first address of each family.
+func oneOfEach(found []netip.Addr) []string {
+	var out []string
+	for _, six := range []bool{false, true} {
+		if i := slices.IndexFunc(found, func(a netip.Addr) bool { return a.Unmap().Is6() == six }); i >= 0 {
+			out = append(out, found[i].Unmap().String())
+		}
+	}
+	return out
+}
+
+// try tries every way over one address.
+func (t Target) try(ctx context.Context, address string, r *Report) {
+	at := func(port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 	r.Legs = append(r.Legs, reach(ctx, LegHTTPS, at(t.HTTPS), func(ctx context.Context) (net.Conn, error) {
 		return dialTLS(ctx, at(t.HTTPS), "enrol."+t.Host, t.Roots)
 	}))
@@ -155,8 +186,6 @@ func Network(ctx context.Context, t Target) Report {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", at(t.Media))
 		}))
 	}
-	r.Says, r.Next = r.advice()
-	return r
 }
 
 // advice is what the findings mean, for whoever runs the network.
@@ -166,8 +195,10 @@ func (r Report) advice() (says, next string) {
 		return "the installation's door is not reached: no interview can be joined from here", "open TCP to the door's port, and check that its name leads there"
 	case r.works(LegUDP):
 		return "media goes by UDP, which is the best way", "nothing; where a leg is cut, another is used"
-	case r.works(LegTCP) || r.works(LegMedia):
-		return "UDP is cut; media goes by TCP, later and less evenly", "open UDP to the relay's and the media port"
+	case r.works(LegMedia):
+		return "UDP is cut; media goes by TCP to the media port, later and less evenly", "open UDP to the relay's and the media port"
+	case r.works(LegTCP):
+		return "UDP is cut; media goes by TCP to the relay, later and less evenly", "open UDP to the relay's and the media port"
 	case r.works(LegTLS):
 		return "UDP and TCP are cut; media goes by TLS through the door's port, later and less evenly", "open UDP to the relay's and the media port"
 	default:

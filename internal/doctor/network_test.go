@@ -3,6 +3,7 @@ package doctor
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,8 +46,9 @@ func TestAdviceNamesWhatIsCut(t *testing.T) {
 		says  string
 	}{
 		"all":           {"https udp tcp tls media", true, "best"},
-		"no UDP":        {"https tcp tls media", true, "UDP is cut"},
-		"media TCP":     {"https media", true, "UDP is cut"},
+		"no UDP":        {"https tcp tls media", true, "by TCP to the media port"},
+		"relay TCP":     {"https tcp tls", true, "by TCP to the relay"},
+		"media TCP":     {"https media", true, "by TCP to the media port"},
 		"TLS alone":     {"https tls", true, "UDP and TCP are cut"},
 		"door alone":    {"https", false, "neither heard nor seen"},
 		"door is cut":   {"udp tcp tls media", false, "door is not reached"},
@@ -74,5 +76,23 @@ func TestEchoFigures(t *testing.T) {
 	l.setEcho([]time.Duration{-1, -1})
 	if l.Works || l.Loss != 1 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// An installation that has addresses of both families is tried over both.
+func TestBothFamiliesAreTried(t *testing.T) {
+	t.Parallel()
+	four, six, mapped := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.2")
+	for _, c := range []struct {
+		found []netip.Addr
+		want  []string
+	}{
+		{[]netip.Addr{six, four, mapped}, []string{"192.0.2.1", "2001:db8::1"}},
+		{[]netip.Addr{mapped}, []string{"192.0.2.2"}},
+		{[]netip.Addr{six}, []string{"2001:db8::1"}},
+	} {
+		if got := oneOfEach(c.found); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v", c.found, got)
+		}
 	}
 }
