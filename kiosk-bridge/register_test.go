@@ -23,6 +23,7 @@ import (
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/emrtdtest"
 	"kuule/kiosk-bridge/engines"
+	"kuule/kiosk-bridge/face/facetest"
 	"kuule/kiosk-bridge/kiosk"
 	"kuule/kiosk-bridge/tunnel"
 	"kuule/kiosk-bridge/vendorport"
@@ -382,6 +383,64 @@ func TestTheWayOfAnApplicantsDocument(t *testing.T) {
 			}
 			if strings.Contains(r.Checks+r.Steps+r.Journal+r.Evidence, cardNumber) {
 				t.Error("the number lies open in the account of the visit")
+			}
+		})
+	}
+}
+
+// B12, B3: without a passport, by the face alone, against the register's picture: a
+// measured engine that says they match gives a ticket of low assurance; one that
+// nobody measured, the reference engine among them, leaves it to an officer.
+func TestTheRegistersFace(t *testing.T) {
+	t.Parallel()
+	drawn := facetest.New(2)
+	now := drawn.JPEG(facetest.View{Width: 480, Height: 480, Yaw: 0.1, From: -0.4, Quality: 60, Noise: 3})
+	maker := func(measured string) func(*testing.T) kioskbridge.Matcher {
+		return func(t *testing.T) kioskbridge.Matcher {
+			p := vendorporttest.Faces() // whose pictures match where they have the same size
+			p.Description.Measured = measured
+			return engines.Maker{Part: &engines.Part{Client: vendorporttest.Client(t, p)}}
+		}
+	}
+	for name, c := range map[string]struct {
+		engine func(*testing.T) kioskbridge.Matcher
+		view   facetest.View // of the register's picture
+		result tunnel.Result
+		check  string
+	}{
+		"a measured engine's match": {maker(measuredBy), facetest.View{Width: 480, Height: 480}, tunnel.ResultJoin, "asserted match"},
+		"a measured engine's doubt": {maker(measuredBy), facetest.View{Width: 300, Height: 400}, tunnel.ResultDesk, "undetermined no-match"},
+		"an unmeasured one's match": {maker(""), facetest.View{Width: 480, Height: 480}, tunnel.ResultDesk, "undetermined match"},
+		"the reference engine": {func(t *testing.T) kioskbridge.Matcher { return engines.Face{Engine: facetest.Engine(t)} }, facetest.View{Quality: 75},
+			tunnel.ResultDesk, "undetermined reference-near"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			person := registered()
+			person.Face, person.Finger = drawn.JPEG(c.view), nil
+			client := vendorporttest.Client(t, vendorporttest.Register(person))
+			faces := c.engine(t)
+			w := newWorld(t, func(k *kioskbridge.Config) {
+				k.Faces, k.Register, k.Patience = faces, engines.Register{Part: &engines.Part{Client: client}}, time.Minute
+			})
+			w.booking.Diary = diary
+			h := with(nil)
+			h.take[ticket.StepApplicant] = func(tunnel.Ask) (tunnel.Capture, error) {
+				return done(tunnel.Piece{Kind: tunnel.NumberTyped, Format: "text/plain", Bytes: []byte(cardNumber)}), nil
+			}
+			h.take[ticket.StepFace] = func(ask tunnel.Ask) (tunnel.Capture, error) {
+				var frames []tunnel.Piece
+				for range ask.Order {
+					frames = append(frames, tunnel.Piece{Kind: "face", Format: "image/jpeg", Bytes: bytes.Clone(now)})
+				}
+				return done(frames...), nil
+			}
+			out, err := w.visit(h, tunnel.ServiceInterview)
+			if err != nil || out.Result != c.result || w.verdict(kioskbridge.CheckRegisterFace) != c.check {
+				t.Fatalf("%+v %v: %s", out, err, w.last().Checks)
+			}
+			if c.result == tunnel.ResultJoin && w.claims(t, out.Ticket).Assurance != ticket.AssuranceLow {
+				t.Errorf("assurance %s", w.claims(t, out.Ticket).Assurance)
 			}
 		})
 	}
