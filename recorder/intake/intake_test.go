@@ -194,6 +194,9 @@ func TestOnlyWhatNoRecorderHasIsTakenIn(t *testing.T) {
 	if _, taken, err = counted(e, c); err != nil || taken != 95 {
 		t.Fatalf("%d taken, %v", taken, err)
 	}
+	if again, taken, err := counted(e, c); err != nil || taken != 0 || again.Had != 200 {
+		t.Fatalf("a second time %d taken, %+v, %v", taken, again, err)
+	}
 	// Sound that was packed with copies of what came before it is taken in as
 	// what it is.
 	packed := s.chunk(s.roster)
