@@ -184,8 +184,8 @@ for (const language of ['fi', 'en', 'ar']) {
       const scene = () => server.scenes.get(`applicant-face-${language}-${size}-waiting`)
       await page.evaluate(() => {
         window.said = []
-        const { play } = HTMLMediaElement.prototype
-        HTMLMediaElement.prototype.play = function () {
+        const { play } = globalThis.HTMLMediaElement.prototype
+        globalThis.HTMLMediaElement.prototype.play = function () {
           if (this.src.endsWith('.ogg')) window.said.push(this.src)
           return play.call(this)
         }
@@ -218,7 +218,7 @@ for (const language of ['fi', 'en', 'ar']) {
       await page.getByText(/^Kuvaa ei otettu|^No picture was taken|^لم تُلتقط أي/).waitFor()
       await look('declined')
       // The camera is gone: a name for it, and a way on.
-      await page.evaluate(() => Object.defineProperty(MediaStreamTrack.prototype, 'readyState', { get: () => 'ended' }))
+      await page.evaluate(() => Object.defineProperty(globalThis.MediaStreamTrack.prototype, 'readyState', { get: () => 'ended' }))
       scene().faces.asked = true
       await page.getByText(/^Kamera ei toimi|^The camera does not|^الكاميرا لا تعمل/).waitFor()
       await look('gone')
