@@ -388,6 +388,68 @@ func TestTheWayOfAnApplicantsDocument(t *testing.T) {
 	}
 }
 
+// What is no number, or belongs to another step, is passed over at the screen; a
+// number that cannot be one is not looked up.
+func TestTheNumberAtTheScreenIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, parts{people: []vendorporttest.Registered{registered()}, measured: measuredBy, scan: good})
+	conn := dialScreen(t, h.dialer, h.url)
+	for _, m := range []kiosk.ScreenMessage{{Type: "begin", Begin: &kiosk.ScreenBegin{Reference: reference}}, *choose(kiosk.ChoiceNone)} {
+		if err := conn.WriteJSON(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := 0
+	for {
+		var m kiosk.ScreenMessage
+		if err := conn.ReadJSON(&m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Outcome != nil {
+			if m.Outcome.Result != tunnel.ResultJoin || asked != 2 || h.register.Asked() != 2 {
+				t.Errorf("%+v, the number asked for %d times, the register %d times", m.Outcome, asked, h.register.Asked())
+			}
+			return
+		}
+		if m.Problem != nil {
+			t.Fatalf("%+v", m.Problem)
+		}
+		if m.Step == nil || m.Step.Step != kiosk.StepApplicant {
+			continue
+		}
+		answers := []*kiosk.ScreenMessage{number("", false), number(strings.Repeat("A", 33), false), choose(kiosk.ChoiceSkip), number("B999999", false)}
+		if asked++; asked == 2 {
+			answers = []*kiosk.ScreenMessage{{Type: "zone", Zone: &kiosk.ScreenZone{Zone: "P<UTO"}}, number(cardNumber, true)}
+		}
+		for _, a := range answers {
+			if err := conn.WriteJSON(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A number with letters of another script, too short or too long, is none: it is
+// asked for at the register by nobody.
+func TestANumberThatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"A1", "Ä294711", "A294_711", strings.Repeat("1", 21), "٤٧١١"} {
+		e := &engine{finding: claims, pictures: []kioskbridge.Image{{Kind: "face", Format: "image/jpeg", Bytes: []byte("picture in the register")}}}
+		w := newWorld(t, e.into)
+		h := with(nil)
+		h.take[ticket.StepApplicant] = func(tunnel.Ask) (tunnel.Capture, error) {
+			return done(tunnel.Piece{Kind: tunnel.NumberTyped, Format: "text/plain", Bytes: []byte(text)}), nil
+		}
+		if _, err := w.visit(h, tunnel.ServiceInterview); err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if len(e.looked) != 1 || e.looked[0].Number != "" || w.verdict(kioskbridge.CheckApplicant) != "not done unreadable" {
+			t.Errorf("%s: looked up %v, told %q", text, e.looked, w.verdict(kioskbridge.CheckApplicant))
+		}
+	}
+}
+
 // B12, B3: without a passport, by the face alone, against the register's picture: a
 // measured engine that says they match gives a ticket of low assurance; one that
 // nobody measured, the reference engine among them, leaves it to an officer.

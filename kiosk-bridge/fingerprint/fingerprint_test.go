@@ -88,6 +88,8 @@ const (
 	notLaid = -1
 	broken  = -2
 	garbage = -3
+	missing = -4
+	refused = -5
 )
 
 func (s *scanner) Scan(_ context.Context, finger, attempt int) (Impression, error) {
@@ -102,6 +104,10 @@ func (s *scanner) Scan(_ context.Context, finger, attempt int) (Impression, erro
 		return Impression{}, ErrNotLaid
 	case broken:
 		return Impression{}, ErrBroken
+	case missing:
+		return Impression{}, ErrMissing
+	case refused:
+		return Impression{}, ErrDeclined
 	case garbage:
 		return Impression{Record: []byte("no record"), Quality: 90}, nil
 	default:
@@ -134,6 +140,9 @@ func TestFingersAreTriedThreeTimesAndThenThereIsAnotherWay(t *testing.T) {
 		"laid down at the second":     {[]int{notLaid, 60}, []int{2}, 1, true, "", 2},
 		"the scanner breaks":          {[]int{10, broken, 60}, []int{2, 7}, 1, false, ReasonPartBroken, 2},
 		"the scanner gives no record": {[]int{garbage, 60}, []int{2, 7}, 1, false, ReasonScannerWrong, 1},
+		"that finger is not there":    {[]int{missing, 70}, []int{2, 7}, 1, true, "", 2},
+		"no finger is there":          {[]int{missing, missing}, []int{2, 7}, 1, false, ReasonMissing, 2},
+		"no fingers are given":        {[]int{10, refused, 70}, []int{2, 7}, 1, false, ReasonDeclined, 2},
 		"none asked for":              {nil, nil, 1, false, ReasonMissing, 0},
 	} {
 		s := &scanner{qualities: c.qualities}
