@@ -87,7 +87,7 @@ func (r *rehearsal) verifyTaken(ctx context.Context) (string, error) {
 	}
 	c := report.Coverage
 	before := r.missing
-	r.missing = c.Missing
+	r.missing, r.taken = c.Missing, c.Backup
 	switch {
 	case len(report.Disputed) > 0:
 		return "", fmt.Errorf("phases are disputed: %s", strings.Join(report.Disputed, "; "))
@@ -102,6 +102,21 @@ func (r *rehearsal) verifyTaken(ctx context.Context) (string, error) {
 		}
 	}
 	return "", errors.New("no recording says that it comes from the applicant's terminal")
+}
+
+// markedBackups wants the player's time line to mark exactly what was taken in.
+func (r *rehearsal) markedBackups() (string, error) {
+	var marked interview.Micros
+	for _, s := range r.watched.outline.Backups {
+		marked += s.To - s.From
+	}
+	if marked < r.taken {
+		return "", fmt.Errorf("%d ms come from a back-up, and the time line marks %d", r.taken/1000, marked/1000)
+	}
+	if marked == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf(", %d ms of them marked as from the back-up", marked/1000), nil
 }
 
 // release has authority judge once more, and the terminal delete.

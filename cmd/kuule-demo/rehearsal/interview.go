@@ -50,6 +50,7 @@ type rehearsal struct {
 	killed                         time.Time            // all recorders
 	crashed                        interview.Micros     // the whole server
 	missing                        interview.Micros     // on record, by the evidence
+	taken                          interview.Micros     // on record, from the terminal's back-up
 	spans                          []said
 	paused                         people.Span
 	watched                        watched

@@ -46,7 +46,8 @@ type watched struct {
 				Cause string           `json:"cause"`
 			} `json:"holes"`
 		} `json:"lanes"`
-		Faults []string `json:"faults"`
+		Backups []people.Span `json:"backups"` // that come from a terminal's back-up
+		Faults  []string      `json:"faults"`
 	}
 }
 
@@ -113,7 +114,8 @@ func (r *rehearsal) openRecording(ctx context.Context) (string, error) {
 	if len(o.Faults) > 0 {
 		return "", fmt.Errorf("faults in the recording: %v", o.Faults)
 	}
-	return fmt.Sprintf("%d tracks over %.0f s; refused: no purpose, a consent to another purpose, the same consent twice", len(o.Lanes), seconds(o.To-o.From)), nil
+	marked, err := r.markedBackups()
+	return fmt.Sprintf("%d tracks over %.0f s%s; refused: no purpose, a consent to another purpose, the same consent twice", len(o.Lanes), seconds(o.To-o.From), marked), err
 }
 
 // counselListens has counsel ask for the client's recording, the interviewer
