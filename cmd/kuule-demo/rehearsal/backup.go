@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,6 +85,15 @@ func (r *rehearsal) verifyTaken(ctx context.Context) (string, error) {
 	var report evidence.Report
 	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		return "", err
+	}
+	whole, err := os.ReadFile(r.out("evidence.zip"))
+	if err != nil {
+		return "", err
+	}
+	for _, event := range []string{"backup.granted", "backup.taken"} {
+		if !bytes.Contains(whole, []byte(event)) {
+			return "", fmt.Errorf("the bundle's log has no %s", event)
+		}
 	}
 	c := report.Coverage
 	before := r.missing
