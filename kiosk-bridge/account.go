@@ -83,7 +83,7 @@ func (v *visit) conclude(ctx context.Context) error {
 
 // after is what a visit that is kept sets going. None of it changes the outcome.
 func (v *visit) after(ctx context.Context, kept Kept) {
-	if v.bridge.Ended != nil {
+	if v.bridge.Ended != nil && v.route != ticket.RouteNobody { // who only pays is measured by nothing here
 		v.bridge.Ended(v.accounted, v.result)
 	}
 	if len(v.live) == 0 {

@@ -78,7 +78,7 @@ func (d *Desk) Visits(ctx context.Context) (Figures, error) {
 	var rows []Record
 	since := d.bridge.Now().Add(-callsKept).UnixMilli()
 	err := d.db.NewSelect().Model(&rows).Column("id", "kiosk_id", "site", "route", "result", "ended_at", "steps").
-		Where("v.ended_at > ?", since).Where("v.steps <> ''").Order("v.ended_at DESC").Limit(figuresOf).Scan(ctx)
+		Where("v.ended_at > ?", since).Where("v.steps <> ''").Where("v.route <> ?", ticket.RouteNobody).Order("v.ended_at DESC").Limit(figuresOf).Scan(ctx)
 	if err != nil {
 		return Figures{}, fmt.Errorf("read the last day's visits: %w", err)
 	}
