@@ -9,6 +9,7 @@ import (
 
 	"kuule/internal/sframe"
 	"kuule/interview"
+	"kuule/interview/opusred"
 )
 
 // frameVersion stands in the high half of a frame header's first byte.
@@ -137,6 +138,7 @@ type sending struct {
 	cur   *sendKey
 	next  *sendKey // takes over at from
 	from  time.Time
+	used  *sendKey // of the newest frame
 	plain []byte
 }
 
@@ -209,6 +211,15 @@ func (s *sending) seal(dst []byte, h FrameHeader, frame []byte, now func() time.
 	if s.origins != nil && s.origins.full() {
 		return dst, ErrOrigin
 	}
+	if h.Redundant && s.used != s.cur {
+		// What was said before a key is not sealed under it: whoever comes in, or
+		// comes back, with the key was not there to hear it.
+		own := opusred.Own(frame)
+		if own == nil {
+			return dst, fmt.Errorf("%w: packed sound cannot be read", ErrFrame)
+		}
+		frame = opusred.Append(nil, opusred.Block{Opus: own})
+	}
 	plain, err := AppendFrameHeader(s.plain[:0], h)
 	if err != nil {
 		return dst, err
@@ -219,6 +230,7 @@ func (s *sending) seal(dst []byte, h FrameHeader, frame []byte, now func() time.
 	if err != nil {
 		return dst, err
 	}
+	s.used = s.cur
 	if s.origins != nil {
 		s.origins.add(s.cur.kid, counter, out[at:])
 	}

@@ -47,3 +47,19 @@ export function parseFrame(opened: Bytes): { header: FrameHeader; frame: Bytes }
   if (redundant) header.redundant = true
   return { header, frame: opened.subarray(frameHeaderBytes) }
 }
+
+/**
+ * A packet of redundant sound (RFC 2198) with nothing in it but its own. Copies
+ * of what was said before a key are not sealed under it: whoever has that key
+ * alone was not there to hear it.
+ */
+export function withoutCopies(packed: Uint8Array): Bytes {
+  let copies = 0
+  let at = 0
+  for (; at < packed.length && (packed[at] & 0x80) !== 0; at += 4) {
+    if (at + 4 > packed.length) break
+    copies += ((packed[at + 2] & 0x03) << 8) | packed[at + 3]
+  }
+  if (at + 1 + copies > packed.length) throw new SealError('frame', 'redundant sound is cut short')
+  return concat(packed.subarray(at, at + 1), packed.subarray(at + 1 + copies))
+}

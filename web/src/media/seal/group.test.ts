@@ -303,6 +303,25 @@ describe('a wrap', () => {
 })
 
 describe('frames', () => {
+  it('bring no copy of what was said before their key', async () => {
+    const { chair, applicant, clock } = await pair()
+    // RFC 2198: a block of 960 ticks before with six bytes, and the own.
+    const packed = new Uint8Array([0xef, 0x0f, 0x00, 0x06, 0x6f, ...utf8('before'), ...utf8('now')])
+    const header = { source: 'audio' as const, capture: 1, level: 30, redundant: true }
+    const said = async () => (await applicant.group.open(chair.id, chair.track, (await chair.group.seal(chair.track, header, packed)).sealed)).frame
+    expect([...(await said())]).toEqual([0x6f, ...utf8('now')])
+    expect([...(await said())]).toEqual([...packed])
+    const again = await chair.group.signRoster([chair.id], 'leave', 2)
+    await applicant.group.applyRoster(again)
+    await exchange(chair)
+    const back = await chair.group.signRoster([chair.id, applicant.id], 'join', 3)
+    await applicant.group.applyRoster(back)
+    await exchange(chair, applicant)
+    clock.at += 1000 // sound goes on under the key before for a moment
+    await expect(chair.group.seal(chair.track, header, packed.subarray(0, 9))).rejects.toThrow('frame')
+    expect([...(await said())]).toEqual([0x6f, ...utf8('now')])
+  })
+
   it('count once, and only where they belong', async () => {
     const { chair, applicant } = await pair()
     const sealed = await say(chair, 'words')

@@ -3,7 +3,7 @@ import type * as words from '../../api/words'
 import type { Backup } from './backup'
 import { concat, equal, fromBase64url, sha256, toBase64url, utf8, type Bytes } from './encoding'
 import { refusing, SealError } from './errors'
-import { encodeFrame, parseFrame, type FrameHeader } from './frames'
+import { encodeFrame, parseFrame, withoutCopies, type FrameHeader } from './frames'
 import { hash, sign } from './jws'
 import { hasRole, repeats, verifyMember, within, type Member, type Pinned } from './members'
 import { bounds, isID, kidOf, peekMessage, placeOf, sources, typ, verifyMessage } from './messages'
@@ -86,6 +86,7 @@ interface Sending {
   cur: SendKey | null
   next: SendKey | null
   from: number
+  used: number | null // key of the newest frame
   runs: Run[]
   seq: number
   prev: string
@@ -291,7 +292,7 @@ export class Group {
       throw new SealError('track', `${track} or number ${number} is declared otherwise`)
     }
     if (old !== undefined) return
-    this.own.set(track, { track, source, number, metadata: utf8(track), cur: null, next: null, from: 0, runs: [], seq: 0, prev: '' })
+    this.own.set(track, { track, source, number, metadata: utf8(track), cur: null, next: null, from: 0, used: null, runs: [], seq: 0, prev: '' })
   }
 
   /** Makes own keys of every declared track for the epoch in force, and one wrap per other member and track. */
@@ -400,7 +401,9 @@ export class Group {
     if (s.cur === null) throw new SealError('no-key', 'no key of the roster in force')
     if (this.setup.rules.origins && s.runs.length >= bounds.pendingOrigins) throw new SealError('origin', 'lists wait uncollected')
     const { kid, epoch, sealer } = s.cur
-    const { sealed, counter } = await sealer.seal(s.metadata, encodeFrame(header, frame))
+    const own = header.redundant === true && s.used !== kid ? withoutCopies(frame) : frame
+    s.used = kid
+    const { sealed, counter } = await sealer.seal(s.metadata, encodeFrame(header, own))
     if (this.setup.rules.origins) this.note(s, kid, counter, (await sha256(sealed)).subarray(0, bounds.originHash))
     if (kept && s.source !== 'screen') this.setup.backup?.frame(epoch, track, header.capture, sealed)
     return { sealed, epoch }
