@@ -64,11 +64,12 @@ func PlugIn(ctx context.Context, address string, card Transmitter) (stop func(),
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for err == nil {
+		var lost error // the result of this function is its caller's
+		for lost == nil {
 			taken := context.AfterFunc(lying, func() { _ = conn.Close() })
 			serveReader(conn, card, true)
 			taken()
-			conn, err = dial(lying)
+			conn, lost = dial(lying)
 		}
 	}()
 	return func() {
