@@ -255,7 +255,7 @@ func TestSoakOfRepair(t *testing.T) {
 			if !tc.asking {
 				offer = func(sdp string) string { return withoutAsking(unmeasured(sdp)) }
 			}
-			got := newLossy(t, newNode(t), offer).run(6_000, tc.redundant)
+			got := newLossy(t, newNode(t), offer).run(int(soakLength(t, 2*time.Minute)/packetTime), tc.redundant)
 			t.Logf("%s: %.2f %% of sounds missing, longest freeze %v, %d pictures", tc.name, 100*got.missing, got.freeze.Round(time.Millisecond), got.frames)
 		})
 	}

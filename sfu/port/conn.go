@@ -45,7 +45,7 @@ type Handler interface {
 
 // Bounds of one connection.
 const (
-	maxPaths   = 16
+	maxPaths   = 32 // of a few generations, each by several networks, families and protocols
 	maxSources = 64 // synchronization sources that the peer may use, RTP and RTCP each
 )
 

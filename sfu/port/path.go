@@ -101,22 +101,27 @@ func (c *Conn) gone(via *path, now int64) {
 	}
 }
 
-// forget drops the oldest path that is not in use, with its stream: nobody else
-// would ever end that. The port's lock is held.
+// forget drops the path that was not heard for longest of those that are not in
+// use, with its stream: nobody else would ever end that. The port's lock is held.
 func (c *Conn) forget() {
 	selected := c.selected.Load()
+	oldest := -1
 	for i, to := range c.paths {
-		if to != selected {
-			if to.stream != nil {
-				to.stream.close()
-			}
-			if c.port.byAddr[to.key] == to {
-				delete(c.port.byAddr, to.key)
-			}
-			c.paths = slices.Delete(c.paths, i, i+1)
-			return
+		if to != selected && (oldest < 0 || to.heard.Load() < c.paths[oldest].heard.Load()) {
+			oldest = i
 		}
 	}
+	if oldest < 0 {
+		return
+	}
+	to := c.paths[oldest]
+	if to.stream != nil {
+		to.stream.close()
+	}
+	if c.port.byAddr[to.key] == to {
+		delete(c.port.byAddr, to.key)
+	}
+	c.paths = slices.Delete(c.paths, oldest, oldest+1)
 }
 
 // mapped is the address that the peer is seen at.

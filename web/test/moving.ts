@@ -110,7 +110,7 @@ async function report(): Promise<Heard & { events: string[] }> {
   const candidate = (id: unknown) => stats.find((s) => s.id === id)
   const name = (p: Stats | undefined) => {
     const c = candidate(p?.localCandidateId)
-    return `${String(c?.address)}:${String(c?.port)} ${String(p?.state)} ${p?.nominated === true ? 'nominated' : ''} sent ${String(p?.packetsSent)} got ${String(p?.packetsReceived)} rtt ${String(p?.currentRoundTripTime)}`
+    return `${String(c?.address)}:${String(c?.port)} ${String(p?.state)} ${p?.nominated === true ? 'nominated' : ''} sent ${String(p?.packetsSent)} got ${String(p?.packetsReceived)} answered ${String(p?.responsesReceived)}`
   }
   const pairs = stats.filter((s) => s.type === 'candidate-pair')
   const chosen = pairs.find((p) => p.id === stats.find((s) => s.type === 'transport')?.selectedCandidatePairId)

@@ -149,7 +149,7 @@ export class Connection {
     if (this.peer === null) return this.open()
     const alone = !this.alone && this.peer.leg !== null
     this.alone = alone
-    this.watch.began(performance.now(), false)
+    this.watch.began(performance.now(), false, alone)
     if (alone && (await this.peer.restart())) return
     await this.call(this.peer, this.peer.offer(await iceServers()))
   }

@@ -20,6 +20,8 @@ export const doubt = 400
 export const longSilence = 4000
 /** How long a cure is given before the next. */
 export const patience = 2000
+/** And one that asks nobody: a few round trips. */
+export const alonePatience = 700
 /** A first connection takes longer on a slow path. */
 const firstPatience = 6000
 const restarts = 2
@@ -36,6 +38,7 @@ export class LinkWatch {
   private elsewhere = 0
   private heard: number
   private cured = -Infinity
+  private patience = patience
   private tries = 0
   private wasUp = false
   /** When the loss was noticed that is not over yet; null while all is well. */
@@ -45,9 +48,10 @@ export class LinkWatch {
     this.heard = now
   }
 
-  /** A fresh connection was begun, or a restart offered. */
-  began(now: number, fresh: boolean) {
+  /** A fresh connection was begun, or a restart offered, or one begun that is `alone`. */
+  began(now: number, fresh: boolean, alone = false) {
     this.cured = now
+    this.patience = alone ? alonePatience : patience
     if (!fresh) return
     this.received = -1
     this.wasUp = false
@@ -71,7 +75,7 @@ export class LinkWatch {
     if (!broken && !slow && !(this.wasUp && (quiet || ice === 'disconnected'))) return 'none'
     this.lostAt ??= at
     // A cure that has just begun is left to work.
-    if (at - this.cured < (broken && this.tries === 0 ? 0 : patience)) return 'none'
+    if (at - this.cured < (broken && this.tries === 0 ? 0 : this.patience)) return 'none'
     this.cured = at
     this.tries++
     return broken || slow || this.tries > restarts ? 'renew' : 'restart'

@@ -3,7 +3,7 @@ import type * as words from '../api/words'
 import type { Slot } from '../api/wire'
 import { readSound, usualSound } from './capture'
 import { hear, judge, judgeSilence, powerAt, rowOf, timing, tones, type Heard, type Played } from './echo'
-import { doubt, LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
+import { alonePatience, doubt, LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
 import { ducked, gainsOf, hold, Holding, isInterpreter } from './mix'
 import { advised, encodingsOf, layersFor, publishingOf } from './publishing'
 import { generations, withGeneration, constantRate, layersTurned, withVoiceForm, withVoiceRepair } from './sdp'
@@ -74,6 +74,17 @@ describe('a media connection that is watched', () => {
     // Once that path is in use it is counted by itself.
     expect(watch.see({ ...well, at: 6000, path: 'Q', received: 30, elsewhere: 5000 })).toBe('none')
     expect(watch.lostAt).toBeNull()
+  })
+
+  it('is given less time where a restart asked nobody', () => {
+    const watch = new LinkWatch(0)
+    look(watch, 0, 5000, (at) => at)
+    expect(watch.changed(5000)).toBe('restart')
+    watch.began(5000, false, true)
+    expect(watch.see({ ...well, at: 5600, received: 5000, elsewhere: 10 })).toBe('none')
+    expect(watch.see({ ...well, at: 5000 + alonePatience, received: 5000, elsewhere: 20 })).toBe('restart')
+    watch.began(5800, false)
+    expect(watch.see({ ...well, at: 5800 + alonePatience, received: 5000, elsewhere: 30 })).toBe('none')
   })
 
   it('is not lost because something late comes by the path before', () => {
