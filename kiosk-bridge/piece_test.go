@@ -136,7 +136,9 @@ func TestAReadingIsRefusedForEachMissingCondition(t *testing.T) {
 		t.Errorf("a changed piece: %v", pieces)
 	}
 	// An erased case has nothing to read, and hides no other.
-	gone := func(context.Context, interview.CaseID) (string, error) { return "", problem.New(problem.CodeErased, "gone") }
+	gone := func(context.Context, interview.CaseID) (string, error) {
+		return "", problem.New(problem.CodeErased, "gone")
+	}
 	if given, err := s.desk.Given(t.Context(), interview.HearingID{}, gone); err != nil || len(given) != 0 {
 		t.Errorf("of an erased case: %+v %v", given, err)
 	}

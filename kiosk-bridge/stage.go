@@ -215,7 +215,7 @@ func (s Stages) tell(ctx context.Context, r stageRow) error {
 	case err == nil:
 		return s.end(ctx, r, stageTaken)
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the end of the process: the next one tells it
 	case errors.Is(err, ErrStageRefused):
 		s.Log.Warn("the case system refuses a stage", "visit", r.Visit, "stage", r.Stage, "err", err)
 		s.notice(ctx, r, CodeStageRefused)

@@ -88,7 +88,7 @@ func (g *graveyard) finish(ctx context.Context) error {
 		if !ok || err != nil {
 			continue
 		}
-		lock, _, err := g.readLock(id)
+		lock, err := g.readLock(id)
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (g *graveyard) tell(ctx context.Context, messages []string) error {
 func (g *graveyard) eraseCase(ctx context.Context, id interview.CaseID, kinds []keyring.Kind, byClock bool, t retention.Tombstone) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lock, _, err := g.readLock(id)
+	lock, err := g.readLock(id)
 	if err != nil {
 		return "", err
 	}
@@ -266,18 +266,18 @@ func covers(t retention.Tombstone, kinds []keyring.Kind) bool {
 	})
 }
 
-func (g *graveyard) readLock(id interview.CaseID) (lock caseLock, found bool, err error) {
+func (g *graveyard) readLock(id interview.CaseID) (lock caseLock, err error) {
 	text, err := os.ReadFile(g.path(locksFolder, id.String()+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return caseLock{}, false, nil
+		return caseLock{}, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &lock)
 	}
 	if err != nil {
-		return caseLock{}, false, fmt.Errorf("lock of %s cannot be read: %w", id, err)
+		return caseLock{}, fmt.Errorf("lock of %s cannot be read: %w", id, err)
 	}
-	return lock, true, nil
+	return lock, nil
 }
 
 func (g *graveyard) writeLock(id interview.CaseID, lock caseLock) error {
@@ -292,7 +292,7 @@ func (g *graveyard) writeLock(id interview.CaseID, lock caseLock) error {
 func (g *graveyard) relock(id interview.CaseID, change func(*caseLock) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lock, _, err := g.readLock(id)
+	lock, err := g.readLock(id)
 	if err != nil {
 		return err
 	}
@@ -396,7 +396,7 @@ func (g *graveyard) ofCase(c interview.CaseID, h interview.HearingID) error {
 func (g *graveyard) free(id interview.CaseID) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lock, _, err := g.readLock(id)
+	lock, err := g.readLock(id)
 	if err != nil {
 		return err
 	}

@@ -516,7 +516,7 @@ func TestAHoldAndAnErasureNeverBothWin(t *testing.T) {
 		if list, err := a.graves.list(); err != nil || len(list) != 1 {
 			t.Errorf("%d tombstones, %v", len(list), err)
 		}
-		if lock, _, err := a.graves.readLock(c); err != nil || lock.Erasing != nil {
+		if lock, err := a.graves.readLock(c); err != nil || lock.Erasing != nil {
 			t.Errorf("%+v, %v", lock, err)
 		}
 	})

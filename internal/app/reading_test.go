@@ -140,11 +140,15 @@ func TestAReadingNeedsItsOwnProof(t *testing.T) {
 		"another kind of message": {problem.CodeStatementInvalid, func(r *readerWorld) { r.typ = ticket.TypVisit }},
 		"of another visit":        {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Visit = interview.NewVisitID() } }},
 		"of another hearing":      {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Hearing = interview.NewHearingID() } }},
-		"for another purpose":     {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Purpose = ticket.Hash([]byte("out of curiosity")) } }},
-		"of another person":       {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Reader = viewing.Person("https://login", "oiva") } }},
-		"of another device":       {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Device = interview.NewDeviceID() } }},
-		"signed long ago":         {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.IssuedAt -= 300 } }},
-		"of another version":      {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.V = 2 } }},
+		"for another purpose": {problem.CodeStatementInvalid, func(r *readerWorld) {
+			r.word = func(w *ticket.Reading) { w.Purpose = ticket.Hash([]byte("out of curiosity")) }
+		}},
+		"of another person": {problem.CodeStatementInvalid, func(r *readerWorld) {
+			r.word = func(w *ticket.Reading) { w.Reader = viewing.Person("https://login", "oiva") }
+		}},
+		"of another device":  {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.Device = interview.NewDeviceID() } }},
+		"signed long ago":    {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.IssuedAt -= 300 } }},
+		"of another version": {problem.CodeStatementInvalid, func(r *readerWorld) { r.word = func(w *ticket.Reading) { w.V = 2 } }},
 	} {
 		r := newReader(t)
 		c.spoil(r)

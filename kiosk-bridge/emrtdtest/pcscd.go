@@ -47,7 +47,7 @@ func StartService(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	var said bytes.Buffer
-	cmd := exec.Command(path, "--foreground") //nolint:gosec // found above
+	cmd := exec.Command(path, "--foreground")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start pcscd: %w", err)
