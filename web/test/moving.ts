@@ -29,6 +29,8 @@ interface Heard {
   agreed: string
 }
 
+const curve: EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' }
+
 const events: string[] = []
 const note = (what: string) => events.push(`${Math.round(performance.now())} ${what}`)
 
@@ -70,7 +72,7 @@ async function start(): Promise<void> {
   } as unknown as RoomSocket
   const seats = [{ seat: 'seat_test', role: 'applicant' }] as unknown as Parameters<typeof ownTracks>[1]
   const connection = new Connection({
-    certificate: await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams),
+    certificate: await RTCPeerConnection.generateCertificate(curve),
     tracks: ownTracks(sound.stream, seats), sealing, socket,
     opened: () => undefined,
     changed: (h) => {
