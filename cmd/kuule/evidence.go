@@ -185,10 +185,13 @@ func span(m interview.Micros) string { return (time.Duration(m) * time.Microseco
 
 type auditCommand struct {
 	Check checkCommand `cmd:"" help:"Compute the whole log anew and compare."`
+	Stamp stampCommand `cmd:"" help:"Have a time-stamping authority (RFC 3161) say that the log was there."`
 }
 
 type checkCommand struct {
 	data
+	Stamps string `help:"Folder of kept time stamps: the log is compared with each." type:"existingdir"`
+	Roots  string `help:"PEM file with the roots of the time-stamping authority." type:"existingfile"`
 }
 
 // Run checks the log's files on this machine.
@@ -198,9 +201,22 @@ func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	n, err := audit.Check(ctx, layout.AuditLog(), keys.LogKey)
+	kept, err := stamped(c.Stamps, c.Roots)
 	if err != nil {
 		return err
+	}
+	texts := make([]string, len(kept))
+	for i, k := range kept {
+		texts[i] = k.text
+	}
+	n, err := audit.Check(ctx, layout.AuditLog(), keys.LogKey, texts...)
+	if err != nil {
+		return err
+	}
+	for _, k := range kept {
+		if _, err := fmt.Fprintf(out, "%s: there at %s, says %s\n", k.name, k.stamp.At.UTC().Format(time.RFC3339), k.stamp.Authority); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(out, "%d entries, as signed\n", n)
 	return err
