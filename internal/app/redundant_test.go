@@ -427,7 +427,7 @@ func TestAPagesVoiceSentTwiceIsWholeInTheRecording(t *testing.T) {
 	}
 	all := uint64(to-from) / 20_000
 	t.Logf("of %d packets %d never came to the recorder; %d are played and %d filled with silence", all, lost, heard, silent)
-	if lost < 15 || silent*4 > lost || heard+silent > all+all/20 || heard+silent < all-all/20 {
+	if lost < 15 || silent*4 > lost || heard+silent > all+all/10 || heard+silent < all-all/10 {
 		t.Errorf("of %d packets %d never came to the recorder; %d are played and %d filled with silence", all, lost, heard, silent)
 	}
 }
@@ -473,16 +473,23 @@ func TestAPagesVoiceInLongPacketsIsWholeInTheRecording(t *testing.T) {
 	}
 	patiently(t, "packets are long", func() bool { return rate() < 25 })
 	narrow := chair.Now()
-	at := link.Down.Count()
+	came := func(s *someone) int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.all
+	}
+	said, heardNarrow := came(chair), came(counsel)
 	patiently(t, "five seconds are said in long packets", func() bool { return chair.Now() > narrow+5_000_000 })
-	passed := link.Down.Count()
+	said, heardNarrow = came(chair)-said, came(counsel)-heardNarrow
 	back := chair.Now()
 	link.Down.Set(sfutest.Shape{})
 	patiently(t, "packets are short again", func() bool { return rate() > 40 })
 	to := chair.Now()
 	rec.durable(to + 1_000_000)
-	if dropped := passed.Dropped - at.Dropped; dropped > 5 {
-		t.Errorf("the narrow link dropped %d packets, %d passed", dropped, passed.Passed-at.Passed)
+	// In short packets two thirds at most would fit.
+	t.Logf("over the narrow link came %d of %d packets", heardNarrow, said)
+	if heardNarrow*4 < said*3 {
+		t.Errorf("over the narrow link came %d of %d packets", heardNarrow, said)
 	}
 
 	journals := rec.end()

@@ -145,7 +145,8 @@ type someone struct {
 
 	mu    sync.Mutex
 	heard map[interview.MemberID]int
-	twice int // frames with a copy of the one before
+	all   int // frames that opened
+	twice int // and have a copy of the one before
 	bad   map[string]int
 }
 
@@ -165,6 +166,9 @@ func (h *house) config(s *someone) member.Config {
 			head, payload, err := s.Open(nil, f)
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if err == nil {
+				s.all++
+			}
 			if head.Redundant {
 				payload = opusred.Own(payload)
 				s.twice++
