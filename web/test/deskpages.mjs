@@ -68,19 +68,20 @@ export function deskWalks({ walk, scenes, press, sizes }) {
     walk('screen', { code: name, language: 'fi', size }, async ({ page, look }) => {
       const s = of(name)
       await page.locator('.said').waitFor()
-      await look('nobody')
+      await look(`${first}-nobody`)
       assert.equal(await page.evaluate(() => document.documentElement.dir), first === 'ar' ? 'rtl' : 'ltr')
       await page.evaluate(() => {
         globalThis.notes = 0
-        const start = OscillatorNode.prototype.start
-        OscillatorNode.prototype.start = function (...at) {
+        const { OscillatorNode: Note } = globalThis
+        const start = Note.prototype.start
+        Note.prototype.start = function (...at) {
           globalThis.notes++
           return start.apply(this, at)
         }
       })
       s.called = [call(s, 'A13', 'Tiski 2', 1), call(s, 'B4', 'Huone 4', 1)]
       await page.getByText('A13').waitFor()
-      await look('called')
+      await look(`${first}-called`)
       assert.equal(await page.locator('.call .number').innerText(), 'A13')
       await until(async () => (await page.evaluate(() => globalThis.notes)) === 2, 'no chime')
       s.called = [call(s, 'A13', 'Tiski 2', 2), s.called[1]] // once more
