@@ -418,8 +418,10 @@ func TestTakingInNeedsItsGrant(t *testing.T) {
 	if _, err := x.end(t.Context(), takenQuestion{Hearing: l.w.Hearing, Admission: "x"}); err == nil {
 		t.Error("rubbish was taken in")
 	}
-	if left, _ := filepath.Glob(filepath.Join(x.folder, "*")); len(left) != 0 {
-		t.Errorf("left: %v", left)
+	waiting, _ := filepath.Glob(filepath.Join(x.folder, waitingPattern))
+	journals, _ := filepath.Glob(filepath.Join(x.folder, "hrg_*"))
+	if len(waiting)+len(journals) != 0 {
+		t.Errorf("left: %v %v", waiting, journals)
 	}
 }
 
