@@ -316,6 +316,11 @@ func (l *life) late(f Frame) {
 }
 
 func (l *life) missing(f Frame, cause journal.Cause, from, to interview.Micros, frames int64) {
+	if from > to {
+		// A frame that waited for its key counts after one that came later: what was
+		// lost lies between the two all the same.
+		from, to = to, from
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := gapOf{f.Track, cause}
@@ -327,7 +332,7 @@ func (l *life) missing(f Frame, cause journal.Cause, from, to interview.Micros, 
 		g = &journal.Gap{Cause: cause, From: from, Member: f.Member, Track: f.Track}
 		l.gaps[of] = g
 	}
-	g.To = max(g.To, to)
+	g.From, g.To = min(g.From, from), max(g.To, to)
 	g.Frames += frames
 }
 
