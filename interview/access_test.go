@@ -14,7 +14,9 @@ import (
 func TestDutiesAreSeparate(t *testing.T) {
 	t.Parallel()
 	anyDevice := []string{"GET /api/me", "POST /api/tickets/{ticket}/redeem", "POST /api/paths", "POST /api/paths/probe", "POST /api/desk/calls", "GET /api/desk/calls/{call}", "POST /api/desk/notices", "POST /api/kiosk/certificates",
-		"POST /api/kiosk/numbers", "POST /api/kiosk/payments", "GET /api/queues"}
+		"POST /api/kiosk/numbers", "POST /api/kiosk/payments", "GET /api/queues",
+		// An applicant sits there, whom the device's ticket or an interviewer names: nobody else is given anything.
+		"GET /api/hearings/{hearing}/faces/{participant}/wanted", "POST /api/hearings/{hearing}/faces/{participant}", "GET /api/viewings"}
 	for route, who := range interview.Access() {
 		_, path, _ := strings.Cut(route, " ")
 		office := []interview.Role{interview.RoleSecurityOffice}
