@@ -63,6 +63,64 @@ export function listeningWalks({ walk, scenes, press, until }) {
       assert.ok(s.heard.reduce((sum, h) => sum + h.to - h.from, 0) > 1e6, `what was heard is told: ${JSON.stringify(s.heard)}`)
     })
   }
+  for (const language of ['fi', 'en']) {
+    for (const size of ['wide', 'narrow']) {
+      // K1: counsel asks for a client's hearing, waits, and listens; no copy.
+      const code = `counsel-asks-${language}-${size}`
+      walk('asking', { code, language, size }, async ({ page, look }) => {
+        await writeRecording()
+        const s = scenes.get(code)
+        await press(page, /^Pyydä lupaa|^Ask to listen/)
+        const form = page.locator('section', { has: page.getByRole('button', { name: /^Lähetä|^Send/ }) }).last()
+        await form.getByRole('textbox').nth(0).fill('hrg_01930000-0000-7000-8000-000000000001')
+        await form.getByRole('textbox').nth(1).fill('Valituksen valmistelu')
+        await look('form')
+        await press(page, /^Lähetä|^Send/)
+        await page.getByText(/Odottaa päätöstä|Waits for|Awaits/i).first().waitFor()
+        await look('asked')
+        s.viewings = [{ ...s.viewings[0], state: 'allowed', reason: 'Muutoksenhaku on vireillä' }]
+        await page.getByRole('button', { name: /^Avaa tallenne|^Open the recording/ }).waitFor()
+        await look('allowed')
+        await press(page, /^Avaa tallenne|^Open the recording/)
+        await page.locator('.player').waitFor()
+        assert.equal(await page.locator('.player .copies').count(), 0, 'no copy is to be had')
+        await look('player')
+      })
+    }
+  }
+
+  // Any moment of four hours, in the browser: what the page, its network and the
+  // decoders take. The server's own part is kuule-bench seek.
+  walk('anymoment', { code: 'interviewer-listen-long' }, async ({ page, look }) => {
+    await writeRecording()
+    await press(page, /^Pöytäkirja/)
+    await page.getByLabel(/^Käyttötarkoitus/).fill('Pitkän tallenteen tarkastus')
+    await press(page, /^Avaa tallenne/)
+    await page.locator('.player').waitFor()
+    await press(page, /^Toista/)
+    await until('it plays', 45_000, async () => [(await at(page)) > 1, await at(page)])
+    const took = await page.evaluate(async () => {
+      const engine = globalThis.kuulePlayer
+      const ready = (to) => engine.clock.running && engine.clock.now() >= to && engine.clock.now() < to + 4 &&
+        engine.tracks.every((t) => !t.element.seeking && t.element.readyState >= 3 && Math.abs(t.element.currentTime - engine.clock.now()) < 0.25)
+      const all = []
+      for (let i = 0; i < 40; i++) {
+        const to = ((i * 2654435761) % 14_390) + 0.5 // all over the four hours, the same every time
+        const began = performance.now()
+        engine.seek(to)
+        while (!ready(to)) {
+          if (performance.now() - began > 60_000) throw new Error(`no picture and sound at ${to} s: ${JSON.stringify([engine.clock.now(), engine.clock.running, ...engine.tracks.map((t) => [t.kind, t.element.seeking, t.element.readyState, t.element.currentTime, t.feeder.has(to)])])}`)
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+        all.push(Math.round(performance.now() - began))
+        await new Promise((resolve) => setTimeout(resolve, 150))
+      }
+      return all.sort((a, b) => a - b)
+    })
+    console.log(`      ${took.length} moments of four hours: ${took[20]} ms at p50, ${took[37]} at p95, ${took.at(-1)} at most`)
+    await look('somewhere')
+  })
+
   for (const language of ['fi', 'ar']) {
     const w = words[language]
     const code = `applicant-nothing-listener-${language}`

@@ -33,9 +33,13 @@ const viewing = (n, more) => ({ viewing: id(n), state: 'allowed', own: true, min
 export const viewingRoutes = (hearing) => [
   ['POST', /^\/gw\/consent$/, (s, body) => ((s.consents ??= []).push(body), { consent: 'e30.e30.c2ln' })],
   ['POST', /^\/gw\/signin\/end$/, (s) => ((s.signedOut = true), {})],
-  ['GET', /^\/api\/viewings$/, (s) => ({ viewings: s.name.includes('listener') ? (s.viewings ?? []) : s.name.includes('asked') ? (s.viewings ??= [viewing(7, { hearing, state: 'asked', own: false, mine: false, decide: true, asker: 'Veera Colleague', purpose: 'Laadun seuranta: tulkkauksen pistokoe' }), viewing(8, { hearing, own: false, purpose: 'Valituksen vastine', reason: 'Sovittu esihenkilön kanssa' })]) : [] })],
+  ['GET', /^\/api\/viewings$/, (s) => ({ viewings: s.name.includes('listener') || s.name.includes('asks') ? (s.viewings ?? []) : s.name.includes('asked') ? (s.viewings ??= [viewing(7, { hearing, state: 'asked', own: false, mine: false, decide: true, asker: 'Veera Colleague', purpose: 'Laadun seuranta: tulkkauksen pistokoe' }), viewing(8, { hearing, own: false, purpose: 'Valituksen vastine', reason: 'Sovittu esihenkilön kanssa' })]) : [] })],
   ['GET', /^\/api\/hearings\/[^/]+\/viewings$/, (s) => ({ viewings: s.log ?? [] })],
   ['POST', /^\/api\/hearings\/[^/]+\/viewings$/, (s, body) => {
+    if (s.name.includes('asks')) {
+      s.viewings = [(s.viewing = viewing(4, { hearing, purpose: body.purpose, state: 'asked', own: false, role: 'counsel', asker: 'Erik Lindqvist' }))]
+      return s.viewing
+    }
     if (!s.name.includes('listener')) return (s.viewing = viewing(1, { hearing, purpose: body.purpose }))
     s.viewing = viewing(3, { hearing, purpose: body.purpose, state: 'asked', own: false, role: 'applicant', asker: 'Samir Haddad', participant: 'par_01930000-0000-7000-8000-000000000003', ...(body.seated ? { station: true } : {}) })
     s.viewings = [s.viewing]
@@ -46,7 +50,7 @@ export const viewingRoutes = (hearing) => [
     return s.viewings[0]
   }],
   ['POST', /^\/api\/viewings\/[^/]+\/open$/, () => ({ opening: 'x', until: now() + 3600, idle: 120 })],
-  ['GET', /^\/api\/viewings\/[^/]+\/outline$/, () => JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8'))],
+  ['GET', /^\/api\/viewings\/[^/]+\/outline$/, (s) => (s.name.includes('long') ? longOutline(4) : outlineOf())],
   ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans.slice(Math.max(0, (s.heard ?? []).length - body.after))), {})],
   ['GET', /^\/api\/viewings\/[^/]+\/export$/, (s) => s.copy],
   ['POST', /^\/api\/viewings\/[^/]+\/release$/, (s, body) => ((s.released = body), { until: now() + 900 })],
@@ -63,7 +67,57 @@ export const viewingRoutes = (hearing) => [
 export function segment(url) {
   if (!/^\/api\/viewings\/[^/]+\/media$/.test(url.pathname)) return null
   const q = url.searchParams
-  return readFileSync(join(folder, `${Number(q.get('lane'))}-${Number(q.get('from'))}-${q.get('begin') === '1'}.webm`))
+  const lane = Number(q.get('lane'))
+  const from = Number(q.get('from'))
+  const begin = q.get('begin') === '1'
+  const first = outlineOf().from
+  if (from < outlineOf().to) return readFileSync(join(folder, `${lane}-${from}-${begin}.webm`))
+  // Of a long recording: its first ten seconds over and over, each at its time.
+  const part = (Math.floor((from - first) / 5e6) % 2) * 5e6
+  return later(readFileSync(join(folder, `${lane}-${first + part}-${begin}.webm`)), (from - first - part) / 1000)
+}
+
+let known = null
+const outlineOf = () => (known ??= JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8')))
+
+/** The outline of a recording of so many hours, with everybody in it all the time. */
+const longOutline = (hours) => {
+  const o = outlineOf()
+  const to = o.from + hours * 3600e6
+  return { ...o, to, surveyed: to, phases: o.phases.slice(0, 1), lanes: o.lanes.map((l) => ({ ...l, holes: [], level: Buffer.from(Uint8Array.from({ length: Math.ceil((to - o.from) / o.step) }, (_, i) => 20 + ((i * 7) % 60))).toString('base64') })) }
+}
+
+/** Moves every cluster of a WebM by milliseconds. */
+function later(webm, by) {
+  const out = []
+  const size = (at) => {
+    let length = 1
+    while ((webm[at] & (0x80 >> (length - 1))) === 0) length++
+    let value = webm[at] & (0xff >> length)
+    for (let i = 1; i < length; i++) value = value * 256 + webm[at + i]
+    return { length, value }
+  }
+  let at = 0
+  for (let next = webm.indexOf('1f43b675', at, 'hex'); next >= 0; next = webm.indexOf('1f43b675', at, 'hex')) {
+    out.push(webm.subarray(at, next))
+    const body = size(next + 4)
+    const from = next + 4 + body.length
+    const time = size(from + 1) // the cluster begins with its time
+    let was = 0
+    for (let i = 0; i < time.value; i++) was = was * 256 + webm[from + 1 + time.length + i]
+    const head = Buffer.alloc(6)
+    head[0] = 0xe7
+    head[1] = 0x84
+    head.writeUInt32BE(was + by, 2)
+    const rest = webm.subarray(from + 1 + time.length + time.value, from + body.value)
+    const cluster = Buffer.alloc(12)
+    cluster.writeUInt32BE(0x1f43b675)
+    cluster[4] = 0x01
+    cluster.writeUIntBE(head.length + rest.length, 6, 6)
+    out.push(cluster, head, rest)
+    at = from + body.value
+  }
+  return Buffer.concat([...out, webm.subarray(at)])
 }
 
 /** Answers a copy piece by piece, as internal/app/viewingexport.go does; a mixed one takes its time, so that it can be stopped. */
