@@ -120,6 +120,18 @@ export function deskWalks({ walk, scenes, press, sizes }) {
     }
   }
 
+  // An interviewer reads what was given for the own hearing, beside its transcript.
+  walk('given to the interviewer', { code: 'interviewer-after-given', language: 'fi' }, async ({ page, look }) => {
+    await press(page, /^Pöytäkirja/)
+    await press(page, /^Avaa$/)
+    await page.keyboard.press('Tab')
+    await page.keyboard.type('Paperit otetaan mukaan harkintaan')
+    await press(page, /^Avaa ja kirjaa/)
+    await page.locator('.given-signature polyline').first().waitFor()
+    await look('shown')
+    assert.equal(of('interviewer-after-given').purpose, 'Paperit otetaan mukaan harkintaan')
+  })
+
   // B16: the officer's side of it, by keyboard.
   for (const lang of ['fi', 'en']) {
     for (const size of sizes) {

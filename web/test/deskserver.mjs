@@ -45,6 +45,7 @@ export const deskRoutes = (uuid, problem) => [
   ['GET', /^\/api\/desk\/visits$/, () => ({ target: 90_000, visits: 0, p50: 0, p95: 0, max: 0, over: 0, to_desk: 0, again: 0, retried: 0, duplicates: { searched: 0, found: 0, same: 0 }, steps: [], recent: [] })],
   ['GET', /^\/api\/queues$/, (s) => ({ languages: s.name.includes('-ar-') ? ['ar', 'fi'] : ['fi', 'en', 'ar'], called: (s.called ??= []), waiting: 3 })],
   ['GET', /^\/api\/desk\/given$/, (s) => ({ given: s.name.includes('-given-') ? [givenOutside(uuid, s)] : [] })],
+  ['GET', /^\/api\/hearings\/[^/]+\/given$/, (s) => ({ given: s.name.includes('-given') ? [givenOutside(uuid, s)] : [] })],
   ['POST', /^\/gw\/reading$/, (s, body) => ((s.word = body), { signed: 'e30.e30.c2ln' })],
   ['POST', /^\/api\/visits\/[^/]+\/pieces$/, (s, body) => {
     s.purpose = body.purpose

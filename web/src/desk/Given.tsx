@@ -1,6 +1,6 @@
-import { useEffect, useId, useState } from 'react'
+import { useCallback, useEffect, useId, useState } from 'react'
 import { Problem } from '../api/problem'
-import type { Document } from '../api/words'
+import type { Document, HearingID } from '../api/words'
 import { useTexts } from '../i18n'
 import { hashOf } from '../kiosk/Signature'
 import { Button, Field, Notice, Section } from '../ui/controls'
@@ -11,14 +11,14 @@ import './desk.css'
 
 const refreshEvery = 60_000
 const shortest = 10 // characters of a purpose
-const ofAll = () => given.all()
 
-/** B6, B7, B16: what people gave at kiosks, and reading it back for a written purpose. */
-export function Given() {
+/** B6, B7, B16: what people gave at kiosks, and reading it back for a written purpose: of one hearing, or for officers of all. */
+export function Given({ hearing }: { hearing?: HearingID }) {
   const { t } = useTexts()
-  const { value, problem, refresh } = usePolled(ofAll, refreshEvery)
+  const ask = useCallback(() => (hearing === undefined ? given.all() : given.of(hearing)), [hearing])
+  const { value, problem, refresh } = usePolled(ask, refreshEvery)
   const visits = value?.given ?? []
-  if (value !== null && visits.length === 0) return null
+  if (visits.length === 0) return <ProblemNotice problem={problem} />
   return (
     <Section title={t('staff.given.title')}>
       <ProblemNotice problem={problem} />

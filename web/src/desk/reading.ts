@@ -25,6 +25,7 @@ export interface Piece {
 
 export const given = {
   all: () => send<{ given: Given[] }>('GET', '/api/desk/given'),
+  of: (hearing: words.HearingID) => send<{ given: Given[] }>('GET', `/api/hearings/${encodeURIComponent(hearing)}/given`),
   /** The device signs for the person who is signed in at it, for exactly this visit and purpose; then authority lets it be opened. */
   async read(visit: words.VisitID, hearing: words.HearingID, purpose: string): Promise<Piece[]> {
     const { signed } = await send<{ signed: string }>('POST', '/gw/reading', { visit, hearing, purpose: await hashOf(purpose) })

@@ -3,6 +3,7 @@ import { api } from '../api/http'
 import type { Amendment, Record as Sealed, TodaysHearing, Utterance } from '../api/model'
 import { Problem } from '../api/problem'
 import type { Document } from '../api/words'
+import { Given } from '../desk/Given'
 import { useTexts } from '../i18n'
 import { OwnRecording } from '../player/Viewing'
 import { AmendmentText, LineList, SealedFacts } from '../record/parts'
@@ -80,6 +81,7 @@ export function After({ hearing, onHome }: { hearing: TodaysHearing; onHome: () 
           </Section>
         </>
       )}
+      <Given hearing={hearing.hearing} />
       <OwnRecording hearing={hearing.hearing} lines={record?.utterances ?? draft ?? noLines} />
       <Kept hearing={hearing.hearing} />
     </main>
