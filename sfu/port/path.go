@@ -2,6 +2,7 @@ package port
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -71,18 +72,33 @@ func (c *Conn) doubt(now int64) {
 	c.beside.Store(other)
 }
 
-// other is the path that was heard last of those beside one; nil where none is
-// to be sent to. The port's lock is held.
+// other is the best path beside one: from another address of the peer's, since
+// those of the same are on the same network, and heard last; nil where none is to
+// be sent to. The port's lock is held.
 func (c *Conn) other(than *path, now int64) (best *path) {
+	better := func(a, b *path) bool {
+		if apart := a.host() != than.host(); apart != (b.host() != than.host()) {
+			return apart
+		}
+		return a.heard.Load() > b.heard.Load()
+	}
 	for _, to := range c.paths {
 		if to == than || now-to.heard.Load() > int64(willingFor) || c.port.byAddr[to.key] != to {
 			continue
 		}
-		if best == nil || to.heard.Load() > best.heard.Load() {
+		if best == nil || better(to, best) {
 			best = to
 		}
 	}
 	return best
+}
+
+// host is the peer's address without its port.
+func (to *path) host() netip.Addr {
+	if to.stream != nil {
+		return to.stream.conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	}
+	return to.name.addrPort().Addr()
 }
 
 // gone takes out a path whose stream has ended, and goes on by another.

@@ -191,6 +191,31 @@ func TestASilentPathHasAnotherBesideIt(t *testing.T) {
 	}
 }
 
+// A path of the generation before is on the network that has just died, however
+// lately it was heard: one from another address comes first.
+func TestThePathBesideIsOfAnotherNetwork(t *testing.T) {
+	t.Parallel()
+	w := newWalker(t)
+	first, before := dial(t, w.port), dial(t, w.port)
+	socket, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, net.UDPAddrFromAddrPort(w.port.Addresses()[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	apart := remote{socket, t}
+	first.check(w.name, w.password, nominate)
+	before.check(w.name, w.password)
+	apart.check(w.name, w.password)
+	now := Now()
+	w.heardAt(first, now-int64(doubtAfter)-1)
+	w.heardAt(before, now-int64(doubtAfter)-1)
+	w.heardAt(apart, now-int64(20*time.Second))
+	w.conn.look(now)
+	if beside := w.conn.beside.Load(); beside == nil || beside.key != w.key(apart) {
+		t.Error("what is sent beside takes the network that is silent")
+	}
+}
+
 // An address that has become another connection's is not sent to by guess (E12).
 func TestAnothersAddressIsNoPathBeside(t *testing.T) {
 	t.Parallel()

@@ -240,6 +240,7 @@ export class Connection {
     if (cure === 'none') return // not up yet, or just restarted: at the next look
     this.moved = false
     await this.cure(cure)
+    this.alone = false // it mended nothing: the next may be without the door again
   }
 
   private async look(): Promise<void> {
