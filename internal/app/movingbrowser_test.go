@@ -399,7 +399,7 @@ func (m *moving) aside(t *testing.T, i int) heard {
 func (m *moving) leave(t *testing.T, from int, cut func()) heard {
 	t.Helper()
 	m.ask(t, "report")
-	time.Sleep(rand.N(time.Second)) //nolint:gosec // the moment is nobody's choice
+	time.Sleep(rand.N(time.Second))
 	cut()
 	var sum heard
 	m.until(t, "the page is on the other network", func(h heard) bool {
