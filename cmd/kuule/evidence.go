@@ -207,14 +207,14 @@ func (c checkCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 	texts := make([]string, len(kept))
 	for i, k := range kept {
-		texts[i] = k.text
+		texts[i] = k.Text
 	}
 	n, err := audit.Check(ctx, layout.AuditLog(), keys.LogKey, texts...)
 	if err != nil {
 		return err
 	}
 	for _, k := range kept {
-		if _, err := fmt.Fprintf(out, "%s: there at %s, says %s\n", k.name, k.stamp.At.UTC().Format(time.RFC3339), k.stamp.Authority); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: there at %s, says %s\n", k.Name, k.Stamp.At.UTC().Format(time.RFC3339), k.Stamp.Authority); err != nil {
 			return err
 		}
 	}

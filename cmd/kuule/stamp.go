@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"kuule/internal/audit"
 	"kuule/internal/audit/stamp"
 	"kuule/internal/config"
-	"kuule/internal/durable"
 	"kuule/internal/trust"
 )
 
@@ -55,18 +53,12 @@ func (c stampCommand) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Out, 0o700); err != nil {
-		return err
-	}
-	name := filepath.Join(c.Out, fmt.Sprintf("checkpoint-%d", checkpoint.Size))
-	if err := errors.Join(durable.WriteFile(name+".txt", text, 0o600), durable.WriteFile(name+stampSuffix, answer, 0o600)); err != nil {
+	if err := stamp.Keep(c.Out, checkpoint.Size, text, answer); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%d entries were there at %s, says %s\n", checkpoint.Size, s.At.UTC().Format("2006-01-02T15:04:05Z"), s.Authority)
 	return err
 }
-
-const stampSuffix = ".tsr"
 
 func pool(path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
@@ -80,14 +72,8 @@ func pool(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// keptStamp is a checkpoint with the stamp that holds for it.
-type keptStamp struct {
-	name, text string
-	stamp      stamp.Stamp
-}
-
 // stamped reads a folder of stamps; one that does not hold is an error.
-func stamped(folder, rootsFile string) ([]keptStamp, error) {
+func stamped(folder, rootsFile string) ([]stamp.Kept, error) {
 	if folder == "" {
 		return nil, nil
 	}
@@ -98,25 +84,5 @@ func stamped(folder, rootsFile string) ([]keptStamp, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(filepath.Join(folder, "*"+stampSuffix))
-	if err != nil {
-		return nil, err
-	}
-	var out []keptStamp
-	for _, name := range names {
-		answer, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		text, err := os.ReadFile(strings.TrimSuffix(name, stampSuffix) + ".txt")
-		if err != nil {
-			return nil, err
-		}
-		s, err := stamp.Verify(answer, text, roots)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		out = append(out, keptStamp{filepath.Base(name), string(text), s})
-	}
-	return out, nil
+	return stamp.Read(folder, roots)
 }

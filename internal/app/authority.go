@@ -171,6 +171,11 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		return err
 	}
 	defer log.Close()
+	stopStamps, err := startStamps(ctx, in, log)
+	if err != nil {
+		return err
+	}
+	defer stopStamps()
 	backups, err := newBackupJudge(in)
 	if err != nil {
 		return err

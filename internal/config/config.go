@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,6 +38,7 @@ type Config struct {
 	Keys           Keys     `json:"keys"`
 	Blobs          Blobs    `json:"blobs"`
 	Metrics        Metrics  `json:"metrics"`
+	Stamps         Stamps   `json:"stamps"`
 	Export         Export   `json:"export"`
 
 	Biometrics Biometrics `json:"biometrics"`
@@ -53,6 +55,30 @@ type Metrics struct {
 	Authority int `json:"authority"`
 	SFU       int `json:"sfu"`
 	Recorder  int `json:"recorder"`
+}
+
+// Stamps has a time-stamping authority (RFC 3161) say again and again that the
+// audit log was there; without an address nobody does. The answer is signed, so
+// plain HTTP is as good.
+type Stamps struct {
+	Authority string `json:"authority"` // its address, https:// or http://
+	Roots     string `json:"roots"`     // PEM file of its roots, which the process authority can read
+	Minutes   int    `json:"minutes"`   // between two; 0: 60
+}
+
+func (s Stamps) check() []error {
+	address, err := url.Parse(s.Authority)
+	switch {
+	case s == Stamps{}:
+		return nil
+	case err != nil || address.Scheme != "https" && address.Scheme != "http" || address.Host == "":
+		return []error{fmt.Errorf("stamps: authority %q: give its address, https:// or http://", s.Authority)}
+	case !filepath.IsAbs(s.Roots):
+		return []error{fmt.Errorf("stamps: roots %q: give the absolute path of the authority's roots", s.Roots)}
+	case s.Minutes < 0 || s.Minutes > 7*24*60:
+		return []error{fmt.Errorf("stamps: minutes %d: give 1 to 10080", s.Minutes)}
+	}
+	return nil
 }
 
 // Ports is the one table of ports. 0 takes a free one, for tests.
@@ -239,6 +265,7 @@ func (c Config) Check() error {
 	refuse(c.Traces != "" && !filepath.IsAbs(c.Traces) && !secure(c.Traces), "traces %q: give an absolute path, or an OTLP collector by https:// (http:// on this machine alone)", c.Traces)
 	errs = append(errs, c.Ports.check(c.Metrics)...)
 	errs = append(errs, c.Keys.check()...)
+	errs = append(errs, c.Stamps.check()...)
 	errs = append(errs, c.Blobs.check()...)
 	errs = append(errs, c.Biometrics.check()...)
 	errs = append(errs, c.Reception.check()...)
@@ -359,6 +386,9 @@ func (l Layout) Keyring() string { return filepath.Join(l.Authority(), "keyring"
 
 // AuditLog is the tile log, in authority's folder.
 func (l Layout) AuditLog() string { return filepath.Join(l.Authority(), "log") }
+
+// Stamps is where time stamps of the audit log are kept.
+func (l Layout) Stamps() string { return filepath.Join(l.Authority(), "stamps") }
 
 // SFU is the media server's folder.
 func (l Layout) SFU() string { return filepath.Join(l.root, "sfu") }
