@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
@@ -33,12 +34,40 @@ func Open(t testing.TB) *bun.DB {
 	return db
 }
 
-// Address names a database that is empty and goes away with the test.
+// migrated is a SQLite file with all migrations, made once: each test gets a copy,
+// since making it anew takes longer than most tests do.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "storetest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "kuule.db")
+	db, err := store.Open(context.Background(), "sqlite:"+path)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// Address names a database that has the tables and nothing else, and goes away
+// with the test.
 func Address(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv("KUULE_TEST_POSTGRES")
 	if server == "" {
-		return "sqlite:" + filepath.Join(t.TempDir(), "kuule.db")
+		path := filepath.Join(t.TempDir(), "kuule.db")
+		text, err := migrated()
+		if err == nil {
+			err = os.WriteFile(path, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "sqlite:" + path
 	}
 	address, err := url.Parse(server)
 	if err != nil {
