@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kuule/internal/problem"
+	"kuule/internal/store/storetest"
 	"kuule/interview"
 	"kuule/interview/ticket"
 	kioskbridge "kuule/kiosk-bridge"
@@ -126,9 +127,7 @@ func TestAReadingIsRefusedForEachMissingCondition(t *testing.T) {
 	}
 	s.outbox.Fail = nil
 	// A piece whose row was changed is told, and not shown.
-	if _, err := s.db.ExecContext(t.Context(), "DROP TRIGGER kiosk_piece_no_update"); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Thaw(t, s.db, "kiosk_piece")
 	if _, err := s.db.ExecContext(t.Context(), "UPDATE kiosk_piece SET sha256 = 'x' WHERE n = 1"); err != nil {
 		t.Fatal(err)
 	}

@@ -95,6 +95,19 @@ func Address(t testing.TB) string {
 	return address.String()
 }
 
+// Thaw lets a test change a row that is written once, as somebody with the
+// database in hand could.
+func Thaw(t testing.TB, db *bun.DB, table string) {
+	t.Helper()
+	statement := "DROP TRIGGER " + table + "_no_update"
+	if db.Dialect().Name() == dialect.PG {
+		statement += " ON " + table
+	}
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Files names files that hold all that the database keeps, for tests that look
 // for what must not be in it: SQLite's own, or a text of each table of PostgreSQL.
 func Files(t testing.TB, db *bun.DB) []string {
