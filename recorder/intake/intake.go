@@ -61,6 +61,8 @@ type Frame struct {
 	Capture interview.Micros
 	Sealed  []byte // as its sender sealed it
 	Codec   []byte // what is inside; of sound that was packed twice, its own packet
+
+	key *heldKey // that opened it: nobody signs for keys, and a later file may bring another
 }
 
 // Report is what a back-up held.
@@ -362,5 +364,5 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, take func(F
 	}
 	r.Taken++
 	r.From, r.To = min(r.From, head.Capture), max(r.To, head.Capture)
-	return take(Frame{c.Member, f.Track, head.Source, h.KID, h.Counter, head.Capture, sealed, codec})
+	return take(Frame{c.Member, f.Track, head.Source, h.KID, h.Counter, head.Capture, sealed, codec, key})
 }

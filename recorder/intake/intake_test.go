@@ -65,6 +65,7 @@ type scene struct {
 	chair, speaker *journaltest.Member
 	roster         string
 	content        evidence.Content
+	then           func(*intake.Evidence) // after the file was read
 }
 
 func newScene(t *testing.T) *scene {
@@ -259,6 +260,9 @@ func (s *scene) takeIn(chunks ...*backup.Chunk) taking {
 	var frames []intake.Frame
 	report, err := s.read(e, e.Collect(&frames), chunks...)
 	must(t, err)
+	if s.then != nil {
+		s.then(e)
+	}
 	ring, root := &journaltest.Wrapper{}, t.TempDir()
 	x.taken, x.said, err = e.Write(t.Context(), intake.Into{
 		Grant: x.grant, Member: x.member.Member(), Statement: x.member.Statement, Admission: x.member.Admission, Signer: x.member.Signer(), Keys: ring,
@@ -386,6 +390,33 @@ func TestWhatWasTakenInIsEvidence(t *testing.T) {
 		t.Errorf("after the taking in: %+v", g.Spans)
 	}
 	s.content = again
+}
+
+// H5: nobody signs for the keys of a back-up. A second file that names another one
+// for frames that were taken in already changes nothing: they open with their own.
+func TestAKeyThatComesLaterSpoilsNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	said := s.said(2_200_000, 2_320_000)
+	s.then = func(e *intake.Evidence) {
+		forged := s.chunk(s.roster)
+		for _, k := range said[0].Keys {
+			other, err := forged.SealKey(s.to, backup.Key{Track: k.Track, Source: k.Source, KID: k.KID}, bytes.Repeat([]byte{7}, 32))
+			must(t, err)
+			forged.Keys = append(forged.Keys, other)
+		}
+		if _, err := s.read(e, func(intake.Frame) error { return nil }, forged); err != nil {
+			t.Fatalf("the forged file was not read: %v", err)
+		}
+	}
+	x := s.takeIn(said...)
+	b := s.bundle(s.with(x))
+	r, err := evidence.Verify(bytes.NewReader(b), int64(len(b)), s.trust, evidence.Options{Keys: x.keys})
+	must(t, err)
+	i := slices.IndexFunc(r.Recordings, func(r evidence.RecordingReport) bool { return r.Backup != nil })
+	if i < 0 || r.Recordings[i].Attested != x.taken.Kept {
+		t.Errorf("opened: %+v", r.Recordings)
+	}
 }
 
 // H5: each thing that a taking in needs, left out or made by another, is found and

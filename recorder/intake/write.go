@@ -142,7 +142,7 @@ func (e *Evidence) fill(ctx context.Context, w *stepped, in Into, s backup.Span,
 				return err
 			}
 		}
-		if k := e.keys[f.KID]; !known[f.KID] {
+		if k := f.key; !known[f.KID] {
 			known[f.KID] = true
 			epoch, _, _ := sealing.PlaceOf(int64(f.KID))
 			at := epochOf{w.group, epoch}
