@@ -65,8 +65,15 @@ func (d *directProbes) answer(ctx context.Context, q probeQuestion) (probeAnswer
 			table.Routes = append(table.Routes, media.Route{From: p.from, Track: t.Track, To: leg.Leg, Mid: opened.Slots[i].Mid})
 		}
 	}
-	time.AfterFunc(directLife, func() { d.node.CloseLeg(media.CloseLeg{Room: q.Room, Leg: leg.Leg}) })
+	time.AfterFunc(directLife, func() { d.over(q.Room, leg.Leg) })
 	return probeAnswer{Answer: opened.Answer, Room: q.Room}, d.node.Forward(table)
+}
+
+// over closes a leg, and takes the routes away: a room that has some is kept.
+func (d *directProbes) over(room interview.GroupID, leg interview.LegID) {
+	d.node.CloseLeg(media.CloseLeg{Room: room, Leg: leg})
+	// The other end may have said so at the same microsecond; then nothing is left to take away.
+	_ = d.node.Forward(media.Table{Room: room, Generation: time.Now().UnixMicro()})
 }
 
 func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnswer, error) {
@@ -89,7 +96,7 @@ func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnsw
 		d.mu.Lock()
 		delete(d.open, leg.Room)
 		d.mu.Unlock()
-		d.node.CloseLeg(media.CloseLeg{Room: leg.Room, Leg: leg.Leg})
+		d.over(leg.Room, leg.Leg)
 	}
 	opened, err := d.node.OpenLeg(ctx, leg)
 	if err != nil {

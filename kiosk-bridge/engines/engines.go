@@ -98,6 +98,9 @@ func (m Maker) Match(ctx context.Context, q kioskbridge.MatchQuestion) (kioskbri
 	switch {
 	case q.Modality == kioskbridge.ModalityFace && about.Port == vendorport.PortFace:
 		c, err = m.Client.CompareFaces(ctx, "", vendorport.CompareFaces{Live: pictures(q.Live), Reference: picture(q.Reference)})
+	case q.Modality == kioskbridge.ModalityFingers && about.Port == vendorport.PortFingerprint && len(q.Live) > 0 && q.Live[0].Format != tunnel.FormatFinger:
+		// A kiosk may name its bytes anything; a matcher is shown records whose frame was checked.
+		return kioskbridge.Finding{Verdict: interview.Undetermined, Reason: "picture-unreadable"}, nil
 	case q.Modality == kioskbridge.ModalityFingers && about.Port == vendorport.PortFingerprint && len(q.Live) > 0:
 		c, err = m.Client.CompareFingers(ctx, "", vendorport.CompareFingers{Probe: template(q.Live[0]), References: []vendorport.Template{template(q.Reference)}})
 	default:

@@ -94,6 +94,13 @@ func TestFingersAreComparedByTheirPart(t *testing.T) {
 			t.Errorf("person %d: %+v, %v", person, got, err)
 		}
 	}
+	// What a kiosk calls a picture is in no frame that was checked.
+	renamed := finger(7)
+	renamed.Format = "image/png"
+	got, err := m.Match(t.Context(), kioskbridge.MatchQuestion{Modality: kioskbridge.ModalityFingers, Live: []kioskbridge.Image{renamed}, Reference: finger(7)})
+	if err != nil || got.Verdict != interview.Undetermined || got.Engine != "" {
+		t.Errorf("a record under another name: %+v, %v", got, err)
+	}
 }
 
 // B3: a held-up photograph is suspected, which sends the person to a person.
