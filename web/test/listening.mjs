@@ -21,6 +21,7 @@ export function listeningWalks({ walk, scenes, press, until }) {
       await page.getByRole('button', { name: w.listen }).waitFor()
       await look('home')
       await press(page, w.listen)
+      await page.getByRole('button', { name: w.appeal }).waitFor()
       await look('why')
       await press(page, w.appeal)
       await page.locator('.notice[role="status"]').waitFor()

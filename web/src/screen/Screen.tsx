@@ -32,14 +32,14 @@ export function Screen() {
   const { value, at, problem } = usePolled(ask, refreshEvery)
   useChime(value?.called ?? null)
   const spoken = (value?.languages ?? []).filter((l): l is Tongue => isTongue(l))
-  const [main] = spoken
+  const main = spoken.at(0)
   useEffect(() => {
     if (main === undefined) return
     document.documentElement.lang = main
     document.documentElement.dir = tongues[main].dir
   }, [main])
   const shown = value?.called ?? []
-  const [first] = shown
+  const first = shown.at(0)
   const rest = shown.slice(1)
   return (
     <main id="content" className="screen-page" tabIndex={-1}>
