@@ -28,7 +28,7 @@ export async function kioskSteps({ step, open, code, shot, signIn }) {
       const { play } = globalThis.HTMLMediaElement.prototype
       globalThis.HTMLMediaElement.prototype.play = function () {
         const playing = play.call(this)
-        playing.then(() => globalThis.spoken.push(this.duration)).catch(() => undefined)
+        playing.then(() => Number.isFinite(this.duration) && globalThis.spoken.push(this.duration)).catch(() => undefined)
         return playing
       }
     })
