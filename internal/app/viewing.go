@@ -596,7 +596,7 @@ func (d *viewingDesk) outline(w http.ResponseWriter, r *http.Request, c intervie
 		return err
 	}
 	var out viewOutline
-	if err := d.conn.Call(r.Context(), o.process(), "view.outline", none{}, &out); err != nil {
+	if err := d.askProcess(r.Context(), o, "view.outline", none{}, &out); err != nil {
 		return err
 	}
 	return writeJSON(w, out)

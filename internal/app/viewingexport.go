@@ -98,7 +98,7 @@ func (d *viewingDesk) exportState(w http.ResponseWriter, r *http.Request, c inte
 		out.Done = 1000
 	case !out.Over:
 		var p viewProgress
-		if err := d.conn.Call(r.Context(), o.process(), "view.progress", none{}, &p); err != nil {
+		if err := d.askProcess(r.Context(), o, "view.progress", none{}, &p); err != nil {
 			return err
 		}
 		out.Done = min(p.Done, 999)

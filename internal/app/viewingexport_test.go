@@ -136,6 +136,23 @@ func TestAPageDownloadsACopy(t *testing.T) {
 	}
 }
 
+// H6: what is asked of a viewing in the moment when it ends is told that it has
+// ended; a process that is gone by itself is another thing.
+func TestWhatComesAsAViewingEndsIsToldSo(t *testing.T) {
+	t.Parallel()
+	w := watchAt(t)
+	segment := w.path("media?lane=0&from=0&to=1000000")
+	w.desk.want("no process answers", "GET", segment, "", problem.CodeUnavailable)
+	conn := w.g.bus.Connect(t, w.opening.process())
+	if err := bus.Handle(conn, "view.segment", func(ctx context.Context, _ bus.Name, _ viewSegment) (viewPiece, error) {
+		w.g.door.viewings.end(ctx, w.opening)
+		return viewPiece{}, problem.New(problem.CodeUnavailable, "the process is ending")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.desk.want("the viewing ends meanwhile", "GET", segment, "", problem.CodeNotFound)
+}
+
 // H6, H7: each single thing that a download needs.
 func TestWhatADownloadNeeds(t *testing.T) {
 	t.Parallel()

@@ -117,7 +117,7 @@ func (d *viewingDesk) span(ctx context.Context, o *opening, kind string, from, t
 // noteSpan is span; o.mu is held.
 func (d *viewingDesk) noteSpan(ctx context.Context, o *opening, kind string, from, to interview.Micros) error {
 	if o.ended {
-		return problem.New(problem.CodeNotFound, "viewing %s has ended", o.row.ID)
+		return o.over()
 	}
 	r := o.spans[kind]
 	if r != nil && (from > r.To+slack || to < r.From-slack || from < r.From || time.Since(time.Unix(r.First, 0)) > spanFlush) {
@@ -158,6 +158,25 @@ func (d *viewingDesk) watching(r *http.Request, c interview.Caller) (*opening, e
 	return o, nil
 }
 
+func (o *opening) over() error {
+	return problem.New(problem.CodeNotFound, "viewing %s has ended", o.row.ID)
+}
+
+// askProcess has the viewing's process answer. What was on its way when the viewing
+// ended is told that it has, not that a process is gone.
+func (d *viewingDesk) askProcess(ctx context.Context, o *opening, what string, q, answer any) error {
+	err := d.conn.Call(ctx, o.process(), what, q, answer)
+	if err == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return o.over()
+	}
+	return err
+}
+
 func (o *opening) process() bus.Name { return bus.Name{Role: bus.Playback, Instance: o.spec.Viewing} }
 
 // media gives out one segment, once it is noted that it is.
@@ -171,7 +190,7 @@ func (d *viewingDesk) media(w http.ResponseWriter, r *http.Request, c interview.
 		return err
 	}
 	var p viewPiece
-	if err := d.conn.Call(r.Context(), o.process(), "view.segment", q, &p); err != nil {
+	if err := d.askProcess(r.Context(), o, "view.segment", q, &p); err != nil {
 		return err
 	}
 	if err := d.span(r.Context(), o, "served", q.From, q.To); err != nil {

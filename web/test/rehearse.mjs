@@ -58,7 +58,7 @@ class Person {
     const page = await this.context.newPage()
     page.setDefaultTimeout(60_000)
     // A viewing that was closed is not found by what was still on its way.
-    const ended = (m) => (m.text().includes('status of 404') && m.location().url.includes('/api/viewings/')) || (m.text().includes('status of 503') && /\/api\/viewings\/[^/]+\/media/.test(m.location().url))
+    const ended = (m) => m.text().includes('status of 404') && m.location().url.includes('/api/viewings/')
     page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('Permissions-Policy') && !ended(m) && this.wrong.push(`${m.text()} ${m.location().url.replace(/^.*?(?=\/api)/, '')}`))
     page.on('pageerror', (e) => this.wrong.push(String(e)))
     await page.addInitScript(inPage, { tone: this.tone, second: this.device === 'applicant' ? tones.interpreter : undefined, language: this.language, origin: this.origin })
