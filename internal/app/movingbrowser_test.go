@@ -331,18 +331,7 @@ func newMoving(t *testing.T) *moving {
 	t.Helper()
 	m := &moving{}
 	m.networks(t)
-	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
-		t.Skip("needs chromium (.ci/packages)")
-	}
-	if _, err := os.Stat(filepath.Join("..", "..", "web", "node_modules", "vite")); err != nil {
-		t.Skip("needs the pages' packages: make web")
-	}
-	static := t.TempDir()
-	bundle := exec.Command("node", "test/moving.mjs", "build", static)
-	bundle.Dir = filepath.Join("..", "..", "web")
-	if out, err := bundle.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	static := builtPage(t, "test/moving.mjs")
 	m.serve(t, static)
 	m.another(t)
 	m.browse(t)

@@ -307,23 +307,30 @@ func TestSoakBrowserFindsEveryPath(t *testing.T) {
 	browserBehind(t)
 }
 
-// browserBehind tries one firewall, or all of them.
-func browserBehind(t *testing.T, only ...string) {
+// builtPage is a folder with the page of a script of the pages' own.
+func builtPage(t *testing.T, script string) string {
 	t.Helper()
-	b := &behind{}
-	b.network(t)
 	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
 		t.Skip("needs chromium (.ci/packages)")
 	}
 	if _, err := os.Stat(filepath.Join("..", "..", "web", "node_modules", "vite")); err != nil {
 		t.Skip("needs the pages' packages: make web")
 	}
-	static := t.TempDir()
-	bundle := exec.Command("node", "test/paths.mjs", "build", static)
-	bundle.Dir = filepath.Join("..", "..", "web")
-	if out, err := bundle.CombinedOutput(); err != nil {
+	folder := t.TempDir()
+	build := exec.Command("node", script, "build", folder)
+	build.Dir = filepath.Join("..", "..", "web")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return folder
+}
+
+// browserBehind tries one firewall, or all of them.
+func browserBehind(t *testing.T, only ...string) {
+	t.Helper()
+	b := &behind{}
+	b.network(t)
+	static := builtPage(t, "test/paths.mjs")
 	b.serve(t, static)
 	home := trusting(t, b.root)
 	for _, c := range []struct {

@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -21,13 +19,9 @@ func startStamps(ctx context.Context, in *installation, log *audit.Log) (stop fu
 	if in.Stamps.Authority == "" {
 		return func() {}, nil
 	}
-	text, err := os.ReadFile(in.Stamps.Roots)
+	roots, err := rootsOf(in.Stamps.Roots)
 	if err != nil {
 		return nil, fmt.Errorf("roots of the time-stamping authority: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("roots of the time-stamping authority: %s holds no certificate", in.Stamps.Roots)
 	}
 	keeper := stamp.Keeper{Address: in.Stamps.Authority, Roots: roots, Folder: in.layout.Stamps(), Every: stampedEvery, Newest: func(ctx context.Context) (string, uint64, error) {
 		text, err := log.Checkpoint(ctx)
