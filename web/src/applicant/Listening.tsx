@@ -1,11 +1,12 @@
 import { useCallback, useEffect, useState } from 'react'
 import { Problem } from '../api/problem'
-import type { Document, HearingID, Role } from '../api/words'
+import type { Document, HearingID } from '../api/words'
 import { clockText, useTexts } from '../i18n'
 import { fi } from '../i18n/fi'
 import { viewings, type Outline, type Viewing } from '../player/api'
-import { usePlayback } from '../player/playback'
+import { useNames, usePlayback } from '../player/playback'
 import { causeKey, Pictures } from '../player/Player'
+import { Position } from '../player/Position'
 import '../player/player.css'
 import { Button, Notice } from '../ui/controls'
 import { Icon } from '../ui/Icon'
@@ -125,7 +126,7 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
   const { engine, outline, state, end } = usePlayback(viewing.viewing, first)
   const [ending, setEnding] = useState(false)
   const length = (outline.to - outline.from) / 1e6
-  const nameOf = (roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as Role}`)).join(', '))
+  const nameOf = useNames()
   const sounds = outline.lanes.flatMap((l, i) => (l.source === 'audio' ? [engine?.hole(i, state.at) ?? null] : []))
   const silent = sounds.length > 0 && sounds.every((h) => h !== null) ? (sounds[0] ?? '') : ''
   const finish = () => {
@@ -148,18 +149,7 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
           <Icon name="forward" size={40} />
         </Button>
       </div>
-      <input
-        className="position"
-        type="range"
-        dir="ltr"
-        min={0}
-        max={Math.max(1, Math.floor(length))}
-        step={1}
-        value={Math.floor(state.at)}
-        aria-label={t('shared.player.position')}
-        aria-valuetext={clockText(state.at * 1e6)}
-        onChange={(e) => engine?.seek(Number(e.target.value))}
-      />
+      <Position at={state.at} length={length} onSeek={(to) => engine?.seek(to)} />
       <p className="clock" dir="ltr">
         {clockText(state.at * 1e6)} / {clockText(length * 1e6)}
       </p>

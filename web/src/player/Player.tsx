@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from 'react'
 import type { Utterance } from '../api/model'
-import type { Role } from '../api/words'
 import { clockText, useTexts } from '../i18n'
 import { Button, Check, Choice, Notice } from '../ui/controls'
 import type { Outline } from './api'
 import type { Seconds } from './clock'
 import { Copies } from './Copies'
 import type { Engine } from './engine'
-import { usePlayback } from './playback'
+import { useNames, usePlayback } from './playback'
+import { Position } from './Position'
 import { Tracks } from './Tracks'
 
 const speeds = ['0.5', '0.75', '1', '1.25', '1.5', '2'] as const
@@ -24,7 +24,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
   const length = (outline.to - outline.from) / 1e6
   const seek = useCallback((to: Seconds) => engine?.seek(to), [engine])
   const people = [...new Set(outline.lanes.map((l) => (l.roles ?? []).join(' ')))].filter((p) => p !== '')
-  const nameOf = useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as Role}`)).join(', ')), [t])
+  const nameOf = useNames()
   // Who interprets alone at a device has a track of the own, which can be taken out or heard by itself.
   const interpreters = outline.lanes.flatMap((l, i) => (l.source === 'audio' && (l.roles ?? []).length === 1 && l.roles?.[0] === 'interpreter' ? [i] : []))
 
@@ -96,18 +96,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
           {state.waiting ? t('shared.player.waiting') : ''}
         </span>
       </div>
-      <input
-        className="position"
-        type="range"
-        dir="ltr"
-        min={0}
-        max={Math.max(1, Math.floor(length))}
-        step={1}
-        value={Math.floor(state.at)}
-        aria-label={t('shared.player.position')}
-        aria-valuetext={clockText(state.at * 1e6)}
-        onChange={(e) => seek(Number(e.target.value))}
-      />
+      <Position at={state.at} length={length} onSeek={seek} />
       <Tracks outline={outline} at={state.at} muted={muted} nameOf={nameOf} onSeek={seek} onMute={(lane, off) => {
         setMuted((before) => new Set(off ? [...before, lane] : [...before].filter((l) => l !== lane)))
         engine?.mute(lane, off)

@@ -1,4 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
+import type { Role } from '../api/words'
+import { useTexts } from '../i18n'
 import { viewings, type Outline } from './api'
 import { Engine, type State } from './engine'
 import { Teller } from './teller'
@@ -6,6 +8,12 @@ import { Teller } from './teller'
 const growEvery = 1000 // milliseconds between looks at a recording that is still surveyed
 const tellEvery = 5000 // between reports of what was heard
 const farewellWithin = 10_000 // for which the page waits at the end
+
+/** Names who sits at a device by their roles. */
+export function useNames() {
+  const { t } = useTexts()
+  return useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as Role}`)).join(', ')), [t])
+}
 
 /**
  * Plays an opened viewing for as long as the page shows it, tells what was
