@@ -6,15 +6,13 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"kuule/internal/audit"
+	"kuule/internal/audit/stamp/stamptest"
 	"kuule/internal/config"
 	"kuule/internal/trust"
 	"kuule/interview"
@@ -24,41 +22,7 @@ import (
 // the stamp afterwards: one that was cut since is found.
 func TestALogIsStampedAndHeldAgainstItsStamp(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed here")
-	}
-	folder := t.TempDir()
-	run := func(args ...string) {
-		t.Helper()
-		c := exec.CommandContext(t.Context(), "openssl", args...)
-		c.Dir = folder
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	write := func(name, text string) string {
-		t.Helper()
-		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	write("serial", "01\n")
-	write("ext", "extendedKeyUsage=critical,timeStamping\n")
-	write("tsa.cnf", "[tsa]\ndefault_tsa=t\n[t]\nserial=serial\nsigner_digest=sha256\ndefault_policy=1.2.3.4\ndigests=sha256\ness_cert_id_alg=sha256\n")
-	run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=root of a test")
-	run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=time of a test")
-	run("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "tsa.pem", "-days", "20", "-extfile", "ext", "-set_serial", "2")
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		question, _ := io.ReadAll(r.Body)
-		write("q", string(question))
-		run("ts", "-reply", "-config", "tsa.cnf", "-queryfile", "q", "-inkey", "tsa.key", "-signer", "tsa.pem", "-out", "a")
-		answer, _ := os.ReadFile(filepath.Join(folder, "a"))
-		_, _ = w.Write(answer)
-	}))
-	t.Cleanup(s.Close)
-
+	authority := stamptest.New(t)
 	where := data{Data: t.TempDir()}
 	layout := config.NewLayout(where.Data)
 	public, key, err := ed25519.GenerateKey(rand.Reader)
@@ -78,7 +42,7 @@ func TestALogIsStampedAndHeldAgainstItsStamp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	root, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	root, err := os.ReadFile(authority.Path("ca.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +75,7 @@ func TestALogIsStampedAndHeldAgainstItsStamp(t *testing.T) {
 	}
 	grow(5)
 	kept := t.TempDir()
-	c := stampCommand{data: where, From: s.URL, Roots: filepath.Join(folder, "ca.pem"), Out: kept}
+	c := stampCommand{data: where, From: authority.Serve(), Roots: authority.Path("ca.pem"), Out: kept}
 	var said bytes.Buffer
 	if err := c.Run(t.Context(), &said); err != nil || !strings.Contains(said.String(), "5 entries were there at ") {
 		t.Fatalf("%s, %v", said.String(), err)

@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"kuule/internal/audit/stamp"
+	"kuule/internal/audit/stamp/stamptest"
 )
 
 // The log is stamped by itself: what grew since the last stamp, once, and again
 // after an authority that did not answer.
 func TestTheNewestCheckpointIsStampedAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
+	a := stamptest.New(t)
 	var size, asked atomic.Uint64
 	size.Store(3)
 	folder := filepath.Join(t.TempDir(), "stamps")
-	k := stamp.Keeper{Address: "http://127.0.0.1:1", Roots: a.roots, Folder: folder, Every: time.Millisecond, Newest: func(context.Context) (string, uint64, error) {
+	k := stamp.Keeper{Address: "http://127.0.0.1:1", Roots: a.Roots, Folder: folder, Every: time.Millisecond, Newest: func(context.Context) (string, uint64, error) {
 		asked.Add(1)
 		return fmt.Sprintf("the log has %d entries\n", size.Load()), size.Load(), nil
 	}}
@@ -28,9 +29,9 @@ func TestTheNewestCheckpointIsStampedAgainAndAgain(t *testing.T) {
 	if _, err := os.Stat(folder); err == nil {
 		t.Fatal("something was kept that nobody stamped")
 	}
-	k.Address = a.serve()
+	k.Address = a.Serve()
 	kept := func() []stamp.Kept {
-		all, err := stamp.Read(folder, a.roots)
+		all, err := stamp.Read(folder, a.Roots)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestTheNewestCheckpointIsStampedAgainAndAgain(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "checkpoint-3.txt"), []byte("the log has 4 entries\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stamp.Read(folder, a.roots); err == nil {
+	if _, err := stamp.Read(folder, a.Roots); err == nil {
 		t.Error("a checkpoint that was changed holds under its stamp")
 	}
 }
