@@ -105,15 +105,11 @@ func (m *moving) down(t *testing.T, i int) {
 // mute has a network carry nothing: nobody is told.
 func (m *moving) mute(t *testing.T, i int, on bool) {
 	t.Helper()
-	rules := "flush ruleset\n"
+	rules := ""
 	if on {
 		rules += fmt.Sprintf("table inet kuule { chain out { type filter hook output priority 0;\noifname %q drop\n}\nchain in { type filter hook input priority 0;\niifname %q drop\n}\n}\n", m.inner[i], m.inner[i])
 	}
-	cmd := exec.Command("ip", "netns", "exec", m.space, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v %s", rules, err, out)
-	}
+	m.filter(t, rules)
 }
 
 // serve runs the node and what stands in for the door.

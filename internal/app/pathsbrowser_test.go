@@ -99,16 +99,21 @@ func (b *behind) network(t *testing.T) {
 
 func (b *behind) allowHTTPS() string { return fmt.Sprintf("tcp dport %d accept", b.https) }
 
-// firewall lets only these out of the namespace, in nft's words.
-func (b *behind) firewall(t *testing.T, allow ...string) {
+// filter gives the namespace these rules of nft's, and no others.
+func (b *behind) filter(t *testing.T, rules string) {
 	t.Helper()
-	rules := "flush ruleset\ntable inet kuule { chain out { type filter hook output priority 0; policy drop;\noifname \"lo\" accept\n" +
-		fmt.Sprintf("tcp dport %d accept\n%s\n}\n}\n", b.page, strings.Join(allow, "\n"))
 	cmd := exec.Command("ip", "netns", "exec", b.space, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
+	cmd.Stdin = strings.NewReader("flush ruleset\n" + rules)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v %s", rules, err, out)
 	}
+}
+
+// firewall lets only these out of the namespace, in nft's words.
+func (b *behind) firewall(t *testing.T, allow ...string) {
+	t.Helper()
+	b.filter(t, "table inet kuule { chain out { type filter hook output priority 0; policy drop;\noifname \"lo\" accept\n"+
+		fmt.Sprintf("tcp dport %d accept\n%s\n}\n}\n", b.page, strings.Join(allow, "\n")))
 }
 
 // serve runs node, relay and the splitter in front of it, as the processes do.

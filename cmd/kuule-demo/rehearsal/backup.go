@@ -3,7 +3,6 @@ package rehearsal
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"kuule/cmd/kuule-demo/people"
 	"kuule/cmd/kuule-demo/stage"
 	"kuule/interview"
-	"kuule/recorder/evidence"
 )
 
 // backups is what becomes of the terminal's back-up: judged, taken in where both
@@ -78,12 +76,8 @@ func (r *rehearsal) verifyTaken(ctx context.Context) (string, error) {
 	if _, err := r.writeEvidence(ctx); err != nil {
 		return "", err
 	}
-	text, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), "--json", r.out("evidence.zip"))
+	report, err := r.report(ctx)
 	if err != nil {
-		return "", err
-	}
-	var report evidence.Report
-	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		return "", err
 	}
 	whole, err := os.ReadFile(r.out("evidence.zip"))

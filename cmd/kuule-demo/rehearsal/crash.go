@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 
 	"kuule/interview"
 	"kuule/recorder/coverage"
-	"kuule/recorder/evidence"
 	"kuule/recorder/journal"
 )
 
@@ -51,12 +49,8 @@ func (r *rehearsal) closeAfterCrash(ctx context.Context) (string, error) {
 
 // verifyCrash wants the bundle to hold and to name the crash.
 func (r *rehearsal) verifyCrash(ctx context.Context) (string, error) {
-	text, err := r.tool(ctx, "verify", "--trust", r.out("trust.keys"), "--json", r.out("evidence.zip"))
+	report, err := r.report(ctx)
 	if err != nil {
-		return "", err
-	}
-	var report evidence.Report
-	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		return "", err
 	}
 	c := report.Coverage
