@@ -150,6 +150,20 @@ func (w *world) await(name string, state State) int {
 	}
 }
 
+// printed waits until a child has printed the text and returns what follows it:
+// output and readiness come through pipes of their own, in no order.
+func (w *world) printed(text string) string {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, rest, found := strings.Cut(w.output.String(), text); found {
+			return rest
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%q was never printed; output:\n%s", text, w.output)
+		}
+	}
+}
+
 func wantGone(t *testing.T, pid int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -197,11 +211,10 @@ func TestStopEndsAllInReverseOrderAlsoThoseWhoDoNotListen(t *testing.T) {
 		Process{Name: "recorder", Arguments: []string{"child:parent"}},
 	)
 	pids := []int{w.await("door", Ready), w.await("sfu", Ready), w.await("recorder", Ready)}
-	_, rest, found := strings.Cut(w.output.String(), "grandchild ")
-	number, _, _ := strings.Cut(rest, "\n")
+	number, _, _ := strings.Cut(w.printed("grandchild "), "\n")
 	grandchild, err := strconv.Atoi(number)
-	if !found || err != nil {
-		t.Fatalf("no grandchild in %q", w.output)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
