@@ -7,7 +7,7 @@
 // statement were proved there, a frame if the sender's signed list holds its hash,
 // and only in the spans that were granted. The rest is counted and left.
 //
-// Write makes of what counts an ordinary journal for each span, signed by who took
+// Write makes of what counts an ordinary journal for each span and member, signed by who took
 // it in and sealed under the case's recording key: it verifies, plays and is
 // erased as every other, and says of itself where it comes from.
 package intake

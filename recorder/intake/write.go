@@ -50,10 +50,14 @@ func (e *Evidence) Collect(into *[]Frame) func(Frame) error {
 	}
 }
 
-// Write makes a journal for each granted span that frames came of, durably, and
-// gives the signed word on it. Nothing is known to a recorder before that is kept.
-// Its times are those of the hearing: a frame stands where it was captured, and
-// what even the back-up does not have is marked.
+// maxJournals bounds what one taking in may become.
+const maxJournals = 1024
+
+// Write makes a journal for each granted span and each member whose frames came of
+// it, durably, and gives the signed word on it: of whom something was taken in, and
+// what even that back-up does not have, each journal says in clear. Nothing is known
+// to a recorder before that is kept. Its times are those of the hearing: a frame
+// stands where it was captured.
 func (e *Evidence) Write(ctx context.Context, in Into, r Report, frames []Frame) (backup.Taken, string, error) {
 	if in.Now == nil {
 		in.Now = time.Now
@@ -62,21 +66,47 @@ func (e *Evidence) Write(ctx context.Context, in Into, r Report, frames []Frame)
 		V: 1, Hearing: e.grant.Hearing, Grant: jws.Hash(in.Grant), Member: in.Member, Recordings: []interview.RecordingID{},
 		Chunks: r.Chunks, Frames: r.Frames, Kept: r.Taken, Had: r.Had, Unproved: r.Unsure, At: in.Now().Unix(),
 	}
-	slices.SortStableFunc(frames, func(a, b Frame) int { return cmp.Compare(a.Capture, b.Capture) })
-	for _, s := range e.grant.Spans {
-		from, _ := slices.BinarySearchFunc(frames, s.From, func(f Frame, t interview.Micros) int { return cmp.Compare(f.Capture, t) })
-		to, _ := slices.BinarySearchFunc(frames, s.To, func(f Frame, t interview.Micros) int { return cmp.Compare(f.Capture, t) })
-		if from == to {
-			continue
-		}
-		id, err := e.span(ctx, in, s, frames[from:to])
+	parts := e.parts(frames)
+	if len(parts) > maxJournals {
+		return backup.Taken{}, "", fmt.Errorf("%w: %d journals", ErrLong, len(parts))
+	}
+	for _, p := range parts {
+		id, err := e.span(ctx, in, p.span, p.frames)
 		if err != nil {
-			return backup.Taken{}, "", fmt.Errorf("take in from %d µs on: %w", s.From, err)
+			return backup.Taken{}, "", fmt.Errorf("take in from %d µs on: %w", p.span.From, err)
 		}
 		taken.Recordings = append(taken.Recordings, id)
 	}
 	text, err := jws.Sign(taken, backup.TypeTaken, in.Signer)
 	return taken, text, err
+}
+
+// part is what one journal is made of: frames of one member in one span, in the
+// order of their capture.
+type part struct {
+	span   backup.Span
+	member interview.MemberID
+	frames []Frame
+}
+
+func (e *Evidence) parts(frames []Frame) []part {
+	slices.SortStableFunc(frames, func(a, b Frame) int { return cmp.Compare(a.Capture, b.Capture) })
+	var out []part
+	for _, s := range e.grant.Spans {
+		from, _ := slices.BinarySearchFunc(frames, s.From, func(f Frame, t interview.Micros) int { return cmp.Compare(f.Capture, t) })
+		to, _ := slices.BinarySearchFunc(frames, s.To, func(f Frame, t interview.Micros) int { return cmp.Compare(f.Capture, t) })
+		first := len(out)
+		for _, f := range frames[from:to] {
+			i := slices.IndexFunc(out[first:], func(p part) bool { return p.member == f.Member })
+			if i < 0 {
+				i = len(out) - first
+				out = append(out, part{span: s, member: f.Member})
+			}
+			p := &out[first+i]
+			p.frames = append(p.frames, f)
+		}
+	}
+	return out
 }
 
 // span writes one journal.
@@ -202,8 +232,8 @@ func entered(f, before Frame) journal.Frame {
 	return out
 }
 
-// holes are the stretches of a span in which no sound was taken in at all: they
-// stay missing.
+// holes are the stretches of a span in which no sound of the member was taken in:
+// they stay missing.
 func holes(s backup.Span, frames []Frame) []journal.Gap {
 	var out []journal.Gap
 	at := s.From
