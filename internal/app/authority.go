@@ -301,7 +301,7 @@ func (a *authority) admit(ctx context.Context, q admitFacts) (string, error) {
 	if err != nil {
 		return "", problem.New(problem.CodeStatementInvalid, "%w", err)
 	}
-	if err := ordinaryRule(q.Rule); err != nil {
+	if err := ordinary(st, q.Rule); err != nil {
 		return "", err
 	}
 	seats := []sealing.AdmittedSeat{}

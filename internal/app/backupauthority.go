@@ -57,7 +57,7 @@ type (
 const (
 	maxProof     = 1 << 40 // bytes of a bundle that is judged
 	holdingsAge  = 15 * time.Minute
-	grantLife    = 24 * time.Hour
+	grantLife    = 15 * time.Minute // from its signing to the admission of who takes in
 	proofPattern = "proof-*.zip"
 )
 
@@ -255,6 +255,15 @@ func (a *authority) judgeBackups(j *backupJudge, q judgeQuestion) (judgeAnswer, 
 	return out, err
 }
 
+// recent refuses a grant that was not given just now: what recorders lack may be
+// another thing by now.
+func recent(g backup.Grant, now time.Time) error {
+	if age := now.Sub(time.Unix(g.At, 0)); age > grantLife || age < -sealing.Skew {
+		return refused("backup-grant", "it was granted %s ago: ask anew", age.Round(time.Second))
+	}
+	return nil
+}
+
 // admitTaker admits a recorder to take in under a grant that authority signed
 // itself: the one way to such an admission, which is to no room.
 func (a *authority) admitTaker(q takerQuestion) (admitAnswer, error) {
@@ -263,15 +272,15 @@ func (a *authority) admitTaker(q takerQuestion) (admitAnswer, error) {
 	if err != nil {
 		return admitAnswer{}, refused("backup-grant", "%w", err)
 	}
-	if age := now.Sub(time.Unix(g.At, 0)); age > grantLife {
-		return admitAnswer{}, refused("backup-grant", "it was granted %s ago: ask anew", age.Round(time.Minute))
+	if err := recent(g, now); err != nil {
+		return admitAnswer{}, err
 	}
 	st, _, err := a.trust.VerifyStatement(q.Statement, now)
 	if err != nil {
 		return admitAnswer{}, problem.New(problem.CodeStatementInvalid, "%w", err)
 	}
-	if st.Kind != sealing.KindRecorder || st.Hearing != g.Hearing {
-		return admitAnswer{}, refused("backup-grant", "the statement is not a recorder's, or of another hearing")
+	if st.Kind != sealing.KindRecorder || st.DTLS != sealing.NoConnection || st.Hearing != g.Hearing {
+		return admitAnswer{}, refused("backup-grant", "the statement is not of a recorder that takes in, or of another hearing")
 	}
 	text, err := jws.Sign(sealing.Admission{
 		V: 1, Kind: st.Kind, Hearing: st.Hearing, Member: st.Member, Statement: jws.Hash(q.Statement), Seats: []sealing.AdmittedSeat{},
@@ -280,10 +289,14 @@ func (a *authority) admitTaker(q takerQuestion) (admitAnswer, error) {
 	return admitAnswer{text}, err
 }
 
-// ordinaryRule refuses the rules that are authority's own to give.
-func ordinaryRule(rule string) error {
+// ordinary refuses who takes in back-ups, and the rules that are authority's own to
+// give: neither comes into a room.
+func ordinary(st sealing.Statement, rule string) error {
 	if _, ok := backup.TakesIn(rule); ok {
 		return problem.New(problem.CodeStatementInvalid, "rule %q admits nobody to a room", rule)
+	}
+	if st.DTLS == sealing.NoConnection {
+		return problem.New(problem.CodeStatementInvalid, "%s has no connection: it is admitted under a grant alone", st.Member)
 	}
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -156,7 +155,10 @@ func (x *takingIn) holds(ctx context.Context, q holdsQuestion) (holdsAnswer, err
 func (x *takingIn) begin(ctx context.Context, q takeInQuestion) (takeInAnswer, error) {
 	g, err := backup.VerifyGrant(q.Grant, x.seal)
 	if err != nil {
-		return takeInAnswer{}, problem.Refused(problem.CodeForbidden, "backup-grant", "%w", err)
+		return takeInAnswer{}, refused("backup-grant", "%w", err)
+	}
+	if err := recent(g, time.Now()); err != nil {
+		return takeInAnswer{}, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -176,7 +178,7 @@ func (x *takingIn) begin(ctx context.Context, q takeInQuestion) (takeInAnswer, e
 	t.statement, _, err = x.cert.prove(ctx, sealing.Statement{
 		V: 1, Kind: sealing.KindRecorder, Hearing: g.Hearing, Member: t.member, Seats: []interview.SeatID{},
 		HPKEKey: base64.RawURLEncoding.EncodeToString(t.open.PublicKey().Bytes()), SignKey: base64.RawURLEncoding.EncodeToString(point),
-		DTLS:     strings.TrimSuffix(strings.Repeat("00:", 32), ":"), // it has no connection to a room
+		DTLS:     sealing.NoConnection,
 		IssuedAt: now.Unix(), ExpiresAt: now.Add(takeInLife).Unix(),
 	})
 	if err != nil {
@@ -219,6 +221,9 @@ func (x *takingIn) end(ctx context.Context, q takenQuestion) (out takenAnswer, e
 		return out, problem.New(problem.CodeNotReady, "no taking in of %s was begun", q.Hearing)
 	}
 	defer x.drop()
+	if err := x.admitted(t, q.Admission); err != nil {
+		return out, err
+	}
 	e := intake.Under(t.grant)
 	var frames []intake.Frame
 	var all intake.Report
@@ -267,6 +272,26 @@ func (x *takingIn) end(ctx context.Context, q takenQuestion) (out takenAnswer, e
 	}
 	made = nil // they are the hearing's
 	return out, err
+}
+
+// admitted verifies that authority admitted this very taking: its statement and
+// keys, in its hearing, as a recorder, under its grant, in its time.
+func (x *takingIn) admitted(t *oneTaking, admission string) error {
+	now := time.Now()
+	members, err := sealing.NewTrust(x.trust)
+	if err != nil {
+		return err
+	}
+	m, err := members.VerifyMember(t.statement, admission, now)
+	switch {
+	case err != nil:
+		return refused("backup-admission", "%w", err)
+	case m.Admission.Rule != backup.RuleOf(t.text):
+		return refused("backup-admission", "%s was admitted by rule %q, not under this grant", t.member, m.Admission.Rule)
+	case now.After(t.until):
+		return refused("backup-admission", "it was begun more than %s ago: begin anew", takeInLife)
+	}
+	return nil
 }
 
 // drop forgets a taking in, with its keys.

@@ -378,6 +378,10 @@ func TestTakingInNeedsItsGrant(t *testing.T) {
 	old.At -= int64(grantLife/time.Second) + 60
 	stale, err := jws.Sign(old, backup.TypeGrant, l.w.Sealing)
 	l.must(err)
+	later := g
+	later.At += int64((sealing.Skew + time.Minute) / time.Second)
+	early, err := jws.Sign(later, backup.TypeGrant, l.w.Sealing)
+	l.must(err)
 	elsewhere := g
 	elsewhere.Hearing = interview.NewHearingID()
 	another, err := jws.Sign(elsewhere, backup.TypeGrant, l.w.Sealing)
@@ -388,20 +392,39 @@ func TestTakingInNeedsItsGrant(t *testing.T) {
 	}
 	begun, err := x.begin(t.Context(), takeInQuestion{Grant: granted.Grant})
 	l.must(err)
+	if _, err := x.begin(t.Context(), takeInQuestion{Grant: stale}); err == nil {
+		t.Error("a recorder takes in under an old grant")
+	}
+	if _, err := x.begin(t.Context(), takeInQuestion{Grant: early}); err == nil {
+		t.Error("a recorder takes in under a grant of tomorrow")
+	}
+	begun, err = x.begin(t.Context(), takeInQuestion{Grant: granted.Grant})
+	l.must(err)
 	for name, q := range map[string]takerQuestion{
-		"the door's own grant": {forged, begun.Statement},
-		"an old grant":         {stale, begun.Statement},
-		"of another hearing":   {another, begun.Statement},
-		"a page":               {granted.Grant, l.terminal.member.Statement},
-		"no statement":         {granted.Grant, "x"},
+		"the door's own grant":          {forged, begun.Statement},
+		"an old grant":                  {stale, begun.Statement},
+		"a grant of tomorrow":           {early, begun.Statement},
+		"of another hearing":            {another, begun.Statement},
+		"a page":                        {granted.Grant, l.terminal.member.Statement},
+		"a recorder that was in a room": {granted.Grant, l.w.Recorder.Statement},
+		"no statement":                  {granted.Grant, "x"},
 	} {
 		if out, err := l.a.admitTaker(q); err == nil || out.Admission != "" {
 			t.Errorf("%s: admitted", name)
 		}
 	}
-	// Nor is anybody let into a room by that rule.
-	if _, err := l.a.admit(t.Context(), admitFacts{Statement: begun.Statement, Rule: backup.RuleOf(granted.Grant)}); !errors.Is(err, problem.New(problem.CodeStatementInvalid, "")) {
-		t.Errorf("let into a room: %v", err)
+	// Nor is anybody let into a room by that rule, or by another one who takes in.
+	for name, q := range map[string]admitFacts{
+		"by the rule of a grant":           {Statement: l.w.Recorder.Statement, Rule: backup.RuleOf(granted.Grant)},
+		"who takes in, by a room's rule":   {Statement: begun.Statement, Rule: "recorder"},
+		"who takes in, by its grant's own": {Statement: begun.Statement, Rule: backup.RuleOf(granted.Grant)},
+	} {
+		if _, err := l.a.admit(t.Context(), q); !errors.Is(err, problem.New(problem.CodeStatementInvalid, "")) {
+			t.Errorf("let into a room %s: %v", name, err)
+		}
+	}
+	if _, err := l.a.admit(t.Context(), admitFacts{Statement: l.w.Recorder.Statement, Rule: "recorder"}); err != nil {
+		t.Errorf("a recorder of a room is refused: %v", err)
 	}
 	// What is not of this taking, and what comes out of order, is refused.
 	for name, p := range map[string]backupPiece{
@@ -422,6 +445,93 @@ func TestTakingInNeedsItsGrant(t *testing.T) {
 	journals, _ := filepath.Glob(filepath.Join(x.folder, "hrg_*"))
 	if len(waiting)+len(journals) != 0 {
 		t.Errorf("left: %v %v", waiting, journals)
+	}
+}
+
+// H5: a recorder looks for itself whether authority admitted this very taking: each
+// thing that the admission needs, left out, and nothing is taken in.
+func TestARecorderVerifiesItsAdmissionToTakeIn(t *testing.T) {
+	t.Parallel()
+	l := newLost(t)
+	b := l.bundle()
+	granted, err := l.ask(b, l.question(b))
+	l.must(err)
+	for name, c := range map[string]struct {
+		change func(x *takingIn, a *sealing.Admission) (key *ecdsa.PrivateKey)
+		good   bool
+	}{
+		"as authority gives it": {func(*takingIn, *sealing.Admission) *ecdsa.PrivateKey { return nil }, true},
+		"signed by another key": {func(*takingIn, *sealing.Admission) *ecdsa.PrivateKey { return testKey(t) }, false},
+		"of another hearing": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Hearing = interview.NewHearingID()
+			return nil
+		}, false},
+		"of another member": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Member = interview.NewMemberID()
+			return nil
+		}, false},
+		"of another statement": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Statement = jws.Hash(l.w.Recorder.Statement)
+			return nil
+		}, false},
+		"of a page": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Kind = sealing.KindPage
+			return nil
+		}, false},
+		"with a seat": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Seats = []sealing.AdmittedSeat{l.terminal.member.Seat}
+			return nil
+		}, false},
+		"by a room's rule": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Rule = "recorder"
+			return nil
+		}, false},
+		"under another grant": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.Rule = backup.RuleOf("another")
+			return nil
+		}, false},
+		"expired": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.IssuedAt, a.ExpiresAt = a.IssuedAt-120, a.IssuedAt-60
+			return nil
+		}, false},
+		"of tomorrow": {func(_ *takingIn, a *sealing.Admission) *ecdsa.PrivateKey {
+			a.IssuedAt, a.ExpiresAt = a.IssuedAt+86_400, a.ExpiresAt+86_400
+			return nil
+		}, false},
+		"begun too long ago": {func(x *takingIn, _ *sealing.Admission) *ecdsa.PrivateKey {
+			x.now.until = time.Now().Add(-time.Second)
+			return nil
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, _ := l.taking()
+			begun, err := x.begin(t.Context(), takeInQuestion{Grant: granted.Grant})
+			l.must(err)
+			l.bring(x, begun.Statement)
+			good, err := l.a.admitTaker(takerQuestion{Grant: granted.Grant, Statement: begun.Statement})
+			l.must(err)
+			var a sealing.Admission
+			l.must(jws.Peek(good.Admission, sealing.TypeAdmission, &a))
+			key := c.change(x, &a)
+			if key == nil {
+				key = l.w.StatementKey
+			}
+			text, err := jws.Sign(a, sealing.TypeAdmission, key)
+			l.must(err)
+			out, err := x.end(t.Context(), takenQuestion{Hearing: l.w.Hearing, Admission: text})
+			if c.good {
+				l.must(err)
+				return
+			}
+			if doc := problem.Of(err); doc.Code != problem.CodeForbidden || doc.Rule != "backup-admission" {
+				t.Errorf("%v", err)
+			}
+			left, err := filepath.Glob(filepath.Join(x.folder, "hrg_*"))
+			l.must(err)
+			if len(out.Taken.Recordings)+len(left) != 0 {
+				t.Errorf("taken in: %+v, %v", out, left)
+			}
+		})
 	}
 }
 

@@ -20,6 +20,10 @@ const (
 	KindRecorder = "recorder"
 )
 
+// NoConnection is the dtls of a statement whose member has no leg: of a recorder
+// that takes in a back-up, and of nobody else. No certificate has it.
+const NoConnection = "00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00"
+
 // Bounds of a group.
 const (
 	MaxMembers        = 64

@@ -87,6 +87,9 @@ func (v *verifier) admit(statements map[string]string, text string) error {
 	if err != nil {
 		return err
 	}
+	if _, in := backup.TakesIn(a.Rule); in != (m.Recorder() && m.Statement.DTLS == sealing.NoConnection) {
+		return fmt.Errorf("%w: %s takes in without a grant, or was admitted to as one that has a connection", ErrBackup, a.Member)
+	}
 	v.members[m.AdmissionHash] = m
 	return nil
 }

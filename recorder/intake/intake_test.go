@@ -252,7 +252,7 @@ func (s *scene) takeIn(chunks ...*backup.Chunk) taking {
 	t := s.t
 	g, err := s.evidence().Grant(s.w.Now)
 	must(t, err)
-	x := taking{member: s.w.Member(""), keys: map[interview.RecordingID]journal.DataKey{}, folders: map[interview.RecordingID]string{}}
+	x := taking{member: s.w.Taker(), keys: map[interview.RecordingID]journal.DataKey{}, folders: map[interview.RecordingID]string{}}
 	x.grant, err = jws.Sign(g, backup.TypeGrant, s.w.Sealing)
 	must(t, err)
 	s.admit(x.member, backup.RuleOf(x.grant))
@@ -457,6 +457,16 @@ func TestATakingInWithoutItsRightIsRefused(t *testing.T) {
 			m := *x.member
 			s.admit(&m, "recorder")
 			c.Admissions[len(c.Admissions)-1] = m.Admission
+		},
+		"admitted to the room, and nothing tells of a back-up": func(c *evidence.Content) {
+			m := *x.member
+			s.admit(&m, "recorder")
+			c.Admissions[len(c.Admissions)-1], c.Grants, c.Taken = m.Admission, nil, nil
+		},
+		"admitted though it has a connection": func(c *evidence.Content) {
+			m := s.w.Member("")
+			s.admit(m, backup.RuleOf(x.grant))
+			c.Statements, c.Admissions = append(slices.Clone(c.Statements), m.Statement), append(slices.Clone(c.Admissions), m.Admission)
 		},
 		"on a roster of a room": func(c *evidence.Content) {
 			c.Rosters = append(slices.Clone(c.Rosters), s.w.Roster(s.chair, 3, s.chair, x.member))

@@ -81,10 +81,22 @@ func New(t testing.TB) *World {
 // Member makes a member in a role, or a recorder where role is "".
 func (w *World) Member(role interview.Role) *Member {
 	w.t.Helper()
+	return w.member(role, strings.TrimSuffix(strings.Repeat("AB:", 32), ":"))
+}
+
+// Taker makes a recorder that has no connection to a room, as one that takes in a
+// back-up. Its admission is that of the others: a test gives it another.
+func (w *World) Taker() *Member {
+	w.t.Helper()
+	return w.member("", sealing.NoConnection)
+}
+
+func (w *World) member(role interview.Role, dtls string) *Member {
+	w.t.Helper()
 	id, err := sealing.NewIdentity()
 	must(w.t, err)
 	m := &Member{Identity: id}
-	place := sealing.Place{Kind: sealing.KindRecorder, Hearing: w.Hearing, DTLS: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), Life: time.Hour}
+	place := sealing.Place{Kind: sealing.KindRecorder, Hearing: w.Hearing, DTLS: dtls, Life: time.Hour}
 	ca, unit := w.RecorderCA, sealing.RecorderUnit
 	seats := []sealing.AdmittedSeat{}
 	if role != "" {
