@@ -24,6 +24,7 @@ type recordingCommand struct {
 	Backups backupsCommand `cmd:"" help:"List the back-ups that lie at room terminals, and when they go by age."`
 	Intake  intakeCommand  `cmd:"" help:"Take in room terminals' back-ups of what no recorder has."`
 	Settle  settleCommand  `cmd:"" help:"Have authority say whether room terminals may delete their back-ups of a hearing; they then do."`
+	Lost    lostCommand    `cmd:"" help:"Sign, with the security office's key and not on the server, that a back-up or what a recorder had is not to be had."`
 }
 
 type exportCommand struct {

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,18 +37,28 @@ type (
 	judgeQuestion struct {
 		Hearing  interview.HearingID `json:"hearing"`
 		Holdings []string            `json:"holdings"` // kuule-holdings+jws, one of each recorder
+		Loss     string              `json:"loss"`     // kuule-backup-loss+jws of the security office, or ""
 	}
-	// judgeAnswer is a release, or a grant, or why there is neither.
+	// judgeAnswer is a release for the devices whose back-up nothing waits for, a
+	// grant where anything may be taken in, and what is wanted of whom.
 	judgeAnswer struct {
 		Pending  bool                 `json:"pending"` // ask again
 		Release  string               `json:"release"`
+		Released []interview.DeviceID `json:"released"` // by it
+		Wanted   []wantedBackup       `json:"wanted"`
 		Grant    string               `json:"grant"`
 		Spans    int64                `json:"spans"`  // of the grant
 		Length   interview.Micros     `json:"length"` // of them
 		Missing  []coverage.Span      `json:"missing"`
 		Backup   interview.Micros     `json:"backup"` // on record, taken in before
-		Silent   []interview.MemberID `json:"silent"`
+		Silent   []interview.MemberID `json:"silent"` // and not explained
 		Disputed []string             `json:"disputed"`
+	}
+	// wantedBackup is what no recorder has of a device that was in the room, and what
+	// was not taken in from it either. Whether it keeps a back-up nobody proves.
+	wantedBackup struct {
+		Device interview.DeviceID `json:"device"`
+		Spans  []backup.Span      `json:"spans"` // none: it is wanted because of silence or dispute
 	}
 	takerQuestion struct {
 		Grant     string `json:"grant"`
@@ -67,6 +79,7 @@ const (
 type backupJudge struct {
 	folder  string
 	trust   *trust.File
+	office  crypto.PublicKey
 	roots   *x509.CertPool // of recorders
 	keepers []string       // every recorder of the installation
 	log     evidence.LogVerifier
@@ -84,7 +97,11 @@ func newBackupJudge(in *installation) (*backupJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &backupJudge{folder: in.layout.Authority(), trust: in.trust, roots: roots, keepers: in.RecorderInstances(), log: VerifyLog, now: time.Now}
+	office, err := trust.Key(in.trust.OfficeKey)
+	if err != nil {
+		return nil, err
+	}
+	j := &backupJudge{folder: in.layout.Authority(), trust: in.trust, office: office, roots: roots, keepers: in.RecorderInstances(), log: VerifyLog, now: time.Now}
 	left, err := filepath.Glob(filepath.Join(j.folder, proofPattern))
 	for _, name := range left { // of a process that was killed
 		err = errors.Join(err, os.Remove(name))
@@ -132,15 +149,20 @@ func refused(rule, format string, a ...any) error {
 	return problem.Refused(problem.CodeForbidden, rule, format, a...)
 }
 
-// judge verifies the bundle that was put and says what may be done: back-ups go
-// where recorders have everything, or where what they lack was taken in; else what
-// no recorder has may be taken in.
+// judge verifies the bundle that was put and says what may be done: a device's
+// back-up goes where nothing of it is lacking, where what is was taken in from it, or
+// where the security office says that it is not to be had; else what no recorder has
+// may be taken in.
 func (j *backupJudge) judge(q judgeQuestion) (judgeAnswer, *intake.Evidence, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	defer j.drop()
 	if j.proof == nil || j.hearing != q.Hearing {
 		return judgeAnswer{}, nil, refused("backup-evidence", "no evidence of %s was brought", q.Hearing)
+	}
+	loss, err := j.lost(q)
+	if err != nil {
+		return judgeAnswer{}, nil, err
 	}
 	e, err := intake.Open(j.proof, j.size, j.trust, evidence.Options{Log: j.log})
 	if err != nil {
@@ -153,24 +175,91 @@ func (j *backupJudge) judge(q judgeQuestion) (judgeAnswer, *intake.Evidence, err
 	if err := j.whole(r, q.Holdings); err != nil {
 		return judgeAnswer{}, nil, err
 	}
-	return judged(r), e, nil
+	return judged(r, loss), e, nil
 }
 
-// judged is what a whole bundle says.
-func judged(r evidence.Report) judgeAnswer {
-	out := judgeAnswer{Missing: []coverage.Span{}, Backup: r.Coverage.Backup, Silent: append([]interview.MemberID{}, r.Silent...), Disputed: append([]string{}, r.Disputed...)}
+// lost reads the office's word, where one was brought.
+func (j *backupJudge) lost(q judgeQuestion) (backup.Loss, error) {
+	if q.Loss == "" {
+		return backup.Loss{}, nil
+	}
+	l, err := backup.VerifyLoss(q.Loss, j.office, j.now())
+	if err != nil {
+		return backup.Loss{}, refused("backup-loss", "%w", err)
+	}
+	if l.Hearing != q.Hearing {
+		return backup.Loss{}, refused("backup-loss", "the office's word is on %s", l.Hearing)
+	}
+	return l, nil
+}
+
+// judged is what a whole bundle says of every device that was in the room, and the
+// office of what is not to be had.
+func judged(r evidence.Report, loss backup.Loss) judgeAnswer {
+	out := judgeAnswer{
+		Released: append([]interview.DeviceID{}, loss.Devices...), Wanted: []wantedBackup{}, Missing: []coverage.Span{},
+		Backup: r.Coverage.Backup, Silent: []interview.MemberID{}, Disputed: append([]string{}, r.Disputed...),
+	}
 	for _, s := range r.Coverage.Spans {
 		if s.State == coverage.Missing {
 			out.Missing = append(out.Missing, s)
 		}
 	}
+	for _, m := range r.Silent {
+		if !slices.Contains(loss.Recorders, m) {
+			out.Silent = append(out.Silent, m)
+		}
+	}
+	seen := map[interview.DeviceID]bool{}
+	for _, p := range r.Pages {
+		if seen[p.Device] || slices.Contains(loss.Devices, p.Device) {
+			continue
+		}
+		seen[p.Device] = true
+		lacks, took := lacking(r, p.Device)
+		// Of a recorder that left nothing nobody knows what it was told; whoever
+		// brought a back-up since has had it looked at.
+		if len(lacks) > 0 || len(out.Disputed) > 0 || len(out.Silent) > 0 && !took {
+			out.Wanted = append(out.Wanted, wantedBackup{p.Device, lacks})
+			continue
+		}
+		out.Released = append(out.Released, p.Device)
+	}
 	return out
 }
 
-// releasable reports whether terminals may delete: no moment on record is missing,
-// nothing is disputed, and of a recorder that left nothing the back-up was taken in.
-func (a judgeAnswer) releasable() bool {
-	return len(a.Missing) == 0 && len(a.Disputed) == 0 && (len(a.Silent) == 0 || a.Backup > 0)
+// lacking gives the stretches on record that no recorder has, in which a device was
+// in the room and its own sound was not taken in, and whether any was. It was in the
+// room from the first roster that has it: who makes the bundle could leave out the
+// last ones, by which it had left and come back.
+func lacking(r evidence.Report, device interview.DeviceID) (lacks []backup.Span, took bool) {
+	members := map[interview.MemberID]bool{}
+	since := interview.Micros(math.MaxInt64)
+	for _, p := range r.Pages {
+		if p.Device == device {
+			members[p.Member], since = true, min(since, p.Since)
+		}
+	}
+	lacks = []backup.Span{}
+	for _, s := range r.Coverage.Spans {
+		if (s.State == coverage.Missing || s.State == coverage.Backup) && s.To > since {
+			lacks = append(lacks, backup.Span{From: max(s.From, since), To: s.To})
+		}
+	}
+	for _, x := range r.Recordings {
+		// A journal of several people's sound does not say whose its holes are.
+		if x.Backup == nil || len(x.Backup.Members) != 1 || !members[x.Backup.Members[0]] {
+			continue
+		}
+		holes := []backup.Span{}
+		for _, g := range x.Gaps {
+			holes = append(holes, backup.Span{From: g.From, To: g.To})
+		}
+		has := backup.Without([]backup.Span{{From: x.Recording.From, To: x.Recording.To}}, holes)
+		took = took || len(has) > 0
+		lacks = backup.Without(lacks, has)
+	}
+	return lacks, took
 }
 
 // whole holds a bundle against what every recorder signed, just now, to have on
@@ -218,7 +307,7 @@ func (a *authority) serveBackups(conn *bus.Conn, j *backupJudge) error {
 	return errors.Join(
 		bus.Handle(conn, "backup.proof", func(_ context.Context, _ bus.Name, p proofPiece) (none, error) { return none{}, j.put(p) }),
 		bus.Handle(conn, "backup.judge", func(ctx context.Context, _ bus.Name, q judgeQuestion) (judgeAnswer, error) {
-			out, pending, err := j.task.ask(ctx, q.Hearing.String()+jws.Hash(strings.Join(q.Holdings, " ")), func() (judgeAnswer, error) { return a.judgeBackups(j, q) })
+			out, pending, err := j.task.ask(ctx, q.Hearing.String()+jws.Hash(strings.Join(slices.Concat(q.Holdings, []string{q.Loss}), " ")), func() (judgeAnswer, error) { return a.judgeBackups(j, q) })
 			if pending {
 				return judgeAnswer{Pending: true}, nil
 			}
@@ -234,10 +323,18 @@ func (a *authority) judgeBackups(j *backupJudge, q judgeQuestion) (judgeAnswer, 
 	if err != nil {
 		return judgeAnswer{}, err
 	}
-	if out.releasable() {
-		out.Release, err = jws.Sign(backup.Release{V: 1, Hearing: q.Hearing, At: j.now().Unix()}, backup.TypeRelease, a.sealing)
-		slog.Info("back-ups are released", "hearing", q.Hearing)
-		return out, err
+	if len(out.Released) > 0 {
+		r := backup.Release{V: 2, Hearing: q.Hearing, Devices: out.Released, At: j.now().Unix()}
+		if q.Loss != "" {
+			r.Loss = jws.Hash(q.Loss)
+		}
+		if out.Release, err = jws.Sign(r, backup.TypeRelease, a.sealing); err != nil {
+			return judgeAnswer{}, err
+		}
+		slog.Info("back-ups are released", "hearing", q.Hearing, "devices", out.Released, "loss", r.Loss)
+	}
+	if len(out.Wanted) == 0 {
+		return out, nil
 	}
 	g, err := e.Grant(j.now())
 	if errors.Is(err, intake.ErrNothing) {

@@ -82,12 +82,12 @@ func (d *door) takeReport(ctx context.Context, device interview.DeviceID, in wir
 			continue // it is no device of that hearing: nobody keeps what it says
 		}
 		held = append(held, h)
-		kept, err := d.keeper.Kept(ctx, h.Hearing, keptRelease)
+		release, err := d.releaseFor(ctx, h.Hearing, device)
 		if err != nil {
 			return out, err
 		}
-		if len(kept) > 0 {
-			out.Releases = append(out.Releases, kept[len(kept)-1])
+		if release != "" {
+			out.Releases = append(out.Releases, release)
 		}
 	}
 	return out, d.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -108,7 +108,7 @@ func (d *door) takeReport(ctx context.Context, device interview.DeviceID, in wir
 				continue
 			}
 			row.Seen, row.Ended = now.Unix(), backupUnknown
-			if kept, err := d.keeper.Kept(ctx, row.Hearing, keptRelease); err == nil && len(kept) > 0 {
+			if release, err := d.releaseFor(ctx, row.Hearing, device); err == nil && release != "" {
 				row.Ended = backupReleased
 			}
 			if i := slices.IndexFunc(in.Gone, func(g wire.BackupGone) bool { return g.Hearing == row.Hearing }); i >= 0 {

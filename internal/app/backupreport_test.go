@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"kuule/attestation/wire"
+	"kuule/internal/jws"
 	"kuule/interview"
+	"kuule/interview/backup"
 )
 
 // H5: what lies at a terminal is known and stays so when it went: released, by age,
@@ -68,9 +70,19 @@ func TestWhatLiesAtTerminalsIsKnown(t *testing.T) {
 	}
 	// Authority released it: the terminal is told, and that it went is no surprise.
 	take(g.world.Terminal, held(h))
-	g.door.keeper.Keep(h, keptRelease, "a release")
+	naming := func(device interview.DeviceID) string {
+		text, err := jws.Sign(backup.Release{V: 2, Hearing: h, Devices: []interview.DeviceID{device}}, backup.TypeRelease, testKey(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	// A release of other devices is none of its business.
+	release := naming(g.world.Terminal)
+	g.door.keeper.Keep(h, keptRelease, release)
+	g.door.keeper.Keep(h, keptRelease, naming(interview.NewDeviceID()))
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if out := take(g.world.Terminal, held(h)); len(out.Releases) == 1 && out.Releases[0] == "a release" {
+		if out := take(g.world.Terminal, held(h)); len(out.Releases) == 1 && out.Releases[0] == release {
 			break
 		}
 		if time.Now().After(deadline) {

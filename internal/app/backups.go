@@ -21,12 +21,14 @@ import (
 	"kuule/interview/ledger"
 	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
+	"kuule/recorder/intake"
 )
 
 // What the door keeps among a hearing's signed messages of back-ups.
 const (
 	keptGrant   = "backup-grant"
 	keptRelease = "backup-release"
+	keptLoss    = "backup-loss"
 )
 
 // Audit events of back-ups (H5).
@@ -36,39 +38,87 @@ const (
 	eventBackupReleased = "backup.released"
 )
 
-// SettleBackups asks whether room terminals may delete their back-ups of a
-// hearing that has ended.
+// SettleBackups asks which room terminals may delete their back-ups of a hearing
+// that has ended.
 type SettleBackups struct {
 	Hearing interview.HearingID `json:"hearing"`
+	Loss    string              `json:"loss"` // JWS of the security office, on what is not to be had; or ""
 }
 
-// SettledBackups is the release, or why there is none: then the back-ups are
-// wanted.
+// SettledBackups is the release for some devices or all, and what is wanted of the
+// others.
 type SettledBackups struct {
-	Release  string               `json:"release"`  // JWS, "" where back-ups are wanted
+	Release  string               `json:"release"` // JWS, "" where no device may delete
+	Released []interview.DeviceID `json:"released"`
+	Wanted   []WantedBackup       `json:"wanted"`
 	Missing  []coverage.Span      `json:"missing"`  // that nobody has
 	Backup   interview.Micros     `json:"backup"`   // on record, taken in from a back-up
 	Silent   []interview.MemberID `json:"silent"`   // recorders of which nothing is here
 	Disputed []string             `json:"disputed"` // phases on which journals and the room's list differ
 }
 
+// WantedBackup is a device that was in the room where no recorder lived, and whose
+// own sound is lacking there.
+type WantedBackup struct {
+	Device interview.DeviceID `json:"device"`
+	Label  string             `json:"label"`
+	Held   bool               `json:"held"` // its agent says that a back-up lies there
+	Spans  []backup.Span      `json:"spans"`
+}
+
 // settleBackups makes the hearing's evidence once more and has authority judge it:
-// from the bundle and what every recorder signs to have, and from nothing else.
+// from the bundle, what every recorder signs to have, and the office's word where one
+// was brought; from nothing else.
 func (d *door) settleBackups(ctx context.Context, q SettleBackups) (SettledBackups, error) {
-	a, err := d.judgeBackups(ctx, q.Hearing)
+	a, err := d.judgeBackups(ctx, q)
 	if err != nil {
 		return SettledBackups{}, err
 	}
-	if a.Release != "" {
-		err = d.keepBackup(ctx, q.Hearing, map[string]string{keptRelease: a.Release}, interview.Event{
-			Hearing: q.Hearing, Type: eventBackupReleased, Fields: map[string]any{"release": jws.Hash(a.Release)},
-		})
+	out := SettledBackups{Release: a.Release, Released: a.Released, Wanted: []WantedBackup{}, Missing: a.Missing, Backup: a.Backup, Silent: a.Silent, Disputed: a.Disputed}
+	for _, w := range a.Wanted {
+		x := WantedBackup{Device: w.Device, Spans: w.Spans}
+		if named, err := d.register.Device(ctx, w.Device); err == nil {
+			x.Label = named.Label
+		}
+		if x.Held, err = d.db.NewSelect().Model((*backupRow)(nil)).Where("device_id = ? AND hearing_id = ? AND ended = ''", w.Device, q.Hearing).Exists(ctx); err != nil {
+			return SettledBackups{}, err
+		}
+		out.Wanted = append(out.Wanted, x)
 	}
-	return SettledBackups{Release: a.Release, Missing: a.Missing, Backup: a.Backup, Silent: a.Silent, Disputed: a.Disputed}, err
+	if a.Release == "" {
+		return out, nil
+	}
+	messages, loss := map[string]string{keptRelease: a.Release}, ""
+	if q.Loss != "" {
+		messages[keptLoss], loss = q.Loss, jws.Hash(q.Loss)
+	}
+	devices := make([]string, len(a.Released))
+	for i, id := range a.Released {
+		devices[i] = id.String()
+	}
+	return out, d.keepBackup(ctx, q.Hearing, messages, interview.Event{
+		Hearing: q.Hearing, Type: eventBackupReleased, Fields: map[string]any{"release": jws.Hash(a.Release), "devices": devices, "loss": loss},
+	})
+}
+
+// releaseFor gives the newest release of a hearing that names a device, or "".
+func (d *door) releaseFor(ctx context.Context, id interview.HearingID, device interview.DeviceID) (string, error) {
+	kept, err := d.keeper.Kept(ctx, id, keptRelease)
+	if err != nil {
+		return "", err
+	}
+	for _, text := range slices.Backward(kept) {
+		var r backup.Release
+		if jws.Peek(text, backup.TypeRelease, &r) == nil && r.Names(device) {
+			return text, nil
+		}
+	}
+	return "", nil
 }
 
 // judgeBackups brings authority what it judges by.
-func (d *door) judgeBackups(ctx context.Context, id interview.HearingID) (judgeAnswer, error) {
+func (d *door) judgeBackups(ctx context.Context, settle SettleBackups) (judgeAnswer, error) {
+	id := settle.Hearing
 	now, err := (hearings{d}).Phase(ctx, id)
 	if err != nil {
 		return judgeAnswer{}, err
@@ -88,7 +138,7 @@ func (d *door) judgeBackups(ctx context.Context, id interview.HearingID) (judgeA
 	if err != nil {
 		return judgeAnswer{}, err
 	}
-	q := judgeQuestion{Hearing: id, Holdings: []string{}}
+	q := judgeQuestion{Hearing: id, Holdings: []string{}, Loss: settle.Loss}
 	for _, name := range d.in.recorderNames() {
 		var has holdsAnswer
 		if err := d.conn.Call(ctx, name, "recorder.holds", holdsQuestion{Hearing: id, Bundle: jws.Hash(signed)}, &has); err != nil {
@@ -192,7 +242,7 @@ func (d *door) taker() bus.Name { return d.in.recorderNames()[0] }
 
 // beginIntake has authority grant, and a recorder prepare, a taking in.
 func (d *door) beginIntake(ctx context.Context, q SettleBackups) (BegunIntake, error) {
-	a, err := d.judgeBackups(ctx, q.Hearing)
+	a, err := d.judgeBackups(ctx, q)
 	if err != nil {
 		return BegunIntake{}, err
 	}
@@ -225,7 +275,7 @@ func (d *door) bringBackup(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, problem.New(problem.CodeMalformed, "%w", err))
 		return
 	}
-	err = inPieces(http.MaxBytesReader(w, r.Body, maxBackupFile), func(at int64, b []byte) error {
+	err = inPieces(http.MaxBytesReader(w, r.Body, intake.MaxFile), func(at int64, b []byte) error {
 		return d.conn.Call(r.Context(), d.taker(), "recorder.backup", backupPiece{Hearing: id, File: n, Offset: at, Data: b}, nil)
 	})
 	if err != nil {
@@ -277,15 +327,16 @@ func (d *door) takings(ctx context.Context, id interview.HearingID) ([]string, e
 	return out, nil
 }
 
-// SettleBackups asks a running installation about back-ups.
-func (c Console) SettleBackups(ctx context.Context, id interview.HearingID) (out SettledBackups, err error) {
-	err = c.post(ctx, "/backups", SettleBackups{id}, &out)
+// SettleBackups asks a running installation about back-ups. loss is the security
+// office's word on what is not to be had, or "".
+func (c Console) SettleBackups(ctx context.Context, id interview.HearingID, loss string) (out SettledBackups, err error) {
+	err = c.post(ctx, "/backups", SettleBackups{id, loss}, &out)
 	return out, err
 }
 
 // BeginIntake asks for the grant to take back-ups in.
 func (c Console) BeginIntake(ctx context.Context, id interview.HearingID) (out BegunIntake, err error) {
-	err = c.post(ctx, "/backups/intake", SettleBackups{id}, &out)
+	err = c.post(ctx, "/backups/intake", SettleBackups{Hearing: id}, &out)
 	return out, err
 }
 
@@ -300,7 +351,7 @@ func (c Console) BringBackup(ctx context.Context, id interview.HearingID, n int,
 
 // EndIntake has what was brought taken in.
 func (c Console) EndIntake(ctx context.Context, id interview.HearingID) (out EndedIntake, err error) {
-	err = c.post(ctx, "/backups/intake/end", SettleBackups{id}, &out)
+	err = c.post(ctx, "/backups/intake/end", SettleBackups{Hearing: id}, &out)
 	return out, err
 }
 

@@ -10,6 +10,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,11 +40,28 @@ type lost struct {
 	content  evidence.Content
 	held     map[string][]backup.Held // by recorder
 	escrow   *ecdsa.PrivateKey
-	terminal struct {
-		member *journaltest.Member
-		file   []byte
+	office   *ecdsa.PrivateKey
+	chair    *journaltest.Member
+	terminal terminal // the applicant's
+	second   terminal // the interpreter's
+	roster   string
+}
+
+// terminal is a page whose agent keeps a back-up.
+type terminal struct {
+	member *journaltest.Member
+	place  int // on the roster
+	file   []byte
+}
+
+func (x terminal) device() interview.DeviceID { return pagesDevice(x.member) }
+
+func pagesDevice(m *journaltest.Member) interview.DeviceID {
+	var st sealing.Statement
+	if err := jws.Peek(m.Statement, sealing.TypeStatement, &st); err != nil {
+		panic(err)
 	}
-	roster string
+	return st.Device
 }
 
 func (l *lost) must(err error) {
@@ -54,25 +74,27 @@ func (l *lost) must(err error) {
 func newLost(t *testing.T) *lost {
 	t.Helper()
 	w := journaltest.New(t)
-	l := &lost{t: t, w: w, escrow: testKey(t), held: map[string][]backup.Held{}}
+	l := &lost{t: t, w: w, escrow: testKey(t), office: testKey(t), held: map[string][]backup.Held{}}
 	file := w.Trust()
 	var err error
 	file.BackupKey, err = trust.EncodeKey(l.escrow.Public())
 	l.must(err)
+	file.OfficeKey, err = trust.EncodeKey(l.office.Public())
+	l.must(err)
 	members, err := sealing.NewTrust(file)
 	l.must(err)
 	l.a = &authority{sealing: w.Sealing, statement: w.StatementKey, trust: members}
-	l.judge = &backupJudge{folder: t.TempDir(), trust: file, roots: members.Recorders, keepers: []string{"1", "2"}, now: func() time.Time { return w.Now }}
-	chair, speaker := w.Member(interview.RoleInterviewer), w.Member(interview.RoleApplicant)
+	l.judge = &backupJudge{folder: t.TempDir(), trust: file, office: l.office.Public(), roots: members.Recorders, keepers: []string{"1", "2"}, now: func() time.Time { return w.Now }}
+	chair, speaker, other := w.Member(interview.RoleInterviewer), w.Member(interview.RoleApplicant), w.Member(interview.RoleInterpreter)
 	back := []*journaltest.Member{w.Member(""), w.Member("")}
 	second := w.Member("")
-	l.roster = w.Roster(chair, 1, chair, speaker, w.Recorder, second, back[0], back[1])
-	l.terminal.member = speaker
+	l.roster = w.Roster(chair, 1, chair, speaker, w.Recorder, second, back[0], back[1], other)
+	l.chair, l.terminal, l.second = chair, terminal{member: speaker, place: 1}, terminal{member: other, place: 6}
 	l.content = evidence.Content{
 		Case: w.Case, Hearing: w.Hearing, MadeAt: w.Now, Rosters: []string{l.roster},
 		Phases: []journal.Phase{{Phase: interview.PhaseOnRecord, Cause: interview.CauseInterviewer}, {Phase: interview.PhaseEnded, Since: 4_000_000}},
 	}
-	for _, m := range append([]*journaltest.Member{chair, speaker, w.Recorder, second}, back...) {
+	for _, m := range append([]*journaltest.Member{chair, speaker, w.Recorder, second, other}, back...) {
 		l.content.Statements, l.content.Admissions = append(l.content.Statements, m.Statement), append(l.content.Admissions, m.Admission)
 	}
 	for i, rec := range []*journaltest.Member{w.Recorder, second} {
@@ -82,7 +104,7 @@ func newLost(t *testing.T) *lost {
 		l.keep(keeper, after, first)
 		l.keep(keeper, tail, again)
 	}
-	l.terminal.file = l.backup()
+	l.terminal.file, l.second.file = l.backup(l.terminal, 200), l.backup(l.second, 200)
 	return l
 }
 
@@ -92,20 +114,21 @@ func (l *lost) keep(keeper string, tail *journal.After, file string) {
 	l.content.Journals = append(l.content.Journals, []evidence.Blob{{Name: filepath.Base(file), Open: func() (io.ReadCloser, error) { return os.Open(file) }}})
 }
 
-// backup is what the terminal's agent kept of its page: four seconds of sound.
-func (l *lost) backup() []byte {
+// backup is what a terminal's agent kept of its page: so many packets of sound, of
+// 20 ms each.
+func (l *lost) backup(of terminal, packets interview.Micros) []byte {
 	to, err := backup.Recipient(l.judge.trust)
 	l.must(err)
-	m := l.terminal.member
+	m := of.member
 	c := &backup.Chunk{
 		V: 1, Hearing: l.w.Hearing, Group: l.w.Group, Member: m.Member(), Epoch: 1, Statement: m.Statement, Roster: l.roster,
 		Recorder: l.w.Recorder.Admission, Keys: []backup.Key{}, Frames: []backup.Frame{}, Origins: []string{},
 	}
-	s := l.w.Sender(m, 1, 1, 0, interview.SourceAudio)
+	s := l.w.Sender(m, 1, of.place, 0, interview.SourceAudio)
 	key, err := c.SealKey(to, backup.Key{Track: s.Track, Source: s.Source, KID: s.KID}, s.Key)
 	l.must(err)
 	c.Keys = append(c.Keys, key)
-	for n := range interview.Micros(200) {
+	for n := range packets {
 		f := s.Seal(n*20_000, false, []byte{0xf8, 0xff, 0xfe})
 		c.Frames = append(c.Frames, backup.Frame{Track: s.Track, At: f.Capture, Sealed: base64.RawURLEncoding.EncodeToString(f.Sealed)})
 	}
@@ -240,30 +263,60 @@ func TestAuthorityJudgesBackupsByItself(t *testing.T) {
 	}
 }
 
-// H5: back-ups go only where recorders have everything, or where what they lack
-// was taken in; any one thing keeps them.
+// H5: a back-up goes only where nothing is missing that its device can have, or
+// where what is was taken in from it; any one thing keeps it.
 func TestBackupsGoOnlyWhereNothingIsMissing(t *testing.T) {
 	t.Parallel()
 	recorded := coverage.Span{From: 0, To: 10, Phase: interview.PhaseOnRecord, State: coverage.Recorded}
 	paused := coverage.Span{From: 10, To: 20, Phase: interview.PhasePaused, State: coverage.OffRecord}
-	missing := coverage.Span{From: 20, To: 21, Phase: interview.PhaseOnRecord, State: coverage.Missing}
-	taken := coverage.Span{From: 20, To: 21, Phase: interview.PhaseOnRecord, State: coverage.Backup}
+	missing := coverage.Span{From: 20, To: 30, Phase: interview.PhaseOnRecord, State: coverage.Missing}
+	taken := coverage.Span{From: 20, To: 30, Phase: interview.PhaseOnRecord, State: coverage.Backup}
+	ours, other := interview.NewDeviceID(), interview.NewDeviceID()
+	first, reloaded, others := interview.NewMemberID(), interview.NewMemberID(), interview.NewMemberID()
+	pages := []evidence.Page{{Member: first, Device: ours}, {Member: reloaded, Device: ours, Since: 25}, {Member: others, Device: other}}
 	silent := []interview.MemberID{interview.NewMemberID()}
+	from := func(start, end interview.Micros, gaps []journal.Gap, of ...interview.MemberID) evidence.RecordingReport {
+		return evidence.RecordingReport{Recording: evidence.Recording{From: start, To: end}, Gaps: gaps, Backup: &evidence.BackupReport{Members: of}}
+	}
+	hole := func(start, end interview.Micros) []journal.Gap {
+		return []journal.Gap{{Cause: journal.CauseNotReceived, From: start, To: end}}
+	}
+	all := func(spans ...coverage.Span) coverage.Report { return coverage.Report{Spans: spans} }
 	for name, c := range map[string]struct {
 		report evidence.Report
+		loss   backup.Loss
 		goes   bool
 	}{
-		"everything is recorded":     {evidence.Report{Coverage: coverage.Report{Spans: []coverage.Span{recorded, paused}}}, true},
-		"a microsecond is not":       {evidence.Report{Coverage: coverage.Report{Spans: []coverage.Span{recorded, paused, missing}}}, false},
-		"it was taken in":            {evidence.Report{Coverage: coverage.Report{Backup: 1, Spans: []coverage.Span{recorded, paused, taken}}}, true},
-		"only half of it":            {evidence.Report{Coverage: coverage.Report{Backup: 1, Spans: []coverage.Span{recorded, taken, missing}}}, false},
-		"a recorder left nothing":    {evidence.Report{Coverage: coverage.Report{Spans: []coverage.Span{recorded}}, Silent: silent}, false},
-		"and the back-up is here":    {evidence.Report{Coverage: coverage.Report{Backup: 1, Spans: []coverage.Span{recorded, taken}}, Silent: silent}, true},
-		"journals dispute the phase": {evidence.Report{Coverage: coverage.Report{Spans: []coverage.Span{recorded, paused}}, Disputed: []string{"told otherwise"}}, false},
+		"everything is recorded":      {evidence.Report{Coverage: all(recorded, paused)}, backup.Loss{}, true},
+		"something is not":            {evidence.Report{Coverage: all(recorded, paused, missing)}, backup.Loss{}, false},
+		"it was taken in":             {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 31, nil, first)}}, backup.Loss{}, true},
+		"by two pages of the device":  {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 31, hole(24, 31), first), from(19, 31, hole(19, 24), reloaded)}}, backup.Loss{}, true},
+		"from another device":         {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 31, nil, others)}}, backup.Loss{}, false},
+		"of which nobody tells whose": {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 31, nil, first, others)}}, backup.Loss{}, false},
+		"only half of it":             {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 25, nil, first)}}, backup.Loss{}, false},
+		"but for a hole":              {evidence.Report{Coverage: all(recorded, taken), Recordings: []evidence.RecordingReport{from(19, 31, hole(24, 26), first)}}, backup.Loss{}, false},
+		"a recorder left nothing":     {evidence.Report{Coverage: all(recorded), Silent: silent}, backup.Loss{}, false},
+		"and the back-up is here":     {evidence.Report{Coverage: all(recorded, taken), Silent: silent, Recordings: []evidence.RecordingReport{from(19, 31, nil, first)}}, backup.Loss{}, true},
+		"and another's back-up is":    {evidence.Report{Coverage: all(recorded), Silent: silent, Recordings: []evidence.RecordingReport{from(19, 31, nil, others)}}, backup.Loss{}, false},
+		"and the office says why":     {evidence.Report{Coverage: all(recorded), Silent: silent}, backup.Loss{Recorders: silent}, true},
+		"of another the office does":  {evidence.Report{Coverage: all(recorded), Silent: silent}, backup.Loss{Recorders: []interview.MemberID{first}}, false},
+		"the office explains a recorder, and something is missing": {evidence.Report{Coverage: all(recorded, missing), Silent: silent}, backup.Loss{Recorders: silent}, false},
+		"the office says it is lost":                               {evidence.Report{Coverage: all(recorded, missing), Disputed: []string{"told otherwise"}}, backup.Loss{Devices: []interview.DeviceID{ours}}, true},
+		"the office says another is":                               {evidence.Report{Coverage: all(recorded, missing)}, backup.Loss{Devices: []interview.DeviceID{other}}, false},
+		"journals dispute the phase":                               {evidence.Report{Coverage: all(recorded, paused), Disputed: []string{"told otherwise"}}, backup.Loss{}, false},
 	} {
-		if got := judged(c.report); got.releasable() != c.goes || got.Release != "" {
+		c.report.Pages = pages
+		got := judged(c.report, c.loss)
+		wanted := slices.ContainsFunc(got.Wanted, func(w wantedBackup) bool { return w.Device == ours })
+		if slices.Contains(got.Released, ours) != c.goes || wanted == c.goes || got.Release != "" {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+	// Who came after what is missing has nothing of it; who was never in the room is
+	// not named at all.
+	late := evidence.Report{Coverage: all(recorded, missing), Pages: []evidence.Page{{Member: first, Device: ours, Since: 30}, {Member: others, Device: other, Since: 29}}}
+	if got := judged(late, backup.Loss{}); !slices.Equal(got.Released, []interview.DeviceID{ours}) || len(got.Wanted) != 1 || !slices.Equal(got.Wanted[0].Spans, []backup.Span{{From: 29, To: 30}}) {
+		t.Errorf("late: %+v", got)
 	}
 }
 
@@ -288,7 +341,7 @@ func (l *lost) taking() (*takingIn, *journaltest.Wrapper) {
 
 // bring is what the holder of the back-up key does: open, and seal anew to who
 // takes in.
-func (l *lost) bring(x *takingIn, statement string) {
+func (l *lost) bring(x *takingIn, statement string, files ...[]byte) {
 	l.t.Helper()
 	var st sealing.Statement
 	l.must(jws.Peek(statement, sealing.TypeStatement, &st))
@@ -296,69 +349,171 @@ func (l *lost) bring(x *takingIn, statement string) {
 	l.must(err)
 	own, err := backup.PrivateKey(l.escrow)
 	l.must(err)
-	var out bytes.Buffer
-	l.must(backup.Readdress(&out, bytes.NewReader(l.terminal.file), l.w.Hearing, own, to))
-	if bytes.Contains(l.terminal.file, out.Bytes()[100:140]) {
-		l.t.Fatal("it was not sealed anew")
+	for n, file := range files {
+		var out bytes.Buffer
+		l.must(backup.Readdress(&out, bytes.NewReader(file), l.w.Hearing, own, to))
+		if bytes.Contains(file, out.Bytes()[100:140]) {
+			l.t.Fatal("it was not sealed anew")
+		}
+		l.must(inPieces(&out, func(at int64, b []byte) error {
+			return x.put(backupPiece{Hearing: l.w.Hearing, File: n, Offset: at, Data: b})
+		}))
 	}
-	l.must(inPieces(&out, func(at int64, b []byte) error {
-		return x.put(backupPiece{Hearing: l.w.Hearing, Offset: at, Data: b})
-	}))
 }
 
-// H5: both recorders failed, and the back-up was handed in: granted, taken in,
-// part of the evidence, released. Then nothing more is granted.
-func TestTheGrantingCase(t *testing.T) {
-	t.Parallel()
-	l := newLost(t)
+// takeIn is a whole taking in of what these terminals kept; what comes of it is in
+// the next bundle.
+func (l *lost) takeIn(x *takingIn, files ...[]byte) takenAnswer {
+	l.t.Helper()
 	b := l.bundle()
 	granted, err := l.ask(b, l.question(b))
 	l.must(err)
-	x, ring := l.taking()
-	begun, err := x.begin(t.Context(), takeInQuestion{Grant: granted.Grant})
+	begun, err := x.begin(l.t.Context(), takeInQuestion{Grant: granted.Grant})
 	l.must(err)
 	admitted, err := l.a.admitTaker(takerQuestion{Grant: granted.Grant, Statement: begun.Statement})
 	l.must(err)
-	l.bring(x, begun.Statement)
-	out, err := x.end(t.Context(), takenQuestion{Hearing: l.w.Hearing, Admission: admitted.Admission})
+	l.bring(x, begun.Statement, files...)
+	out, err := x.end(l.t.Context(), takenQuestion{Hearing: l.w.Hearing, Admission: admitted.Admission})
 	l.must(err)
+	said, err := x.rec.Takings(l.w.Hearing)
+	l.must(err)
+	l.content.Grants, l.content.Taken = append(l.content.Grants, granted.Grant), said
+	l.content.Statements, l.content.Admissions = append(l.content.Statements, begun.Statement), append(l.content.Admissions, admitted.Admission)
+	stored, err := x.rec.Files(l.w.Hearing)
+	l.must(err)
+	for _, h := range out.Heads {
+		var blobs []evidence.Blob
+		for _, f := range stored {
+			if f.Recording != h.Recording {
+				continue
+			}
+			blobs = append(blobs, evidence.Blob{Name: f.Name, Open: func() (io.ReadCloser, error) {
+				content := make([]byte, f.Size)
+				_, err := x.rec.ReadFile(l.w.Hearing, f.Recording, f.Name, 0, content)
+				if errors.Is(err, io.EOF) {
+					err = nil
+				}
+				return io.NopCloser(bytes.NewReader(content)), err
+			}})
+		}
+		l.content.Journals = append(l.content.Journals, blobs)
+	}
+	l.held["1"] = append(l.held["1"], out.Heads...)
+	return out
+}
+
+// settle has what is there judged, with the office's word where there is one.
+func (l *lost) settle(loss string) (judgeAnswer, backup.Release) {
+	l.t.Helper()
+	b := l.bundle()
+	q := l.question(b)
+	q.Loss = loss
+	out, err := l.ask(b, q)
+	l.must(err)
+	var r backup.Release
+	if out.Release != "" {
+		r, err = backup.VerifyRelease(out.Release, l.w.Sealing.Public())
+		l.must(err)
+		if r.Hearing != l.w.Hearing || !slices.Equal(r.Devices, out.Released) {
+			l.t.Fatalf("%+v", r)
+		}
+	}
+	return out, r
+}
+
+// H5: both recorders failed, and the back-up was handed in: granted, taken in,
+// part of the evidence, released. A terminal whose back-up was not handed in keeps
+// it, until it is.
+func TestTheGrantingCase(t *testing.T) {
+	t.Parallel()
+	l := newLost(t)
+	x, ring := l.taking()
+	out := l.takeIn(x, l.terminal.file)
 	if len(out.Taken.Recordings) != 1 || out.Taken.Kept != 95 || len(out.Heads) != 1 || len(ring.Keys) != 1 {
 		t.Fatalf("%+v", out)
 	}
-	said, err := x.rec.Takings(l.w.Hearing)
-	l.must(err)
-	files, err := x.rec.Files(l.w.Hearing)
-	l.must(err)
-	l.content.Grants, l.content.Taken = []string{granted.Grant}, said
-	l.content.Statements, l.content.Admissions = append(l.content.Statements, begun.Statement), append(l.content.Admissions, admitted.Admission)
-	var blobs []evidence.Blob
-	for _, f := range files {
-		blobs = append(blobs, evidence.Blob{Name: f.Name, Open: func() (io.ReadCloser, error) {
-			content := make([]byte, f.Size)
-			_, err := x.rec.ReadFile(l.w.Hearing, f.Recording, f.Name, 0, content)
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return io.NopCloser(bytes.NewReader(content)), err
-		}})
-	}
-	l.content.Journals = append(l.content.Journals, blobs)
-	l.held["1"] = append(l.held["1"], out.Heads...)
-	b = l.bundle()
+	b := l.bundle()
 	r, err := evidence.Verify(bytes.NewReader(b), int64(len(b)), l.judge.trust, evidence.Options{})
 	l.must(err)
 	if r.Coverage.Missing != 0 || r.Coverage.Backup != 400_000 {
 		t.Fatalf("%+v", r.Coverage)
 	}
-	settled, err := l.ask(b, l.question(b))
-	l.must(err)
-	var release backup.Release
-	l.must(jws.Verify(settled.Release, backup.TypeRelease, l.w.Sealing.Public(), &release))
-	if settled.Grant != "" || release.Hearing != l.w.Hearing {
-		t.Fatalf("%+v", settled)
+	settled, release := l.settle("")
+	wanted := []wantedBackup{
+		{pagesDevice(l.chair), []backup.Span{{From: 2_000_000, To: 2_400_000}}},
+		{l.second.device(), []backup.Span{{From: 2_000_000, To: 2_400_000}}},
+	}
+	if !slices.Equal(release.Devices, []interview.DeviceID{l.terminal.device()}) || !reflect.DeepEqual(settled.Wanted, wanted) || settled.Grant == "" {
+		t.Fatalf("one of two terminals brought: %+v", settled)
+	}
+	if out = l.takeIn(x, l.second.file); out.Taken.Kept != 95 || len(out.Taken.Recordings) != 1 {
+		t.Fatalf("%+v", out)
+	}
+	if settled, release = l.settle(""); !release.Names(l.terminal.device()) || !release.Names(l.second.device()) || release.Names(pagesDevice(l.chair)) {
+		t.Fatalf("both brought: %+v", settled)
 	}
 	if left, _ := filepath.Glob(filepath.Join(x.folder, waitingPattern)); len(left) != 0 {
 		t.Errorf("what was brought lies on: %v", left)
+	}
+}
+
+// H5: both terminals at once; a back-up that was brought in part only keeps its
+// terminal's, and no other's.
+func TestABackupThatIsCutKeepsItsTerminal(t *testing.T) {
+	t.Parallel()
+	l := newLost(t)
+	x, _ := l.taking()
+	if out := l.takeIn(x, l.terminal.file, l.backup(l.second, 110)); len(out.Taken.Recordings) != 2 {
+		t.Fatalf("%+v", out)
+	}
+	settled, release := l.settle("")
+	if !slices.Equal(release.Devices, []interview.DeviceID{l.terminal.device()}) {
+		t.Fatalf("%+v", settled)
+	}
+	i := slices.IndexFunc(settled.Wanted, func(w wantedBackup) bool { return w.Device == l.second.device() })
+	if i < 0 || !slices.Equal(settled.Wanted[i].Spans, []backup.Span{{From: 2_180_000, To: 2_400_000}}) {
+		t.Fatalf("%+v", settled.Wanted)
+	}
+}
+
+// H5: the security office can say that a terminal's back-up, or what a recorder had,
+// is not to be had: under its own key, on this hearing, with a reason. Nothing else
+// takes its place, and it moves nothing that it does not name.
+func TestTheOfficeSaysWhatIsNotToBeHad(t *testing.T) {
+	t.Parallel()
+	l := newLost(t)
+	good := backup.Loss{V: 1, Hearing: l.w.Hearing, Devices: []interview.DeviceID{l.second.device()}, Recorders: []interview.MemberID{}, Reason: "its disk broke", At: l.w.Now.Unix()}
+	for name, change := range map[string]func(x *backup.Loss) *ecdsa.PrivateKey{
+		"signed by authority's own key": func(*backup.Loss) *ecdsa.PrivateKey { return l.w.Sealing },
+		"signed by the door":            func(*backup.Loss) *ecdsa.PrivateKey { return testKey(t) },
+		"of another hearing":            func(x *backup.Loss) *ecdsa.PrivateKey { x.Hearing = interview.NewHearingID(); return nil },
+		"of no hearing":                 func(x *backup.Loss) *ecdsa.PrivateKey { x.Hearing = interview.HearingID{}; return nil },
+		"of another version":            func(x *backup.Loss) *ecdsa.PrivateKey { x.V = 2; return nil },
+		"without a reason":              func(x *backup.Loss) *ecdsa.PrivateKey { x.Reason = " "; return nil },
+		"with too long a reason":        func(x *backup.Loss) *ecdsa.PrivateKey { x.Reason = strings.Repeat("x", backup.MaxReason+1); return nil },
+		"that names nothing":            func(x *backup.Loss) *ecdsa.PrivateKey { x.Devices = nil; return nil },
+		"of tomorrow":                   func(x *backup.Loss) *ecdsa.PrivateKey { x.At += 86_400; return nil },
+	} {
+		loss := good
+		key := change(&loss)
+		if key == nil {
+			key = l.office
+		}
+		text, err := jws.Sign(loss, backup.TypeLoss, key)
+		l.must(err)
+		b := l.bundle()
+		q := l.question(b)
+		q.Loss = text
+		out, err := l.ask(b, q)
+		if doc := problem.Of(err); doc.Code != problem.CodeForbidden || doc.Rule != "backup-loss" || out.Release != "" {
+			t.Errorf("%s: %v (%+v)", name, err, out)
+		}
+	}
+	text, err := jws.Sign(good, backup.TypeLoss, l.office)
+	l.must(err)
+	settled, release := l.settle(text)
+	if !slices.Equal(release.Devices, good.Devices) || release.Loss != jws.Hash(text) || len(settled.Wanted) != 2 || settled.Grant == "" {
+		t.Fatalf("%+v", settled)
 	}
 }
 
@@ -507,7 +662,7 @@ func TestARecorderVerifiesItsAdmissionToTakeIn(t *testing.T) {
 			x, _ := l.taking()
 			begun, err := x.begin(t.Context(), takeInQuestion{Grant: granted.Grant})
 			l.must(err)
-			l.bring(x, begun.Statement)
+			l.bring(x, begun.Statement, l.terminal.file)
 			good, err := l.a.admitTaker(takerQuestion{Grant: granted.Grant, Statement: begun.Statement})
 			l.must(err)
 			var a sealing.Admission

@@ -19,7 +19,6 @@ const (
 	TypeHoldings = "kuule-holdings+jws"
 	TypeGrant    = "kuule-backup-grant+jws"
 	TypeTaken    = "kuule-backup-taken+jws"
-	TypeRelease  = "kuule-backup-release+jws"
 )
 
 // Holdings is what one recorder's disk has of a hearing that has ended, signed
@@ -81,13 +80,6 @@ type Taken struct {
 	At         int64                   `json:"iat"`        // Unix seconds
 }
 
-// Release says that a hearing's back-ups are not needed any more.
-type Release struct {
-	V       int                 `json:"v"` // 1
-	Hearing interview.HearingID `json:"hearing"`
-	At      int64               `json:"iat"` // Unix seconds
-}
-
 // rulePrefix begins the rule that admits who takes in. Authority gives it for its
 // own grants alone.
 const rulePrefix = "backup-grant."
@@ -110,8 +102,11 @@ func VerifyGrant(message string, key crypto.PublicKey) (Grant, error) {
 }
 
 func (g *Grant) check() error {
-	if g.V != 1 || g.Case.IsZero() || g.Hearing.IsZero() || len(g.Spans) > MaxSpans || len(g.Rosters) > MaxKnown || len(g.Statements) > MaxKnown {
-		return fmt.Errorf("%w: grant of another version, or too long", ErrChunk)
+	if g.V != 1 || g.Case.IsZero() || g.Hearing.IsZero() {
+		return fmt.Errorf("%w: grant of another version, or without case or hearing", ErrChunk)
+	}
+	if err := g.bounds(); err != nil {
+		return err
 	}
 	for i, s := range g.Spans {
 		if s.From >= s.To || i > 0 && s.From < g.Spans[i-1].To {

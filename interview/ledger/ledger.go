@@ -26,7 +26,7 @@ var types = define(
 	audit.Define("recording.medium", 1, "viewing", "medium", "form", "intended_hash"),
 	audit.Define("backup.granted", 1, "grant", "spans", "length"),
 	audit.Define("backup.taken", 1, "grant", "member", "recordings", "kept", "unproved"),
-	audit.Define("backup.released", 1, "release"),
+	audit.Define("backup.released", 2, "release", "devices", "loss"),
 	audit.Define("backup.gone", 1, "device", "why"),
 	audit.Define("recording.handed", 1, "viewing", "medium", "receiver_hash", "on"),
 	audit.Define("phase.changed", 1, "seq", "phase", "cause", "at", "by"),

@@ -69,6 +69,7 @@ func (v *verifier) room() error {
 		}{r.Epoch, jws.Hash(text)}
 		v.rosters[epochOf{r.Group, r.Epoch}] = r
 		v.rosterHash[jws.Hash(text)] = true
+		v.seated(r)
 	}
 	v.report.Rosters = len(texts)
 	return nil
@@ -141,6 +142,22 @@ func (v *verifier) roster(text string) (sealing.Roster, error) {
 		return r, errors.New("version, hearing, epoch or size is wrong")
 	}
 	return checked, nil
+}
+
+// seated notes who was in the room, and since when.
+func (v *verifier) seated(r sealing.Roster) {
+	for _, x := range r.Members {
+		m := v.members[x.Admission]
+		if m.Recorder() {
+			continue
+		}
+		i := slices.IndexFunc(v.report.Pages, func(p Page) bool { return p.Member == x.Member })
+		if i < 0 {
+			v.report.Pages = append(v.report.Pages, Page{x.Member, m.Statement.Device, r.At})
+			continue
+		}
+		v.report.Pages[i].Since = min(v.report.Pages[i].Since, r.At)
+	}
 }
 
 // hearingGroup tells a hearing's group from a consultation: the interviewer

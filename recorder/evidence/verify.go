@@ -77,6 +77,8 @@ type Report struct {
 	Rosters    int               `json:"rosters"`
 	Records    int               `json:"records"` // versions of the transcript
 	Recordings []RecordingReport `json:"recordings"`
+	// Pages are those that a roster had, by the rosters' order.
+	Pages []Page `json:"pages,omitempty"`
 	// Silent are recorders that were in the room, of which nothing is here.
 	Silent []interview.MemberID `json:"silent,omitempty"`
 	// Taken are the takings in of room terminals' back-ups.
@@ -94,6 +96,13 @@ type Report struct {
 	// AgencyOnly is set where nobody outside the agency has cosigned the log.
 	AgencyOnly bool     `json:"agency_only"`
 	Notes      []string `json:"notes"`
+}
+
+// Page is a page that was in the room.
+type Page struct {
+	Member interview.MemberID `json:"member"`
+	Device interview.DeviceID `json:"device"`
+	Since  interview.Micros   `json:"since"` // the first roster that has it
 }
 
 // RecordingReport is what one journal holds.

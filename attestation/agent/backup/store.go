@@ -27,8 +27,8 @@ import (
 // Bounds of what a terminal keeps. Pictures are left out before sound is: by law
 // the sound is what counts.
 const (
-	MaxHearing  = 4 << 30 // bytes
-	MaxPictures = 3 << 30 // bytes of a hearing: from then on its sound alone
+	MaxHearing  = backup.MaxFile // bytes of a hearing's file
+	MaxPictures = 3 << 30        // bytes of a hearing: from then on its sound alone
 	MaxTotal    = 16 << 30
 	MaxFiles    = 8
 	LeastFree   = 1 << 30             // of the disk, in bytes: nothing more is kept
@@ -307,6 +307,9 @@ func (s *Store) Append(c *backup.Chunk) error {
 			return nil
 		}
 	}
+	if f.n >= backup.MaxChunks {
+		return fmt.Errorf("%w: %d chunks of %s", ErrFull, f.n, c.Hearing)
+	}
 	sealed, err := c.Seal(s.to, f.n)
 	if err != nil {
 		return err
@@ -358,18 +361,19 @@ func (s *Store) open(h interview.HearingID) (*file, error) {
 	return s.files[h], nil
 }
 
-// Release removes a hearing's back-ups at authority's signed word.
-func (s *Store) Release(message string) error {
+// Release removes a hearing's back-ups at authority's signed word, where it names
+// this device: what another terminal may delete may be wanted of this one.
+func (s *Store) Release(message string, own interview.DeviceID) error {
 	key, err := s.trust.Sealing()
 	if err != nil {
 		return err
 	}
-	var r backup.Release
-	if err := jws.Verify(message, backup.TypeRelease, key, &r); err != nil {
-		return fmt.Errorf("release of a back-up: %w", err)
+	r, err := backup.VerifyRelease(message, key)
+	if err != nil {
+		return err
 	}
-	if r.V != 1 || r.Hearing.IsZero() {
-		return errors.New("release of a back-up: version or hearing")
+	if !r.Names(own) {
+		return fmt.Errorf("release of a back-up: it does not name %s", own)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

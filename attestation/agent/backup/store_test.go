@@ -268,15 +268,32 @@ func TestBackupsAreBoundedAndGoWhenReleased(t *testing.T) {
 	if _, err := os.Stat(names[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("the oldest of too many: %v", err)
 	}
-	release := backup.Release{V: 1, Hearing: r.Hearing, At: 1}
-	forged, err := jws.Sign(release, backup.TypeRelease, r.escrow)
-	must(t, err)
-	if err := s.Release(forged); err == nil {
-		t.Fatal("released by another key")
+	own := interview.NewDeviceID()
+	good := backup.Release{V: 2, Hearing: r.Hearing, Devices: []interview.DeviceID{interview.NewDeviceID(), own}, At: 1}
+	for name, change := range map[string]func(x *backup.Release) *ecdsa.PrivateKey{
+		"by another key":        func(*backup.Release) *ecdsa.PrivateKey { return r.escrow },
+		"another terminal":      func(x *backup.Release) *ecdsa.PrivateKey { x.Devices = x.Devices[:1]; return r.sealing },
+		"no terminal":           func(x *backup.Release) *ecdsa.PrivateKey { x.Devices = nil; return r.sealing },
+		"of the version before": func(x *backup.Release) *ecdsa.PrivateKey { x.V = 1; return r.sealing },
+		"of no hearing":         func(x *backup.Release) *ecdsa.PrivateKey { x.Hearing = interview.HearingID{}; return r.sealing },
+	} {
+		x := good
+		key := change(&x)
+		text, err := jws.Sign(x, backup.TypeRelease, key)
+		must(t, err)
+		if err := s.Release(text, own); err == nil {
+			t.Errorf("released %s", name)
+		}
 	}
-	signed, err := jws.Sign(release, backup.TypeRelease, r.sealing)
+	signed, err := jws.Sign(good, backup.TypeRelease, r.sealing)
 	must(t, err)
-	must(t, s.Release(signed))
+	if err := s.Release(signed, interview.DeviceID{}); err == nil {
+		t.Error("released a terminal that does not know which it is")
+	}
+	if _, names := disk(t, folder); len(names) == 0 {
+		t.Fatal("deleted without a release")
+	}
+	must(t, s.Release(signed, own))
 	if all, names := disk(t, folder); len(all) != 0 || len(names) != 0 {
 		t.Fatalf("left after the release: %v", names)
 	}

@@ -14,6 +14,7 @@ import (
 	"kuule/attestation/wire"
 	"kuule/internal/canon"
 	"kuule/internal/problem"
+	"kuule/interview"
 )
 
 const (
@@ -27,6 +28,7 @@ const (
 // reporter tells the server what back-ups lie here and deletes what authority
 // releases: nobody has to carry anything. The server's word alone deletes nothing.
 type reporter struct {
+	device interview.DeviceID
 	server string
 	http   *http.Client
 	store  *backup.Store
@@ -82,7 +84,7 @@ func (r reporter) report(ctx context.Context, even bool) (more bool, err error) 
 			return err
 		}
 		for _, message := range out.Releases {
-			if err := r.store.Release(message); err != nil {
+			if err := r.store.Release(message, r.device); err != nil {
 				r.log.Warn("a release of a back-up was refused", "err", err)
 				continue
 			}

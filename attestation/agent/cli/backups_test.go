@@ -51,8 +51,9 @@ func TestATerminalDeletesWhatIsReleased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own := interview.NewDeviceID()
 	release := func(h interview.HearingID, by *ecdsa.PrivateKey) string {
-		text, err := jws.Sign(form.Release{V: 1, Hearing: h, At: 1}, form.TypeRelease, by)
+		text, err := jws.Sign(form.Release{V: 2, Hearing: h, Devices: []interview.DeviceID{own}, At: 1}, form.TypeRelease, by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestATerminalDeletesWhatIsReleased(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(answer)
 	}))
 	defer server.Close()
-	r := reporter{server: server.URL, http: server.Client(), store: store, log: slog.New(slog.DiscardHandler)}
+	r := reporter{device: own, server: server.URL, http: server.Client(), store: store, log: slog.New(slog.DiscardHandler)}
 	there := func() (out []interview.HearingID) {
 		for _, h := range ids {
 			if _, err := os.Stat(path(h)); err == nil {

@@ -185,7 +185,7 @@ func (c Run) serve(ctx context.Context, d *agent.Device, log *slog.Logger) error
 	group.Go(func() error { return g.Serve(ctx) })
 	if own != nil {
 		group.Go(func() error {
-			reporter{server: d.Server(), http: &http.Client{Transport: transport, Timeout: reportTimeout}, store: own, log: log}.run(ctx)
+			reporter{device: info.DeviceID, server: d.Server(), http: &http.Client{Transport: transport, Timeout: reportTimeout}, store: own, log: log}.run(ctx)
 			return nil
 		})
 	}
@@ -262,6 +262,10 @@ func (c Release) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	status, err := agent.ReadStatus(c.State)
+	if err != nil {
+		return err
+	}
 	message, err := os.ReadFile(c.File)
 	if err != nil {
 		return err
@@ -270,7 +274,7 @@ func (c Release) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(store.Release(strings.TrimSpace(string(message))), store.Close()); err != nil {
+	if err := errors.Join(store.Release(strings.TrimSpace(string(message)), status.DeviceID), store.Close()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out, "the back-ups of that hearing are deleted")
