@@ -221,12 +221,15 @@ func (d *decoder) slot() slot {
 		d.fail("a track's id is no track")
 	}
 	s.source, s.rid = interview.Source(d.text()), d.text()
-	switch s.source {
-	case interview.SourceAudio, interview.SourceVideo, interview.SourceScreen:
-	default:
+	if !known(s.source) {
 		d.fail(fmt.Sprintf("source %q is not known", s.source))
 	}
 	return s
+}
+
+// known reports whether a track may be of that source.
+func known(s interview.Source) bool {
+	return s == interview.SourceAudio || s == interview.SourceVideo || s == interview.SourceScreen
 }
 
 // decodeClear reads a clear section: entries and origin lists.

@@ -44,25 +44,9 @@ var errNotKept = errors.New("an origin list that is not in the form that a journ
 // packOrigin reads a list's text and gives its record, without kind and time. A
 // text that cannot be made again from it is refused.
 func packOrigin(text []byte, o *Opened) ([]byte, error) {
-	var m sealing.Origin
-	if err := jws.Peek(string(text), sealing.TypeOrigin, &m); err != nil {
+	l, prev, err := readOrigin(text, o.Hearing, o.Group)
+	if err != nil {
 		return nil, err
-	}
-	hashes, err := base64.RawURLEncoding.DecodeString(m.Hashes)
-	if err != nil {
-		return nil, errNotKept
-	}
-	signature, err := base64.RawURLEncoding.DecodeString(string(text[bytes.LastIndexByte(text, '.')+1:]))
-	if err != nil {
-		return nil, errNotKept
-	}
-	l := List{Member: m.Member, Track: m.Track, Rid: m.Rid, Seq: m.Seq, Prev: m.Prev, KID: m.KID, First: m.First, Hashes: hashes, Signature: signature}
-	prev, err := base64.RawURLEncoding.DecodeString(l.Prev)
-	if err != nil || l.check() != nil || (l.Seq > 0) != (len(prev) == hashSize) || l.Seq == 0 && len(prev) != 0 {
-		return nil, errNotKept
-	}
-	if again, _ := l.appendText(nil, nil, o.Hearing.String(), o.Group.String()); !bytes.Equal(again, text) {
-		return nil, errNotKept
 	}
 	b := appendText(nil, l.Member.String())
 	b = appendText(b, l.Track.String())
@@ -71,9 +55,44 @@ func packOrigin(text []byte, o *Opened) ([]byte, error) {
 	b = append(b, prev...)
 	b = binary.AppendUvarint(b, uint64(l.KID))
 	b = binary.AppendUvarint(b, uint64(l.First))
-	b = binary.AppendUvarint(b, uint64(len(hashes)/sealing.OriginHashBytes))
-	b = append(b, hashes...)
-	return append(b, signature...), nil
+	b = binary.AppendUvarint(b, uint64(len(l.Hashes)/sealing.OriginHashBytes))
+	b = append(b, l.Hashes...)
+	return append(b, l.Signature...), nil
+}
+
+// OriginHashes gives the hashes of a list that a journal of this hearing and group
+// keeps: a text that it could not make again is refused. Whose list it is the caller
+// has verified.
+func OriginHashes(text string, hearing interview.HearingID, group interview.GroupID) ([]byte, error) {
+	l, _, err := readOrigin([]byte(text), hearing, group)
+	if err != nil {
+		return nil, err
+	}
+	return l.Hashes, nil
+}
+
+func readOrigin(text []byte, hearing interview.HearingID, group interview.GroupID) (l *List, prev []byte, err error) {
+	var m sealing.Origin
+	if err := jws.Peek(string(text), sealing.TypeOrigin, &m); err != nil {
+		return nil, nil, err
+	}
+	hashes, err := base64.RawURLEncoding.DecodeString(m.Hashes)
+	if err != nil {
+		return nil, nil, errNotKept
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(string(text[bytes.LastIndexByte(text, '.')+1:]))
+	if err != nil {
+		return nil, nil, errNotKept
+	}
+	l = &List{Member: m.Member, Track: m.Track, Rid: m.Rid, Seq: m.Seq, Prev: m.Prev, KID: m.KID, First: m.First, Hashes: hashes, Signature: signature}
+	prev, err = base64.RawURLEncoding.DecodeString(l.Prev)
+	if err != nil || l.check() != nil || (l.Seq > 0) != (len(prev) == hashSize) || l.Seq == 0 && len(prev) != 0 {
+		return nil, nil, errNotKept
+	}
+	if again, _ := l.appendText(nil, nil, hearing.String(), group.String()); !bytes.Equal(again, text) {
+		return nil, nil, errNotKept
+	}
+	return l, prev, nil
 }
 
 // check says whether a list is within what a record can say.

@@ -40,7 +40,7 @@ func small(t testing.TB, w *journaltest.World) (files [][]byte, heads []journal.
 		}
 		seq := j.Durable().Seq
 		j.Flush()
-		for end := time.Now().Add(10 * time.Second); j.Durable().Seq == seq; {
+		for end := time.Now().Add(30 * time.Second); j.Durable().Seq == seq; {
 			if time.Now().After(end) {
 				t.Fatal("no block was written")
 			}

@@ -30,8 +30,9 @@ const (
 var (
 	// ErrStopped says that the journal is closed or has failed and takes nothing more.
 	ErrStopped = errors.New("the journal takes nothing more")
-	// ErrFull says that what waits for the disk has reached its bound. A frame
-	// is dropped and becomes a marked gap; an entry has to be given again.
+	// ErrFull says that what waits for the disk has reached its bound, in bytes or
+	// in tracks. A frame is dropped and becomes a marked gap; an entry has to be
+	// given again.
 	ErrFull = errors.New("too much waits for the disk")
 	// ErrStalled says that the disk took nothing for FailedAfter.
 	ErrStalled = errors.New("the disk has stalled")
@@ -87,8 +88,9 @@ type Writer struct {
 	mu       sync.Mutex
 	frames   []Frame
 	entries  []Entry
-	pending  int // bytes that wait or are being written
-	clearing int // bytes of entries that wait
+	pending  int               // bytes that wait or are being written
+	clearing int               // bytes of entries that wait
+	waiting  map[slot]struct{} // tracks of the frames that wait
 	dropped  map[slot]*drop
 	lost     int64
 	state    interview.RecorderState // recording, failed or stopped; behind is computed
@@ -150,7 +152,7 @@ func Create(cfg Config) (*Writer, error) {
 	}
 	w := &Writer{
 		cfg: cfg, kick: make(chan struct{}, 1), stop: make(chan string, 1), done: make(chan struct{}), end: make(chan struct{}),
-		dropped: map[slot]*drop{}, tracks: map[interview.TrackID]interview.Micros{},
+		waiting: map[slot]struct{}{}, dropped: map[slot]*drop{}, tracks: map[interview.TrackID]interview.Micros{},
 		state: interview.RecorderRecording, seq: -1, from: o.Anchor.Hearing, durable: o.Anchor.Hearing, moved: time.Now(),
 		entries: []Entry{opened}, slots: map[slot]placed{},
 	}
@@ -180,6 +182,9 @@ func (w *Writer) Append(f Frame) error {
 	if len(f.Sealed) == 0 || len(f.Sealed) > MaxFrame || len(f.Rid) > 255 || f.Member.IsZero() || f.Track.IsZero() {
 		return fmt.Errorf("frame of %d bytes for track %s cannot be kept", len(f.Sealed), f.Track)
 	}
+	if !known(f.Source) {
+		return fmt.Errorf("frame for track %s cannot be kept: source %q is not known", f.Track, f.Source)
+	}
 	if h, err := sframe.ParseHeader(f.Sealed); err != nil || h.KID != f.KID || h.Counter != f.Counter {
 		return fmt.Errorf("frame for track %s cannot be kept: %w", f.Track, errFrameHeader)
 	}
@@ -188,7 +193,7 @@ func (w *Writer) Append(f Frame) error {
 	if w.closing || w.state != interview.RecorderRecording {
 		return ErrStopped
 	}
-	if w.pending+len(f.Sealed) > w.cfg.Pending {
+	if w.pending+len(f.Sealed) > w.cfg.Pending || !w.room(f) {
 		w.drop(f)
 		return ErrFull
 	}
@@ -205,6 +210,20 @@ const (
 	frameOverhead = 192
 	entryOverhead = 64
 )
+
+// room reports whether the next block may speak of a frame's track: a reader takes
+// MaxTracks of them and no more.
+func (w *Writer) room(f Frame) bool {
+	s := slot{f.Member, f.Track, f.Source, f.Rid}
+	if _, ok := w.waiting[s]; ok {
+		return true
+	}
+	if len(w.waiting) >= MaxTracks {
+		return false
+	}
+	w.waiting[s] = struct{}{}
+	return true
+}
 
 func (w *Writer) drop(f Frame) {
 	s := slot{f.Member, f.Track, f.Source, f.Rid}
@@ -224,7 +243,8 @@ func (w *Writer) drop(f Frame) {
 }
 
 // AddEntry takes an entry; it never waits. Types opened and closed are the
-// writer's own.
+// writer's own. An entry that a reader would refuse, as a gap that ends before it
+// begins, is refused here: it would spoil the whole block.
 func (w *Writer) AddEntry(e Entry) error {
 	if _, ok := sections[e.Type]; !ok || e.Type == EntryOpened || e.Type == EntryClosed || len(e.Body) == 0 || len(e.Body) > MaxEntry {
 		return fmt.Errorf("entry %q of %d bytes cannot be kept", e.Type, len(e.Body))
@@ -235,6 +255,8 @@ func (w *Writer) AddEntry(e Entry) error {
 			return fmt.Errorf("entry %q cannot be kept: %w", e.Type, err)
 		}
 		e.Body = packed
+	} else if err := e.check(); err != nil {
+		return fmt.Errorf("entry cannot be kept: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -360,6 +382,7 @@ func (w *Writer) fail(err error) {
 	if w.state == interview.RecorderRecording {
 		w.state, w.err = interview.RecorderFailed, err
 		w.frames, w.entries, w.pending = nil, nil, 0
+		clear(w.waiting)
 	}
 }
 
@@ -412,6 +435,7 @@ func (w *Writer) take(closing *string) batch {
 		}
 	}
 	clear(w.dropped)
+	clear(w.waiting)
 	if closing != nil {
 		if e, err := NewEntry(EntryClosed, b.to, Closed{Reason: *closing, Frames: w.written + int64(len(b.frames))}); err == nil {
 			b.entries = append(b.entries, e)
