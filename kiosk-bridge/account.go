@@ -55,6 +55,9 @@ func (v *visit) conclude(ctx context.Context) error {
 		return fmt.Errorf("visit %s: %w", v.id, err)
 	}
 	out := tunnel.Outcome{Result: result, Way: way}
+	if result == tunnel.ResultDesk && v.route == ticket.RouteRegister && withoutFinger(v.checks) {
+		out.Because = tunnel.BecauseFingers
+	}
 	if result == tunnel.ResultJoin {
 		if kept.Ticket, err = v.bridge.ticketFor(record, v.booking); err != nil {
 			return err

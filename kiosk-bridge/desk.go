@@ -3,6 +3,7 @@ package kioskbridge
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -156,6 +157,13 @@ func (d *Desk) begin(ctx context.Context, by Officer, reference string, method t
 		}
 		row.From = from.ID.String()
 	}
+	failed, err := d.biometricsFailed(ctx, booking, now)
+	if err != nil {
+		return Identification{}, err
+	}
+	if failed {
+		row.Needed = max(row.Needed, officersAfterBiometrics)
+	}
 	if err := row.state(by.Device, now, from); err != nil {
 		return Identification{}, err
 	}
@@ -167,6 +175,25 @@ func (d *Desk) begin(ctx context.Context, by Officer, reference string, method t
 		return Identification{}, fmt.Errorf("save identification %s: %w", row.Visit, err)
 	}
 	return row.view(kept, nil, by), nil
+}
+
+// officersAfterBiometrics stand for a person whose biometrics failed at a kiosk.
+const officersAfterBiometrics = 2
+
+// biometricsFailed says that the person's last visit of the day, by which it was
+// not a kiosk that could go on, failed by a biometric.
+func (d *Desk) biometricsFailed(ctx context.Context, b Booking, now time.Time) (bool, error) {
+	var last Record
+	err := d.db.NewSelect().Model(&last).Where("v.participant_id = ?", b.Participant).Where("v.purpose = ?", b.Purpose).
+		Where("v.ended_at > ?", now.Add(-ticket.MaxVisitAge).UnixMilli()).Order("v.ended_at DESC", "v.id DESC").Limit(1).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the last visit of participant %s: %w", b.Participant, err)
+	}
+	checks, err := last.Verdicts()
+	return err == nil && last.Result == tunnel.ResultDesk && biometricsFailed(last.Route, checks), err
 }
 
 // state makes checks and evidence, which officers then stand for as they are. What
@@ -195,13 +222,22 @@ func (r *identificationRow) state(device interview.DeviceID, now time.Time, from
 	evidence, err := canon.Marshal(ticket.Evidence{
 		V: 1, Visit: r.Visit, Nonce: base64.RawURLEncoding.EncodeToString(random[saltBytes:]), Kiosk: device, Hearing: r.Hearing,
 		Participant: r.Participant, ChecksSHA256: ticket.Hash(checks), Assurance: ticket.AssuranceLow,
-		Started: now.Unix(), Ended: now.Unix(), Method: r.Method, Route: ticket.RouteOfficers, Before: before,
+		Started: now.Unix(), Ended: now.Unix(), Method: r.Method, Route: ticket.RouteOfficers, Before: before, Officers: more(r.Needed, r.Method),
 	})
 	if err != nil {
 		return err
 	}
 	r.Checks, r.Evidence = string(checks), string(evidence)
 	return nil
+}
+
+// more is how many officers are needed where that is more than the method asks
+// for; 0: it is not.
+func more(needed int, m ticket.Method) int {
+	if needed > m.Officers() {
+		return needed
+	}
+	return 0
 }
 
 func (r identificationRow) view(kept sealedIdentification, words []wordRow, by Officer) Identification {

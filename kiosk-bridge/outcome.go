@@ -67,13 +67,11 @@ func (p Policy) decide(checks []interview.Check) (tunnel.Result, problem.Way, ti
 // assert lets the person go on with a low assurance; what they leave open goes
 // to an officer, who has the pictures and eyes.
 func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticket.Assurance) {
+	if withoutFinger(checks) {
+		return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
+	}
 	verdict := map[string]interview.Verdict{}
 	for _, c := range checks {
-		// Who says that there are no fingers is seen by an officer: that is no reason to
-		// be looked at by a machine less closely.
-		if c.Name == CheckFingers && c.Verdict == interview.NotDone && (c.Reason == tunnel.ReasonDeclined || c.Reason == tunnel.ReasonNotThere) {
-			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
-		}
 		if c.Verdict == interview.Failed && !slices.Contains(harmless, c.Name) {
 			return tunnel.ResultDesk, problem.WayAskStaff, ticket.AssuranceNone
 		}
@@ -89,6 +87,29 @@ func decideRegister(checks []interview.Check) (tunnel.Result, problem.Way, ticke
 		return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceSubstantial
 	}
 	return tunnel.ResultJoin, problem.WayInterviewer, ticket.AssuranceLow
+}
+
+// fingerReasons are those for which a finger that the register has was not
+// compared, and which lie with the person or the finger, not with the scanner.
+var fingerReasons = []string{tunnel.ReasonDeclined, tunnel.ReasonNotThere, tunnel.ReasonTimedOut, tunnel.ReasonLowQuality}
+
+// withoutFinger says that a finger was asked for and none came that could be
+// compared. Who says so, waits until the time is over, or lays down what no
+// scanner can take is seen by officers: on the way by the register that is no
+// reason to be looked at by a machine less closely (row B12).
+func withoutFinger(checks []interview.Check) bool {
+	return slices.ContainsFunc(checks, func(c interview.Check) bool {
+		return c.Name == CheckFingers && c.Verdict == interview.NotDone && slices.Contains(fingerReasons, c.Reason)
+	})
+}
+
+// biometricsFailed says that a visit ended because of a biometric: no finger
+// could be had on the way by the register, or an engine does not find the person
+// in a picture. Two officers stand for that person then.
+func biometricsFailed(route ticket.Route, checks []interview.Check) bool {
+	return route == ticket.RouteRegister && withoutFinger(checks) || slices.ContainsFunc(checks, func(c interview.Check) bool {
+		return slices.Contains([]string{CheckFingers, CheckRegisterFace, emrtd.CheckFace}, c.Name) && c.Reason == reasonNoMatch
+	})
 }
 
 // decide is where this visit leads.

@@ -282,15 +282,17 @@ func TestSearchForDuplicatesIsHandedIn(t *testing.T) {
 	}
 }
 
+// typesNumber types the number of the document of an applicant.
+func typesNumber(tunnel.Ask) (tunnel.Capture, error) {
+	return done(tunnel.Piece{Kind: tunnel.NumberTyped, Format: "text/plain", Bytes: []byte("A29-4711")}), nil
+}
+
 // B12: who has no document with a chip is compared with the register's pictures.
 // An engine that nobody measured leaves it to an officer.
 func TestWayByTheRegister(t *testing.T) {
 	t.Parallel()
 	picture := []kioskbridge.Image{
 		{Kind: "face", Format: "image/jpeg", Bytes: []byte("picture in the register")}, {Kind: "finger-2", Format: "image/png", Bytes: []byte("print in the register")},
-	}
-	number := func(tunnel.Ask) (tunnel.Capture, error) {
-		return done(tunnel.Piece{Kind: tunnel.NumberTyped, Format: "text/plain", Bytes: []byte("A29-4711")}), nil
 	}
 	for name, c := range map[string]struct {
 		finding   kioskbridge.Finding
@@ -310,7 +312,7 @@ func TestWayByTheRegister(t *testing.T) {
 		e := &engine{finding: c.finding, living: isThere, pictures: c.pictures, err: c.err}
 		w := newWorld(t, e.into)
 		h := with(nil)
-		h.take[ticket.StepApplicant] = number
+		h.take[ticket.StepApplicant] = typesNumber
 		out, err := w.visit(h, tunnel.ServiceInterview)
 		if err != nil || out.Result != c.result {
 			t.Errorf("%s: %+v %v", name, out, err)
@@ -333,6 +335,92 @@ func TestWayByTheRegister(t *testing.T) {
 	w := newWorld(t)
 	if out, err := w.visit(with(nil), tunnel.ServiceInterview); err != nil || out.Result != tunnel.ResultDesk || out.Handover == "" {
 		t.Errorf("no register: %+v %v", out, err)
+	}
+}
+
+// B12, B15: on the way by the register a finger that was asked for and did not
+// come leads to the desk with a word on why, whatever the face says: who waits
+// until the time is over goes on with no less than who says that there is none.
+// There two officers stand for the person, by whatever method, and one does not
+// suffice. What lies with the scanner, and a register that has no fingers, stops
+// nobody.
+func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
+	t.Parallel()
+	picture := []kioskbridge.Image{
+		{Kind: "face", Format: "image/jpeg", Bytes: []byte("picture in the register")}, {Kind: "finger-2", Format: "image/png", Bytes: []byte("print in the register")},
+	}
+	for name, c := range map[string]struct {
+		taken  tunnel.TakenResult
+		reason string
+		join   bool
+	}{
+		"the time ran out":    {tunnel.TakenFailed, tunnel.ReasonTimedOut, false},
+		"none good enough":    {tunnel.TakenFailed, tunnel.ReasonLowQuality, false},
+		"gives none":          {tunnel.TakenDeclined, tunnel.ReasonDeclined, false},
+		"has none":            {tunnel.TakenNotAvailable, tunnel.ReasonNotThere, false},
+		"the scanner is gone": {tunnel.TakenFailed, tunnel.ReasonPartBroken, true},
+		"a finger":            {tunnel.TakenDone, "", true},
+	} {
+		e := &engine{finding: matches, living: isThere, pictures: picture}
+		w := newWorld(t, e.into)
+		h := with(nil)
+		h.take[ticket.StepApplicant] = typesNumber
+		if !c.join || c.reason != "" {
+			h.take[ticket.StepFingers] = func(tunnel.Ask) (tunnel.Capture, error) {
+				return tunnel.Capture{Result: c.taken, Reason: c.reason, Tries: 3}, nil
+			}
+		}
+		out, err := w.visit(h, tunnel.ServiceInterview)
+		if err != nil || (out.Result == tunnel.ResultJoin) != c.join || (out.Result == tunnel.ResultDesk) == c.join {
+			t.Errorf("%s: %+v %v", name, out, err)
+			continue
+		}
+		if (out.Because == tunnel.BecauseFingers) == c.join || (out.Handover == "") != c.join {
+			t.Errorf("%s: told %q, code %q", name, out.Because, out.Handover)
+		}
+		if c.join {
+			continue
+		}
+		if w.verdict(emrtd.CheckFace) == "failed" || !strings.HasPrefix(w.verdict(kioskbridge.CheckRegisterFace), "verified") {
+			t.Errorf("%s: the face did not hold, so this shows nothing: %s", name, w.verdict(kioskbridge.CheckRegisterFace))
+		}
+		d, a, b := w.desk(), officer("a"), officer("b")
+		if _, err := d.TakeOver(t.Context(), a, out.Handover); err != nil {
+			t.Fatal(err)
+		}
+		i, err := d.GoOn(t.Context(), a, w.last().ID, ticket.MethodRegister, note)
+		if err != nil || i.Needed != 2 || !strings.Contains(i.Evidence, `"officers":2`) {
+			t.Fatalf("%s: %+v %v", name, i, err)
+		}
+		// With the invitation alone it is no other person.
+		if again, err := d.Begin(t.Context(), b, reference, ticket.MethodDocument, note); err != nil || again.Needed != 2 {
+			t.Errorf("%s, by the invitation: %+v %v", name, again, err)
+		}
+		if out, err := d.Word(t.Context(), a, i.Visit, "signed by a"); err != nil || out.Result != tunnel.ResultDesk {
+			t.Errorf("%s, after one officer: %+v %v", name, out, err)
+		}
+		if out, err := d.Word(t.Context(), b, i.Visit, "signed by b"); err != nil || out.Result != tunnel.ResultJoin {
+			t.Errorf("%s, after two officers: %+v %v", name, out, err)
+		}
+	}
+}
+
+// A chip that is dead is no biometric: one officer looks at the document.
+func TestADeadChipNeedsOneOfficer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	h := with(w.passport(emrtdtest.DeadChip))
+	for range 2 {
+		if _, err := w.visit(h, tunnel.ServiceInterview); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := w.last(); r.Result != tunnel.ResultDesk {
+		t.Fatalf("%s", r.Result)
+	}
+	i, err := w.desk().Begin(t.Context(), officer("a"), reference, ticket.MethodDocument, note)
+	if err != nil || i.Needed != 1 || strings.Contains(i.Evidence, "officers\":") {
+		t.Errorf("%+v %v", i, err)
 	}
 }
 

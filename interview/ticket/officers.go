@@ -43,6 +43,9 @@ func (m Method) Officers() int {
 	}
 }
 
+// maxOfficers is the most that evidence can ask for.
+const maxOfficers = 2
+
 // Identification is what an officer's device signs: that the officer stands for
 // exactly this evidence.
 type Identification struct {
@@ -87,6 +90,8 @@ func ReadEvidence(text string) (Evidence, error) {
 		return Evidence{}, fmt.Errorf("%w: evidence names nobody or nothing", ErrIdentification)
 	case e.Method.Officers() == 0:
 		return Evidence{}, fmt.Errorf("%w: method %q is not known", ErrIdentification, e.Method)
+	case e.Officers < 0 || e.Officers > maxOfficers:
+		return Evidence{}, fmt.Errorf("%w: nobody asks for %d officers", ErrIdentification, e.Officers)
 	case e.Assurance != AssuranceLow:
 		return Evidence{}, fmt.Errorf("%w: officers give a low assurance, not %q", ErrIdentification, e.Assurance)
 	}
@@ -129,9 +134,9 @@ func VerifyIdentification(message, evidence, officer string, roots *x509.CertPoo
 // verifyOfficers checks that as many officers stand for the evidence as its
 // method needs.
 func verifyOfficers(e Evidence, t Trust, c Claims) error {
-	needed := e.Method.Officers()
+	needed := max(e.Method.Officers(), e.Officers)
 	switch {
-	case needed == 0:
+	case e.Method.Officers() == 0:
 		return fmt.Errorf("method %q is not known", e.Method)
 	case e.Assurance != AssuranceLow:
 		return errors.New("officers give a low assurance")

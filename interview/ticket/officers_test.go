@@ -37,6 +37,10 @@ func TestTicketOfOfficers(t *testing.T) {
 	for name, spoil := range map[string]func(w *world){
 		"nobody stands for it":     func(w *world) { w.officers(ticket.MethodDocument, 0) },
 		"one where two are needed": func(w *world) { w.officers(ticket.MethodKnown, 1) },
+		"one where the evidence asks for two": func(w *world) {
+			w.officers(ticket.MethodDocument, 1)
+			w.evidence.Officers = 2
+		},
 		"a method that is none":    func(w *world) { w.officers("guess", 9) },
 		"nobody knows of officers": func(w *world) { w.trust.Identified = nil },
 		"authority cannot look": func(w *world) {

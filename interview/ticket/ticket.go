@@ -97,6 +97,10 @@ type Evidence struct {
 	// document. Kiosk is then the device at which the first of them sat.
 	Method Method `json:"method,omitempty"`
 
+	// Officers is how many have to stand for it where that is more than the method
+	// asks for: two, where a kiosk's biometrics failed before.
+	Officers int `json:"officers,omitempty"`
+
 	// Of a visit at a kiosk: the way that it took, the rules by which it was
 	// judged, where the kiosk stands, the kiosk's own journal and, salted, the
 	// bridge's account with its verdicts.

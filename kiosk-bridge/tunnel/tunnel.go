@@ -105,6 +105,10 @@ type Outcome struct {
 	Place    string              `json:"place,omitempty"`   // the terminal's room, for people
 	Expires  int64               `json:"expires,omitempty"` // seconds since 1970
 
+	// Because is what the person is told of why the desk, where there is a word for
+	// it that is no verdict: [BecauseFingers]. Empty: no more than that staff help.
+	Because string `json:"because,omitempty"`
+
 	// Handover is for the desk, as a picture or typed: what the kiosk has done is
 	// not done again there. It can be used once, for minutes.
 	Handover string `json:"handover,omitempty"`
@@ -112,6 +116,9 @@ type Outcome struct {
 	// Visit is filled in by the kiosk, which has known it since the greeting.
 	Visit interview.VisitID `json:"visit,omitzero"`
 }
+
+// BecauseFingers says that the register's finger could not be taken.
+const BecauseFingers = "fingers"
 
 // ErrMessage says that a message cannot be read or is not the one that belongs
 // there.

@@ -198,6 +198,25 @@ export function kioskWalks({ walk, scenes }) {
       assert.deepEqual(await nothingLeft(page), clean)
     })
   }
+  // B12: a finger that never came: the desk, said and shown with its own sentence.
+  for (const [tongue, sentence, size] of [
+    ['fi', 'Sormenjälkeä ei saatu. Se ei haittaa. Henkilökunta auttaa teitä tiskillä. Aikanne säilyy.', 'wide'],
+    ['en', 'No fingerprint could be taken. That is all right. Staff will help you at the desk. Your appointment is kept.', 'narrow'],
+    ['ar', 'تعذر أخذ بصمة الإصبع. لا بأس في ذلك. سيساعدك الموظفون عند المكتب. موعدك محفوظ.', 'wide'],
+  ]) {
+    const name = `kiosk-latefinger_${tongue}-${size}`
+    walk('kiosk late finger', { code: name, language: 'fi', size }, async ({ page, look }) => {
+      await begin(page, { tongue })
+      await tile(page, 0).click()
+      for (const k of 'A294711') await page.locator('.keys .button', { hasText: new RegExp(`^${k}$`) }).click()
+      await page.locator('.code > .button').click()
+      await page.getByRole('heading', { name: sentence }).waitFor()
+      await page.locator('.square').waitFor()
+      await look(tongue)
+      for (let end = Date.now() + 45_000; Date.now() < end && !of(name).said.some(([l, key]) => l === tongue && key === 'outcome.desk.fingers'); ) await page.waitForTimeout(100)
+      assert.ok(of(name).said.some(([l, key]) => l === tongue && key === 'outcome.desk.fingers'), `not said: ${of(name).said}`)
+    })
+  }
   walk('kiosk without any document', { code: 'kiosk-noapplicant', language: 'fi' }, async ({ page }) => {
     await begin(page)
     await tile(page, 0).click()

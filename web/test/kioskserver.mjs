@@ -52,6 +52,10 @@ const scripts = {
   'kiosk-applicant': [
     { step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'applicant' }, { step: 'applicant', done: 1, waits: 'applicant' }, { step: 'fingers', finger: 1 }, { outcome: join },
   ],
+  // Nobody lays a finger down until the time is over.
+  'kiosk-latefinger': [
+    { step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'applicant' }, ...[0, 1, 2].map((done) => ({ step: 'fingers', finger: 2, done })), { outcome: { ...desk, because: 'fingers' } },
+  ],
   'kiosk-noapplicant': [{ step: 'document', waits: 'choice' }, { step: 'applicant', waits: 'choice' }, { outcome: desk }],
   'kiosk-number': [{ outcome: { result: 'desk', way: 'ask-staff', number: { id: 'num_1', text: 'A12', label: 'Palvelupiste', ahead: 3, wait: 900, printed: true } } }],
   'kiosk-quick': ['payment', 'payment-busy', { outcome: { result: 'done', way: 'retry', notes: ['payment.paid'] } }],

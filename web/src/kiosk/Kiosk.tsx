@@ -297,6 +297,7 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
       return said(place.stage)
     case 'outcome':
       if (place.outcome.number !== null && place.outcome.result !== 'join') return { key: 'number.wait', picture: 'desk' }
+      if (place.outcome.fingers) return { key: 'outcome.desk.fingers', picture: 'desk' }
       return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result === 'done' ? 'join' : place.outcome.result }
     case 'problem':
       return { key: problemKey(place.problem), picture: 'again' }

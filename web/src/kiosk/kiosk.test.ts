@@ -39,8 +39,10 @@ describe('messages of the kiosk', () => {
     expect(readMessage('{"type":"step","step":{"step":"face","done":0,"n":3,"tries":3,"seconds":30,"order":["look-ahead","look-up"]}}')).toEqual({ at: 'step', stage: { ...stage, step: 'face', n: 3, tries: 3, seconds: 30, order: ['look-ahead', 'look-up'] } })
     expect(readMessage('{"type":"step","step":{"step":"fingers","done":2,"finger":7}}')).toEqual({ at: 'step', stage: { ...stage, step: 'fingers', done: 2, finger: 7 } })
     expect(readMessage('{"type":"outcome","outcome":{"result":"join","way":"interviewer","place":"Huone 2","expires":7,"notes":["print.paper","dance"]}}')).toEqual({
-      at: 'outcome', outcome: { result: 'join', place: 'Huone 2', expires: 7, handover: '', square: [], notes: ['print.paper'], number: null },
+      at: 'outcome', outcome: { result: 'join', place: 'Huone 2', expires: 7, handover: '', fingers: false, square: [], notes: ['print.paper'], number: null },
     })
+    expect(readMessage('{"type":"outcome","outcome":{"result":"desk","way":"ask-staff","because":"fingers"}}')).toMatchObject({ outcome: { result: 'desk', fingers: true } })
+    expect(readMessage('{"type":"outcome","outcome":{"result":"join","way":"interviewer","because":"fingers"}}')).toMatchObject({ outcome: { fingers: false } })
     const waiting = (number: string) => readMessage(`{"type":"outcome","outcome":{"result":"desk","way":"ask-staff","number":${number}}}`)
     expect(waiting('{"id":"num_1","text":"A12","label":"Tiski","ahead":3,"wait":-1,"printed":true}')).toMatchObject({ outcome: { number: { text: 'A12', label: 'Tiski', ahead: 3, wait: -1, printed: true } } })
     expect(waiting('{"text":""}')).toMatchObject({ outcome: { number: null } })

@@ -33,6 +33,7 @@ export interface Outcome {
   place: string
   expires: number // seconds since 1970; 0 where there is no ticket
   handover: string // for the desk; '' where there is none
+  fingers: boolean // the desk, since no finger could be taken
   square: string[] // the same as a QR code, rows of 0 and 1
   notes: Note[]
   number: Waiting | null // to wait for people
@@ -89,7 +90,7 @@ export function readMessage(message: string): Visit | null {
     const { result, place, expires, handover, square } = outcome
     return {
       at: 'outcome',
-      outcome: { result: result as Outcome['result'], place: text(place), expires: number(expires), handover: text(handover), square: texts(square), notes: notes.filter((n) => texts(outcome['notes']).includes(n)), number: waiting(outcome['number']) },
+      outcome: { result: result as Outcome['result'], place: text(place), expires: number(expires), handover: text(handover), fingers: result === 'desk' && outcome['because'] === 'fingers', square: texts(square), notes: notes.filter((n) => texts(outcome['notes']).includes(n)), number: waiting(outcome['number']) },
     }
   }
   if (type === 'problem') return { at: 'problem', problem: readDocument(problem) }

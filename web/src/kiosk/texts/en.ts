@@ -113,6 +113,7 @@ export const en: Texts = {
   'outcome.join': 'Done. Please go to the room now.',
   'outcome.again': 'The passport could not be read. Let us try once more.',
   'outcome.desk': 'Staff will help you. Please go to the desk. Your appointment is kept.',
+  'outcome.desk.fingers': 'No fingerprint could be taken. That is all right. Staff will help you at the desk. Your appointment is kept.',
   'outcome.done': 'Done. You may leave.',
   where: 'Room',
   until: 'The ticket waits until',

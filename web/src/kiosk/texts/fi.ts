@@ -112,6 +112,7 @@ export const fi = {
   'outcome.join': 'Valmista. Menkää nyt huoneeseen.',
   'outcome.again': 'Passia ei voitu lukea. Yritetään uudelleen.',
   'outcome.desk': 'Henkilökunta auttaa teitä. Menkää tiskille. Aikanne säilyy.',
+  'outcome.desk.fingers': 'Sormenjälkeä ei saatu. Se ei haittaa. Henkilökunta auttaa teitä tiskillä. Aikanne säilyy.',
   'outcome.done': 'Valmista. Voitte lähteä.',
   where: 'Huone',
   until: 'Lippu odottaa asti',

@@ -113,6 +113,7 @@ export const fr: Texts = {
   'outcome.join': 'C’est fait. Allez maintenant dans la salle.',
   'outcome.again': 'Le passeport n’a pas pu être lu. Essayons encore une fois.',
   'outcome.desk': 'Le personnel vous aide. Allez au guichet. Votre rendez-vous est gardé.',
+  'outcome.desk.fingers': 'L’empreinte n’a pas pu être prise. Ce n’est pas grave. Le personnel vous aide au guichet. Votre rendez-vous est gardé.',
   'outcome.done': 'C’est fait. Vous pouvez partir.',
   where: 'Salle',
   until: 'Le billet attend jusqu’à',

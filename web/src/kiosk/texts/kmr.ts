@@ -114,6 +114,7 @@ export const kmr: Texts = {
   'outcome.join': 'Qediya. Niha herin odeyê.',
   'outcome.again': 'Pasaport nehat xwendin. Em careke din biceribînin.',
   'outcome.desk': 'Karmend dê alîkariya we bikin. Herin ber maseyê. Dema we parastî ye.',
+  'outcome.desk.fingers': 'Şopa tiliyê nehat girtin. Ne xem e. Karmend dê li ber maseyê alîkariya we bikin. Dema we parastî ye.',
   'outcome.done': 'Qediya. Hûn dikarin herin.',
   where: 'Ode',
   until: 'Bilêt li bendê ye heta',

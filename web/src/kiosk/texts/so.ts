@@ -113,6 +113,7 @@ export const so: Texts = {
   'outcome.join': 'Waa dhammaatay. Hadda qolka aad.',
   'outcome.again': 'Baasaboorka lama akhrin karin. Aan mar kale isku dayno.',
   'outcome.desk': 'Shaqaalaha ayaa ku caawinaya. Miiska aad. Ballantaadu way kuu taallaa.',
+  'outcome.desk.fingers': 'Faraha lama qaadi karin. Dhib malaha. Shaqaalaha ayaa miiska kugu caawinaya. Ballantaadu way kuu taallaa.',
   'outcome.done': 'Waa dhammaatay. Waad bixi kartaa.',
   where: 'Qolka',
   until: 'Tigidhku wuxuu sugayaa ilaa',

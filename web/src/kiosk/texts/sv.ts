@@ -113,6 +113,7 @@ export const sv: Texts = {
   'outcome.join': 'Klart. Gå till rummet nu.',
   'outcome.again': 'Passet kunde inte läsas. Vi försöker en gång till.',
   'outcome.desk': 'Personalen hjälper dig. Gå till disken. Din tid finns kvar.',
+  'outcome.desk.fingers': 'Det gick inte att ta fingeravtryck. Det gör inget. Personalen hjälper dig vid disken. Din tid finns kvar.',
   'outcome.done': 'Klart. Du kan gå.',
   where: 'Rum',
   until: 'Biljetten väntar till',

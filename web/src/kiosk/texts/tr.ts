@@ -113,6 +113,7 @@ export const tr: Texts = {
   'outcome.join': 'Tamam. Şimdi odaya gidin.',
   'outcome.again': 'Pasaport okunamadı. Bir kez daha deneyelim.',
   'outcome.desk': 'Görevliler size yardım eder. Masaya gidin. Randevunuz duruyor.',
+  'outcome.desk.fingers': 'Parmak izi alınamadı. Sorun değil. Görevliler size masada yardım eder. Randevunuz duruyor.',
   'outcome.done': 'Tamam. Gidebilirsiniz.',
   where: 'Oda',
   until: 'Bilet şu saate kadar geçerli',
