@@ -160,6 +160,16 @@ type NoteWords struct {
 	Reliability string `json:"reliability,omitempty"`
 }
 
+// told is the hearing under which the log tells of a note. An observation grounds
+// no decision: that there is one stands in the log under its own id alone, so
+// that it is in no bundle of the hearing and keeps no case longer (row K10).
+func (n Note) told() interview.HearingID {
+	if n.Class == ClassObservation {
+		return interview.HearingID{}
+	}
+	return n.Hearing
+}
+
 func (s *Store) insert(ctx context.Context, row any, event interview.Event) error {
 	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
@@ -340,7 +350,7 @@ func (s *Store) Note(ctx context.Context, h *interview.Hearing, class Class, wor
 		return Note{}, err
 	}
 	n.Keeping = s.keepNote(n, nil, false)
-	return n, s.insert(ctx, &n, interview.Event{Hearing: h.ID, Type: EventNote, Fields: map[string]any{"note": n.ID, "class": class, "by": by, "needless": false}})
+	return n, s.insert(ctx, &n, interview.Event{Hearing: n.told(), Type: EventNote, Fields: map[string]any{"note": n.ID, "class": class, "by": by, "needless": false}})
 }
 
 // keepNote decides how a note is kept; ended says that its case was erased.
@@ -411,7 +421,7 @@ func (s *Store) Needless(ctx context.Context, n Note, by string) error {
 	n.Needless = s.now().UTC().Format(time.DateOnly)
 	return s.update(ctx, func(tx bun.Tx) *bun.UpdateQuery {
 		return tx.NewUpdate().Model(&n).Column("needless").WherePK()
-	}, version, interview.Event{Hearing: n.Hearing, Type: EventNote, Fields: map[string]any{"note": n.ID, "class": n.Class, "by": by, "needless": true}})
+	}, version, interview.Event{Hearing: n.told(), Type: EventNote, Fields: map[string]any{"note": n.ID, "class": n.Class, "by": by, "needless": true}})
 }
 
 // NotesDue lists notes whose time has come and whose key still stands: among
