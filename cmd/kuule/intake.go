@@ -56,7 +56,7 @@ func (c intakeCommand) Run(ctx context.Context, out io.Writer) error {
 	if c.Trust == "" || c.Out == "" || len(c.Files) != 1 {
 		return errors.New("with --evidence, give --trust, --out and one file")
 	}
-	return c.extract(out, private)
+	return c.extract(ctx, out, private)
 }
 
 // hearing is whose back-ups these are: their names begin with it.
@@ -161,7 +161,7 @@ func bring(ctx context.Context, console app.Console, id interview.HearingID, n i
 }
 
 // extract writes what is missing as sound. Where nothing is, nothing is written.
-func (c intakeCommand) extract(out io.Writer, private hpke.PrivateKey) error {
+func (c intakeCommand) extract(ctx context.Context, out io.Writer, private hpke.PrivateKey) error {
 	t, err := trust.Read(c.Trust)
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (c intakeCommand) extract(out io.Writer, private hpke.PrivateKey) error {
 		track  interview.TrackID
 	}
 	tracks := map[voice]*oggwriter.OggWriter{}
-	report, err := e.Read(func() (io.ReadCloser, error) { return os.Open(c.Files[0]) }, private, t, func(x intake.Frame) error {
+	report, err := e.Read(ctx, func() (io.ReadCloser, error) { return os.Open(c.Files[0]) }, private, t, func(x intake.Frame) error {
 		if x.Source != interview.SourceAudio {
 			return nil
 		}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"crypto"
 	"crypto/ecdh"
@@ -12,8 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -66,12 +64,9 @@ type (
 	}
 )
 
-// Bounds of what one taking in may bring.
-const (
-	maxBackups    = 16
-	maxBackupFile = 8 << 30
-	takeInLife    = time.Hour // from its beginning to its end
-)
+// takeInLife is how long one taking in may last, from its beginning to its end: then
+// it is dropped with all that was brought. What else bounds it package intake says.
+const takeInLife = time.Hour
 
 // takingIn is a recorder's side of taking in: one hearing at a time. Its keys are
 // of this one taking and nowhere else; what waits on the disk is sealed to them.
@@ -97,22 +92,15 @@ type oneTaking struct {
 	open      hpke.PrivateKey
 	statement string
 	until     time.Time
-	files     []*os.File
-	sizes     []int64
+	spool     *intake.Spool
 }
-
-const waitingPattern = "taking-in-*.kb"
 
 func newTakingIn(rec *recorder.Recorder, in *installation, keeper, folder string, keys journal.KeyWrapper, cert *recorderCertificate) (*takingIn, error) {
 	seal, err := in.sealingKey()
 	if err != nil {
 		return nil, err
 	}
-	left, err := filepath.Glob(filepath.Join(folder, waitingPattern))
-	for _, name := range left { // of a process that was killed: nobody has their key
-		err = errors.Join(err, os.Remove(name))
-	}
-	return &takingIn{rec: rec, keeper: keeper, folder: folder, trust: in.trust, seal: seal, keys: keys, cert: cert}, err
+	return &takingIn{rec: rec, keeper: keeper, folder: folder, trust: in.trust, seal: seal, keys: keys, cert: cert}, intake.Sweep(folder)
 }
 
 func (x *takingIn) serve(conn *bus.Conn) error {
@@ -125,11 +113,7 @@ func (x *takingIn) serve(conn *bus.Conn) error {
 		}),
 		bus.Handle(conn, "recorder.backup", func(_ context.Context, _ bus.Name, p backupPiece) (none, error) { return none{}, x.put(p) }),
 		bus.Handle(conn, "recorder.taken", func(ctx context.Context, _ bus.Name, q takenQuestion) (takenAnswer, error) {
-			out, pending, err := x.task.ask(ctx, q.Hearing.String()+jws.Hash(q.Admission), func() (takenAnswer, error) {
-				ctx, cancel := context.WithTimeout(context.Background(), takeInLife)
-				defer cancel()
-				return x.end(ctx, q)
-			})
+			out, pending, err := x.task.ask(ctx, q.Hearing.String()+jws.Hash(q.Admission), func() (takenAnswer, error) { return x.end(context.Background(), q) })
 			if pending {
 				return takenAnswer{Pending: true}, nil
 			}
@@ -184,7 +168,9 @@ func (x *takingIn) begin(ctx context.Context, q takeInQuestion) (takeInAnswer, e
 	if err != nil {
 		return takeInAnswer{}, err
 	}
+	t.spool = intake.NewSpool(x.folder, intake.DefaultLimits())
 	x.now = t
+	time.AfterFunc(takeInLife, func() { x.over(t) })
 	return takeInAnswer{t.statement}, nil
 }
 
@@ -196,18 +182,13 @@ func (x *takingIn) put(p backupPiece) error {
 	if t == nil || t.grant.Hearing != p.Hearing || time.Now().After(t.until) {
 		return problem.New(problem.CodeNotReady, "no taking in of %s was begun", p.Hearing)
 	}
-	if p.Offset == 0 && p.File == len(t.files) && p.File < maxBackups {
-		f, err := os.CreateTemp(x.folder, waitingPattern)
-		if err != nil {
-			return err
-		}
-		t.files, t.sizes = append(t.files, f), append(t.sizes, 0)
+	err := t.spool.Put(p.File, p.Offset, p.Data)
+	switch {
+	case errors.Is(err, intake.ErrOrder):
+		return problem.New(problem.CodeConflict, "%w", err)
+	case errors.Is(err, intake.ErrLong):
+		return problem.New(problem.CodeTooLarge, "back-up of %s: %w", p.Hearing, err)
 	}
-	if p.File < 0 || p.File >= len(t.files) || t.sizes[p.File] != p.Offset || p.Offset+int64(len(p.Data)) > maxBackupFile {
-		return problem.New(problem.CodeConflict, "pieces of a back-up come one after the other")
-	}
-	n, err := t.files[p.File].Write(p.Data)
-	t.sizes[p.File] += int64(n)
 	return err
 }
 
@@ -224,23 +205,23 @@ func (x *takingIn) end(ctx context.Context, q takenQuestion) (out takenAnswer, e
 	if err := x.admitted(t, q.Admission); err != nil {
 		return out, err
 	}
+	ctx, cancel := context.WithDeadline(ctx, t.until)
+	defer cancel()
 	e := intake.Under(t.grant)
-	var frames []intake.Frame
+	kept, err := t.spool.Keep()
+	if err != nil {
+		return out, err
+	}
 	var all intake.Report
-	for _, f := range t.files {
-		r, err := e.Read(func() (io.ReadCloser, error) {
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return nil, err
-			}
-			return io.NopCloser(bufio.NewReaderSize(f, 1<<20)), nil
-		}, t.open, x.trust, e.Collect(&frames))
+	for n := range t.spool.Files() {
+		r, err := e.Read(ctx, func() (io.ReadCloser, error) { return t.spool.Open(n) }, t.open, x.trust, kept.Take)
 		if err != nil {
 			return out, problem.New(problem.CodeEvidence, "back-up of %s: %w", q.Hearing, err)
 		}
 		all.Chunks, all.Frames, all.Taken = all.Chunks+r.Chunks, all.Frames+r.Frames, all.Taken+r.Taken
 		all.Had, all.Unsure = all.Had+r.Had, all.Unsure+r.Unsure
 	}
-	if len(frames) == 0 {
+	if kept.Len() == 0 {
 		return out, problem.New(problem.CodeEvidence, "the back-up has nothing of what is missing of %s: %d frames are outside of it, %d are on no list of their sender", q.Hearing, all.Had, all.Unsure)
 	}
 	var made []interview.RecordingID
@@ -257,7 +238,7 @@ func (x *takingIn) end(ctx context.Context, q takenQuestion) (out takenAnswer, e
 			made = append(made, id)
 			return x.rec.Beside(q.Hearing, id)
 		},
-	}, all, frames)
+	}, all, kept)
 	if err != nil {
 		return out, err
 	}
@@ -299,11 +280,19 @@ func (x *takingIn) drop() {
 	if x.now == nil {
 		return
 	}
-	for _, f := range x.now.files {
-		name := f.Name()
-		_ = errors.Join(f.Close(), os.Remove(name))
+	if err := x.now.spool.Close(); err != nil {
+		slog.Error("what was brought to be taken in was not removed", "hearing", x.now.grant.Hearing, "err", err)
 	}
 	x.now = nil
+}
+
+// over drops a taking in whose time is over.
+func (x *takingIn) over(t *oneTaking) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.now == t {
+		x.drop()
+	}
 }
 
 func (x *takingIn) close() {

@@ -452,7 +452,7 @@ func TestTheGrantingCase(t *testing.T) {
 	if settled, release = l.settle(""); !release.Names(l.terminal.device()) || !release.Names(l.second.device()) || release.Names(pagesDevice(l.chair)) {
 		t.Fatalf("both brought: %+v", settled)
 	}
-	if left, _ := filepath.Glob(filepath.Join(x.folder, waitingPattern)); len(left) != 0 {
+	if left, _ := filepath.Glob(filepath.Join(x.folder, "taking-in-*")); len(left) != 0 {
 		t.Errorf("what was brought lies on: %v", left)
 	}
 }
@@ -596,7 +596,7 @@ func TestTakingInNeedsItsGrant(t *testing.T) {
 	if _, err := x.end(t.Context(), takenQuestion{Hearing: l.w.Hearing, Admission: "x"}); err == nil {
 		t.Error("rubbish was taken in")
 	}
-	waiting, _ := filepath.Glob(filepath.Join(x.folder, waitingPattern))
+	waiting, _ := filepath.Glob(filepath.Join(x.folder, "taking-in-*"))
 	journals, _ := filepath.Glob(filepath.Join(x.folder, "hrg_*"))
 	if len(waiting)+len(journals) != 0 {
 		t.Errorf("left: %v %v", waiting, journals)

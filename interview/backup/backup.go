@@ -142,11 +142,11 @@ func (c *Chunk) OpenKey(own hpke.PrivateKey, k Key) ([]byte, error) {
 // Check holds a chunk against its form and against its epoch: roster and
 // recorder of it, and nothing of any other. statementKey is the trust file's.
 func (c *Chunk) Check(t *trust.File) error {
-	switch {
-	case c.V != 1 || c.Hearing.IsZero() || c.Group.IsZero() || c.Member.IsZero():
+	if c.V != 1 || c.Hearing.IsZero() || c.Group.IsZero() || c.Member.IsZero() {
 		return fmt.Errorf("%w: version, hearing, group or member", ErrChunk)
-	case len(c.Frames) > MaxFrames || len(c.Keys) > MaxKeys || len(c.Origins) > MaxLists:
-		return fmt.Errorf("%w: too much at once", ErrChunk)
+	}
+	if err := c.bounds(); err != nil {
+		return err
 	}
 	place, err := c.onRecord(t)
 	if err != nil {
@@ -225,7 +225,10 @@ func (c *Chunk) onRecord(t *trust.File) (place int, err error) {
 	return place, nil
 }
 
-const fileMagic = "kuulebk1"
+const (
+	fileMagic      = "kuulebk1"
+	sealedOverhead = 65 + 16 // RFC 9180: the encapsulated key and the tag
+)
 
 // Magic begins a file of chunks.
 func Magic() []byte { return []byte(fileMagic) }
@@ -250,21 +253,33 @@ func (c *Chunk) Seal(to hpke.PublicKey, n int64) ([]byte, error) {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(sealed))), sealed...), nil
 }
 
-// Read opens a file chunk by chunk. A torn last chunk ends it without an error:
-// what was durable before it counts.
+// Read opens a file chunk by chunk, in the memory of one. A torn last chunk ends it
+// without an error: what was durable before it counts. ErrChunk where a chunk or the
+// file passes its bounds.
 func Read(r io.Reader, h interview.HearingID, own hpke.PrivateKey, each func(*Chunk) error) error {
+	return read(r, h, own, MaxChunks, MaxFile, each)
+}
+
+func read(r io.Reader, h interview.HearingID, own hpke.PrivateKey, maxChunks, maxFile int64, each func(*Chunk) error) error {
+	size := int64(len(fileMagic))
 	magic := make([]byte, len(fileMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != fileMagic {
 		return fmt.Errorf("%w: no back-up file", ErrChunk)
 	}
 	for n := int64(0); ; n++ {
-		var size [4]byte
-		if _, err := io.ReadFull(r, size[:]); err != nil {
+		var prefix [4]byte
+		if _, err := io.ReadFull(r, prefix[:]); err != nil {
 			return torn(err)
 		}
-		length := binary.BigEndian.Uint32(size[:])
-		if length > MaxChunk+256 {
-			return fmt.Errorf("%w: chunk %d of %d bytes", ErrChunk, n, length)
+		length := binary.BigEndian.Uint32(prefix[:])
+		size += int64(len(prefix)) + int64(length)
+		switch {
+		case length > MaxChunk+sealedOverhead:
+			return fmt.Errorf("%w: chunk %d of %d bytes, at most %d", ErrChunk, n, length, MaxChunk+sealedOverhead)
+		case n >= maxChunks:
+			return fmt.Errorf("%w: more than %d chunks in a file", ErrChunk, maxChunks)
+		case size > maxFile:
+			return fmt.Errorf("%w: the file is longer than %d bytes", ErrChunk, maxFile)
 		}
 		sealed := make([]byte, length)
 		if _, err := io.ReadFull(r, sealed); err != nil {

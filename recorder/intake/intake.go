@@ -3,6 +3,8 @@ package intake
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hpke"
@@ -24,6 +26,7 @@ import (
 	"kuule/interview/sealing"
 	"kuule/recorder/coverage"
 	"kuule/recorder/evidence"
+	"kuule/recorder/journal"
 )
 
 var (
@@ -32,15 +35,13 @@ var (
 	ErrStranger = errors.New("the evidence does not know this chunk's roster or sender")
 	// ErrNothing says that recorders have everything: nothing may be taken in.
 	ErrNothing = errors.New("recorders have all that was on record")
-	// ErrLong says that more was granted than is taken in at once.
-	ErrLong = errors.New("more is missing than can be taken in at once")
+	// ErrLong says that more was granted or brought than is taken in at once, and
+	// which bound it was.
+	ErrLong = errors.New("it is more than is taken in at once")
 )
 
 // maxRoom bounds one list of a bundle that is read here, in bytes.
 const maxRoom = evidence.MaxListing
-
-// maxHeld bounds what is taken in at once, in bytes.
-const maxHeld = 1 << 30
 
 // How far around a moment that no recorder has frames are taken in: what was
 // captured before a recorder ended may not have arrived there, and one that came
@@ -83,11 +84,15 @@ type Evidence struct {
 	grant  backup.Grant
 	known  map[string]bool // rosters and statements
 
+	// Limits can be lowered before the first Read.
+	Limits Limits
+
 	// Of what was read so far.
-	lists   map[listed][]byte
-	texts   map[listed]string // of the list that a frame stands on
-	rosters map[epochOf]string
-	keys    map[uint64]*heldKey
+	lists     map[sentUnder][]list
+	listBytes int64
+	rosters   map[epochOf]string
+	keys      map[uint64]*heldKey
+	tracks    map[sentUnder]bool
 }
 
 // Open verifies a bundle and reads from it who was in the room.
@@ -126,18 +131,32 @@ func Open(bundle io.ReaderAt, size int64, t *trust.File, o evidence.Options) (*E
 	if g.Statements, err = admitted(lists["room/statements"], lists["room/admissions"]); err != nil {
 		return nil, err
 	}
-	if len(g.Spans) > backup.MaxSpans || len(g.Rosters) > backup.MaxKnown || len(g.Statements) > backup.MaxKnown {
-		return nil, ErrLong
+	if err := within(g); err != nil {
+		return nil, err
 	}
 	e := Under(g)
 	e.report = r
 	return e, nil
 }
 
+// within refuses what no grant says.
+func within(g backup.Grant) error {
+	switch {
+	case len(g.Spans) > backup.MaxSpans:
+		return fmt.Errorf("%w: %d stretches are missing, at most %d", ErrLong, len(g.Spans), backup.MaxSpans)
+	case len(g.Rosters) > backup.MaxKnown:
+		return fmt.Errorf("%w: the room had %d rosters, at most %d", ErrLong, len(g.Rosters), backup.MaxKnown)
+	case len(g.Statements) > backup.MaxKnown:
+		return fmt.Errorf("%w: %d pages were in the room, at most %d", ErrLong, len(g.Statements), backup.MaxKnown)
+	}
+	return nil
+}
+
 // Under is the evidence that a grant stands for, whose signature was verified.
 func Under(g backup.Grant) *Evidence {
 	e := &Evidence{
-		grant: g, known: map[string]bool{}, lists: map[listed][]byte{}, texts: map[listed]string{}, rosters: map[epochOf]string{}, keys: map[uint64]*heldKey{},
+		Limits: DefaultLimits(), grant: g, known: map[string]bool{},
+		lists: map[sentUnder][]list{}, rosters: map[epochOf]string{}, keys: map[uint64]*heldKey{}, tracks: map[sentUnder]bool{},
 	}
 	for _, h := range slices.Concat(g.Rosters, g.Statements) {
 		e.known[h] = true
@@ -213,11 +232,41 @@ func (e *Evidence) total() (sum interview.Micros) {
 	return sum
 }
 
-type listed struct {
+// sentUnder is what a sender's lists are of. Without a key id it is a track.
+type sentUnder struct {
 	member interview.MemberID // who signed it
 	track  interview.TrackID
 	kid    uint64
-	count  uint64
+}
+
+// list is one list that a sender signed.
+type list struct {
+	first  uint64 // counter
+	seq    int64
+	hashes []byte
+	text   string
+}
+
+// hashOf gives the hash that the list has for a counter, or nil.
+func (l *list) hashOf(counter uint64) []byte {
+	if n := counter - l.first; counter >= l.first && n < uint64(len(l.hashes)/sealing.OriginHashBytes) {
+		return l.hashes[n*sealing.OriginHashBytes:][:sealing.OriginHashBytes]
+	}
+	return nil
+}
+
+// listOf finds the list that speaks of a frame: lists of one sender do not overlap.
+// Nil: there is none.
+func (e *Evidence) listOf(of sentUnder, counter uint64) *list {
+	all := e.lists[of]
+	n, here := slices.BinarySearchFunc(all, counter, func(l list, c uint64) int { return cmp.Compare(l.first, c) })
+	if !here {
+		n--
+	}
+	if n < 0 || all[n].hashOf(counter) == nil {
+		return nil
+	}
+	return &all[n]
 }
 
 type epochOf struct {
@@ -226,9 +275,10 @@ type epochOf struct {
 }
 
 type heldKey struct {
-	key *sealing.FrameKey
-	of  backup.Key
-	raw []byte
+	key    *sealing.FrameKey
+	member interview.MemberID
+	of     backup.Key
+	raw    []byte
 }
 
 // open opens a frame; of sound that was packed with copies of what came before it
@@ -246,15 +296,21 @@ func (k *heldKey) open(sealed []byte) (sealing.FrameHeader, []byte, error) {
 }
 
 // Read reads a back-up file through, twice: lists first, since the list of a
-// frame may stand in a later chunk. take is given each frame that counts.
-func (e *Evidence) Read(open func() (io.ReadCloser, error), own hpke.PrivateKey, t *trust.File, take func(Frame) error) (Report, error) {
+// frame may stand in a later chunk. take is given each frame that counts. What is
+// held in memory stays within Limits; ErrLong where a file would pass them.
+func (e *Evidence) Read(ctx context.Context, open func() (io.ReadCloser, error), own hpke.PrivateKey, t *trust.File, take func(Frame) error) (Report, error) {
 	r := Report{Missing: e.total()}
 	pass := func(each func(*backup.Chunk) error) error {
 		f, err := open()
 		if err != nil {
 			return err
 		}
-		return errors.Join(backup.Read(f, e.grant.Hearing, own, each), f.Close())
+		return errors.Join(backup.Read(f, e.grant.Hearing, own, func(c *backup.Chunk) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return each(c)
+		}), f.Close())
 	}
 	err := pass(func(c *backup.Chunk) error {
 		if err := c.Check(t); err != nil {
@@ -265,6 +321,7 @@ func (e *Evidence) Read(open func() (io.ReadCloser, error), own hpke.PrivateKey,
 	if err != nil {
 		return r, err
 	}
+	e.sort()
 	return r, pass(func(c *backup.Chunk) error {
 		r.Chunks++
 		for _, f := range c.Frames {
@@ -298,35 +355,79 @@ func (e *Evidence) learn(c *backup.Chunk, own hpke.PrivateKey) error {
 	}
 	e.rosters[epochOf{c.Group, c.Epoch}] = c.Roster
 	for _, k := range c.Keys {
-		raw, err := c.OpenKey(own, k)
-		if err != nil {
+		if err := e.learnKey(c, k, own); err != nil {
 			return err
 		}
-		if known := e.keys[uint64(k.KID)]; known != nil && bytes.Equal(known.raw, raw) {
-			continue // it knows what it opened: a frame in two files counts once
-		}
-		key, err := sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, raw)
-		if err != nil {
-			return err
-		}
-		e.keys[uint64(k.KID)] = &heldKey{key, k, raw}
 	}
 	for _, text := range c.Origins {
-		var o sealing.Origin
-		if err := jws.Verify(text, sealing.TypeOrigin, signer, &o); err != nil {
+		if err := e.learnList(c, text, signer); err != nil {
 			return fmt.Errorf("origin list: %w", err)
-		}
-		hashes, err := base64.RawURLEncoding.DecodeString(o.Hashes)
-		if err != nil || o.Member != c.Member || o.Hearing != e.grant.Hearing || o.Group != c.Group {
-			return ErrStranger
-		}
-		for n := uint64(0); len(hashes) >= sealing.OriginHashBytes; n++ {
-			at := listed{c.Member, o.Track, uint64(o.KID), uint64(o.First) + n}
-			e.lists[at], e.texts[at] = hashes[:sealing.OriginHashBytes], text
-			hashes = hashes[sealing.OriginHashBytes:]
 		}
 	}
 	return nil
+}
+
+func (e *Evidence) learnKey(c *backup.Chunk, k backup.Key, own hpke.PrivateKey) error {
+	raw, err := c.OpenKey(own, k)
+	if err != nil {
+		return err
+	}
+	known := e.keys[uint64(k.KID)]
+	if known != nil && bytes.Equal(known.raw, raw) {
+		return nil // it knows what it opened: a frame in two files counts once
+	}
+	if known == nil && len(e.keys) >= e.Limits.Keys {
+		return fmt.Errorf("%w: more than %d sender keys", ErrLong, e.Limits.Keys)
+	}
+	if of := (sentUnder{member: c.Member, track: k.Track}); !e.tracks[of] {
+		if len(e.tracks) >= e.Limits.Tracks {
+			return fmt.Errorf("%w: more than %d tracks", ErrLong, e.Limits.Tracks)
+		}
+		e.tracks[of] = true
+	}
+	key, err := sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, raw)
+	if err != nil {
+		return err
+	}
+	e.keys[uint64(k.KID)] = &heldKey{key, c.Member, k, raw}
+	return nil
+}
+
+// learnList takes a list that a journal can keep, and no other: what is taken in
+// stands beside it.
+func (e *Evidence) learnList(c *backup.Chunk, text string, signer *ecdsa.PublicKey) error {
+	var o sealing.Origin
+	if err := jws.Verify(text, sealing.TypeOrigin, signer, &o); err != nil {
+		return err
+	}
+	if o.Member != c.Member || o.Hearing != e.grant.Hearing || o.Group != c.Group {
+		return ErrStranger
+	}
+	hashes, err := journal.OriginHashes(text, o.Hearing, o.Group)
+	if err != nil {
+		return err
+	}
+	if e.listBytes += int64(len(text) + len(hashes)); e.listBytes > e.Limits.Lists {
+		return fmt.Errorf("%w: signed lists of more than %d bytes", ErrLong, e.Limits.Lists)
+	}
+	of := sentUnder{c.Member, o.Track, uint64(o.KID)}
+	e.lists[of] = append(e.lists[of], list{uint64(o.First), o.Seq, hashes, text})
+	return nil
+}
+
+// sort puts lists in the order of what they speak of. One that stands in two files
+// is there once.
+func (e *Evidence) sort() {
+	for of, all := range e.lists {
+		slices.SortStableFunc(all, func(a, b list) int { return cmp.Compare(a.first, b.first) })
+		e.lists[of] = slices.CompactFunc(all, func(a, b list) bool {
+			again := a.text == b.text
+			if again {
+				e.listBytes -= int64(len(b.text) + len(b.hashes))
+			}
+			return again
+		})
+	}
 }
 
 func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, take func(Frame) error) error {
@@ -339,10 +440,10 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, take func(F
 	if err != nil {
 		return err
 	}
-	want := e.lists[listed{c.Member, f.Track, h.KID, h.Counter}]
+	stands := e.listOf(sentUnder{c.Member, f.Track, h.KID}, h.Counter)
 	sum := sha256.Sum256(sealed)
 	key := e.keys[h.KID]
-	if key == nil || key.of.Track != f.Track || want == nil || !bytes.Equal(want, sum[:sealing.OriginHashBytes]) {
+	if key == nil || key.of.Track != f.Track || stands == nil || !bytes.Equal(stands.hashOf(h.Counter), sum[:sealing.OriginHashBytes]) {
 		r.Unsure++
 		return nil
 	}

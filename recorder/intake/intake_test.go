@@ -149,7 +149,7 @@ func (s *scene) file(chunks ...*backup.Chunk) []byte {
 
 func (s *scene) read(e *intake.Evidence, take func(intake.Frame) error, chunks ...*backup.Chunk) (intake.Report, error) {
 	file := s.file(chunks...)
-	return e.Read(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(file)), nil }, s.own, s.trust, take)
+	return e.Read(s.t.Context(), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(file)), nil }, s.own, s.trust, take)
 }
 
 // H5: of the terminal's back-up that is taken in which no recorder has, with what
@@ -257,8 +257,11 @@ func (s *scene) takeIn(chunks ...*backup.Chunk) taking {
 	must(t, err)
 	s.admit(x.member, backup.RuleOf(x.grant))
 	e := intake.Under(g)
-	var frames []intake.Frame
-	report, err := s.read(e, e.Collect(&frames), chunks...)
+	spool := intake.NewSpool(t.TempDir(), intake.DefaultLimits())
+	defer func() { must(t, spool.Close()) }()
+	kept, err := spool.Keep()
+	must(t, err)
+	report, err := s.read(e, kept.Take, chunks...)
 	must(t, err)
 	if s.then != nil {
 		s.then(e)
@@ -271,7 +274,7 @@ func (s *scene) takeIn(chunks ...*backup.Chunk) taking {
 			return journal.Directory(x.folders[r])
 		},
 		Now: func() time.Time { return s.w.Now },
-	}, report, frames)
+	}, report, kept)
 	must(t, err)
 	for r := range x.folders {
 		x.keys[r], err = journal.ParseDataKey(ring.Keys[journal.WrapContext(s.w.Hearing, r)])
