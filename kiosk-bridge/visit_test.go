@@ -353,7 +353,7 @@ func TestTicketOutsideItsMinutesIsRefused(t *testing.T) {
 
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatal("condition did not come true")
@@ -464,7 +464,7 @@ func (s *script) send(typ string, body any) {
 
 func (s *script) receive(typ string, body any) error {
 	s.t.Helper()
-	if err := s.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := s.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		s.t.Fatal(err)
 	}
 	_, text, err := s.conn.ReadMessage()
@@ -548,7 +548,7 @@ func (s *script) finish(p *emrtdtest.Passport) {
 	s.t.Helper()
 	s.document(p)
 	for n := 1; ; n++ {
-		if err := s.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := s.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			s.t.Fatal(err)
 		}
 		_, text, err := s.conn.ReadMessage()

@@ -43,7 +43,7 @@ func dial(t *testing.T, url string) *websocket.Conn {
 // closedFor reads until the door closes the socket and gives its reason.
 func closedFor(t *testing.T, ws *websocket.Conn) (int, string) {
 	t.Helper()
-	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
 		_, _, err := ws.ReadMessage()
 		var c *websocket.CloseError

@@ -335,7 +335,7 @@ func TestThreePeopleAndARecorderMeet(t *testing.T) {
 			}
 		}
 	}()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		err := chair.AskPhase(t.Context(), interview.PhaseOnRecord, "start")
 		if err == nil {

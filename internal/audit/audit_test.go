@@ -97,7 +97,7 @@ func (w *logWorld) append(t testing.TB, batch []audit.Leaf) []uint64 {
 // prove waits until the newest checkpoint covers the place.
 func (w *logWorld) prove(t testing.TB, place uint64) audit.Proof {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	p, err := w.Prove(ctx, place)
 	if err != nil {

@@ -60,7 +60,7 @@ func (w *world) credentials(t *testing.T, name Name) *Credentials {
 
 func (w *world) connect(t *testing.T, name Name) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := Connect(ctx, w.credentials(t, name), w.server.Address())
 	if err != nil {
@@ -389,7 +389,7 @@ func TestNoCertificateNoBus(t *testing.T) {
 		if _, err := socket.Write([]byte("CONNECT {}\r\nPING\r\n")); err != nil {
 			t.Fatal(err)
 		}
-		_ = socket.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = socket.SetDeadline(time.Now().Add(30 * time.Second))
 		told, _ := io.ReadAll(socket)
 		if bytes.Contains(told, []byte("INFO")) || bytes.Contains(told, []byte("PONG")) {
 			t.Fatalf("server spoke to a stranger: %q", told)
@@ -465,7 +465,7 @@ func TestBusComesBackAndSoDoTheProcesses(t *testing.T) {
 	}
 	w.serve(t, port)
 	var out note
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		err := recorder.Call(t.Context(), Main(Authority), "trust", note{}, &out)
 		if err == nil {

@@ -69,7 +69,7 @@ func TestOffUntilAPortIsNamed(t *testing.T) {
 		t.Error("/metrics and nothing else")
 	}
 	cancel()
-	for end := time.Now().Add(5 * time.Second); get("/metrics") != 0; {
+	for end := time.Now().Add(30 * time.Second); get("/metrics") != 0; {
 		if time.Now().After(end) {
 			t.Fatal("still answered")
 		}

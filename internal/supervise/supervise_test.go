@@ -166,7 +166,7 @@ func (w *world) printed(text string) string {
 
 func wantGone(t *testing.T, pid int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !errors.Is(unix.Kill(pid, 0), unix.ESRCH) && !zombie(pid) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d is still there", pid)

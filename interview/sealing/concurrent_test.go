@@ -54,7 +54,7 @@ func TestFramesFlowWhileKeysRotate(t *testing.T) {
 		}
 		opened <- n
 	})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for range 20 {
 		w.roster(chair, []*person{chair, applicant}, "join", applicant)
 		wraps, err := chair.Wraps(chair.track, interview.SourceAudio, 0)

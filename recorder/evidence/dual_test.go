@@ -53,7 +53,7 @@ func (k *keeper) block(to interview.Micros) {
 	k.now = to
 	seq := k.j.Durable().Seq
 	k.j.Flush()
-	for end := time.Now().Add(10 * time.Second); k.j.Durable().Seq == seq; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); k.j.Durable().Seq == seq; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			k.t.Fatal("no block")
 		}

@@ -95,7 +95,7 @@ func hold(t testing.TB, changes ...change) *hearing {
 		}
 		seq := j.Durable().Seq
 		j.Flush()
-		for end := time.Now().Add(10 * time.Second); j.Durable().Seq == seq; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); j.Durable().Seq == seq; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("no block")
 			}

@@ -246,7 +246,7 @@ func TestNothingElseIsReached(t *testing.T) {
 	}
 	defer stranger.Close()
 	before := r.Counts().Refused
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for r.Counts().Refused == before && time.Now().Before(deadline) {
 		if _, err := stranger.WriteTo([]byte("let me in"), c.LocalAddr()); err != nil {
 			t.Fatal(err)
@@ -344,7 +344,7 @@ func TestBitRateIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for r.Counts().Dropped == 0 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -394,7 +394,7 @@ func TestSilentStreamIsCut(t *testing.T) {
 		if _, err := c.Write(bytes.Repeat([]byte{0xff}, 64)); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("still open: %v", err)
 		}
@@ -557,7 +557,7 @@ func TestEachFamilyReachesItsMediaPort(t *testing.T) {
 	}
 	defer stranger.Close()
 	before = r.Counts().Refused
-	for deadline := time.Now().Add(10 * time.Second); r.Counts().Refused == before && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); r.Counts().Refused == before && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		_, _ = stranger.Write([]byte("let me in"))
 	}
 	if r.Counts().Refused == before {
@@ -592,7 +592,7 @@ func TestFamiliesShareTheBounds(t *testing.T) {
 		for range 200 {
 			_, _ = c.WriteTo(packet, net.UDPAddrFromAddrPort(media6))
 		}
-		for deadline := time.Now().Add(10 * time.Second); r.Counts().Dropped == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); r.Counts().Dropped == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		}
 		most := int64(160_000/16) + int64(time.Since(began).Seconds()*160_000/8) + 2000
 		if n := got.Load(); n > most || r.Counts().Dropped == 0 {

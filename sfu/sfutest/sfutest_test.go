@@ -83,7 +83,7 @@ func TestAForwarderForwardsBothWays(t *testing.T) {
 		if _, err := c.Write([]byte(what)); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		buf := make([]byte, 10)
 		n, err := c.Read(buf)
 		if err != nil || string(buf[:n]) != what || time.Since(began) < 30*time.Millisecond {

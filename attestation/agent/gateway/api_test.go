@@ -432,7 +432,7 @@ func TestAReloadedPageGetsALinkByTheAgentAndItsOldSocketEnds(t *testing.T) {
 	if err := page.Call(t.Context(), http.MethodGet, "/gw/signin", nil, nil); !isProblem(err, problem.CodeBearer) {
 		t.Errorf("the page before still has a bearer: %v", err)
 	}
-	if err := socket.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	var late net.Error
@@ -509,7 +509,7 @@ func TestStartLinksComeByTheSocketOnly(t *testing.T) {
 
 func askWhenThere(t *testing.T, path string) StartURL {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		link, err := AskStartURL(t.Context(), path, false)
 		if err == nil {

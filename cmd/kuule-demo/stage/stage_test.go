@@ -97,7 +97,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 	}
 	var child string
 	ctx := t.Context()
-	for deadline := time.Now().Add(5 * time.Second); child == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); child == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		text, err := os.ReadFile(p.log)
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		state, err := os.ReadFile("/proc/" + child + "/stat")
 		if err != nil || strings.Contains(string(state), ") Z ") {
 			break
