@@ -54,7 +54,7 @@ async function walkAll() {
 async function go(title, { code, language = 'fi', size = 'wide', at = origin }, steps) {
   const context = await browser.newContext({ viewport: sizes[size], permissions: ['camera', 'microphone'], reducedMotion: 'reduce' })
   const page = await context.newPage()
-  page.setDefaultTimeout(Number(process.env.PATIENCE ?? 45_000))
+  page.setDefaultTimeout(Number(process.env.PATIENCE ?? 90_000))
   const wrong = []
   page.on('console', (m) => m.type() === 'error' && !/status of 4(0[139]|22)|ERR_EMPTY_RESPONSE/.test(m.text()) && wrong.push(m.text()))
   page.on('pageerror', (e) => wrong.push(String(e)))
