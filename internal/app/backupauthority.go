@@ -67,7 +67,7 @@ type (
 )
 
 const (
-	maxProof     = 1 << 40 // bytes of a bundle that is judged
+	maxProof     = 256 << 30 // bytes of a bundle that is judged: two recorders of eight hours with five pictures have a third of it
 	holdingsAge  = 15 * time.Minute
 	grantLife    = 15 * time.Minute // from its signing to the admission of who takes in
 	proofPattern = "proof-*.zip"
@@ -121,8 +121,11 @@ func (j *backupJudge) put(p proofPiece) error {
 		}
 		j.hearing, j.proof = p.Hearing, f
 	}
-	if j.proof == nil || j.hearing != p.Hearing || j.size != p.Offset || j.size+int64(len(p.Data)) > maxProof {
+	if j.proof == nil || j.hearing != p.Hearing || j.size != p.Offset {
 		return problem.New(problem.CodeConflict, "pieces of a bundle come one after the other")
+	}
+	if j.size+int64(len(p.Data)) > maxProof {
+		return problem.New(problem.CodeTooLarge, "the bundle of %s is longer than %d bytes", p.Hearing, int64(maxProof))
 	}
 	n, err := j.proof.Write(p.Data)
 	j.size += int64(n)
@@ -265,6 +268,9 @@ func lacking(r evidence.Report, device interview.DeviceID) (lacks []backup.Span,
 // whole holds a bundle against what every recorder signed, just now, to have on
 // its disk: who makes the bundle can leave nothing out.
 func (j *backupJudge) whole(r evidence.Report, holdings []string) error {
+	if len(holdings) > len(j.keepers) {
+		return refused("backup-holdings", "%d recorders spoke, the installation has %d", len(holdings), len(j.keepers))
+	}
 	now := j.now()
 	heard := map[string]bool{}
 	for _, text := range holdings {

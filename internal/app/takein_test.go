@@ -3,12 +3,14 @@ package app
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/backup"
+	"kuule/recorder/evidence"
 	"kuule/recorder/intake"
 )
 
@@ -60,5 +62,33 @@ func TestATakingInIsDroppedWithItsTime(t *testing.T) {
 	x.now.until = time.Now().Add(-time.Second)
 	if err := piece(second, 0); !errors.Is(err, problem.New(problem.CodeNotReady, "")) || files() != 0 {
 		t.Errorf("late: %v", err)
+	}
+}
+
+// H5: a bundle that authority judges is bounded, and what goes beyond is said.
+func TestABundleToJudgeHasItsBound(t *testing.T) {
+	t.Parallel()
+	j := &backupJudge{folder: t.TempDir()}
+	defer j.close()
+	h := interview.NewHearingID()
+	piece := func(n int) error {
+		return j.put(proofPiece{Hearing: h, Offset: j.size, Data: make([]byte, n)})
+	}
+	if err := piece(10); err != nil {
+		t.Fatal(err)
+	}
+	j.size = maxProof - 5 // as after many pieces
+	if err := piece(6); !errors.Is(err, problem.New(problem.CodeTooLarge, "")) {
+		t.Errorf("a byte more than the bound: %v", err)
+	}
+	if err := piece(5); err != nil {
+		t.Errorf("at the bound: %v", err)
+	}
+	if err := piece(1); !errors.Is(err, problem.New(problem.CodeTooLarge, "")) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	j.keepers = []string{"recorder"}
+	if err := j.whole(evidence.Report{}, []string{"x", "y"}); err == nil || !strings.Contains(err.Error(), "2 recorders spoke") {
+		t.Errorf("more words than recorders: %v", err)
 	}
 }
