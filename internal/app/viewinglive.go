@@ -162,9 +162,15 @@ func (o *opening) over() error {
 	return problem.New(problem.CodeNotFound, "viewing %s has ended", o.row.ID)
 }
 
+// surveying is how long an answer may wait until the process has read the
+// recording as far as is asked: it begins with the first page that looks.
+const surveying = 20 * time.Second
+
 // askProcess has the viewing's process answer. What was on its way when the viewing
 // ended is told that it has, not that a process is gone.
 func (d *viewingDesk) askProcess(ctx context.Context, o *opening, what string, q, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, surveying)
+	defer cancel()
 	err := d.conn.Call(ctx, o.process(), what, q, answer)
 	if err == nil {
 		return nil
