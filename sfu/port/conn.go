@@ -80,8 +80,7 @@ type Conn struct {
 	over    bool // Closed was told
 	closed  bool // Close was called
 
-	checkedAt int64 // when checks are counted from
-	checks    int
+	checks quota
 
 	// Guarded by the port's lock.
 	names []*credentials
@@ -111,7 +110,9 @@ func (c *Conn) take(via *path, out *Batch, at int64, buffer *Buffer, b []byte) {
 		c.takeRecords(b)
 	case b[0] < 128 || b[0] > 191 || len(b) < 8:
 	case b[1] >= 192 && b[1] <= 223: // RFC 5761
-		c.takeControl(via, out, at, b)
+		if c.takeControl(via, out, at, b) {
+			c.follow(via, at)
+		}
 	default:
 		if c.takePacket(via, out, at, buffer, b) {
 			c.follow(via, at)
@@ -158,26 +159,28 @@ func payloadOf(b []byte, h *rtp.Header) []byte {
 	return b[from:to]
 }
 
-func (c *Conn) takeControl(via *path, out *Batch, at int64, b []byte) {
+// takeControl reports whether the reports are the peer's.
+func (c *Conn) takeControl(via *path, out *Batch, at int64, b []byte) bool {
 	source := binary.BigEndian.Uint32(b[4:])
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	if c.in == nil {
-		return
+		return false
 	}
 	_, known := c.reporters[source]
 	if !known && len(c.reporters) >= maxSources {
-		return
+		return false
 	}
 	clear, err := c.in.control.DecryptRTCP(b, b, &c.control)
 	if err != nil {
-		return
+		return false
 	}
 	if !known {
 		c.reporters[source] = struct{}{}
 	}
 	c.heardBy(via, at)
 	c.handler.Control(out, at, clear)
+	return true
 }
 
 // sealedControl is what SRTCP adds to a report (RFC 7714, section 9).

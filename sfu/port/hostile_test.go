@@ -102,7 +102,7 @@ func TestNothingInClearEndsAConnection(t *testing.T) {
 		fragment, password := c.Credentials()
 		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fragment+":far"), stun.NewShortTermIntegrity(password), stun.Fingerprint)
 		before := c.Heard()
-		for end := time.Now().Add(5 * time.Second); c.Heard() == before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); c.Heard() == before; time.Sleep(time.Millisecond) {
 			if _, err := r.Write(m.Raw); err != nil || time.Now().After(end) {
 				t.Fatalf("%s: the connection hears nothing more: %v", what, err)
 			}
@@ -217,8 +217,6 @@ func TestAForgottenPathEndsItsStream(t *testing.T) {
 	p := listen(t)
 	c := open(t, p, newEar())
 	name, password := c.Credentials()
-	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), stun.NewShortTermIntegrity(password), stun.Fingerprint)
-	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(m.Raw))), m.Raw...)
 	var first net.Conn
 	for i := range maxPaths + 2 { // the first of all is in use and stays
 		s, err := net.Dial("tcp", p.Addresses()[0].String())
@@ -229,15 +227,16 @@ func TestAForgottenPathEndsItsStream(t *testing.T) {
 		if i == 1 {
 			first = s
 		}
-		if _, err := s.Write(framed); err != nil {
+		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), stun.NewShortTermIntegrity(password), stun.Fingerprint)
+		if _, err := s.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(m.Raw))), m.Raw...)); err != nil {
 			t.Fatal(err)
 		}
-		_ = s.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = s.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := s.Read(make([]byte, 1500)); err != nil {
 			t.Fatalf("path %d was not answered: %v", i, err)
 		}
 	}
-	_ = first.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = first.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
 		if _, err := first.Read(make([]byte, 1500)); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -288,7 +287,7 @@ func TestAnOldPacketDoesNotCountAfterARestart(t *testing.T) {
 		if _, err := r.Write(b); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(5 * time.Second); ear.heard() < want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ear.heard() < want && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		}
 		if ear.heard() != want {
 			t.Fatalf("%d packets count, want %d", ear.heard(), want)
@@ -308,7 +307,8 @@ func TestAnOldPacketDoesNotCountAfterARestart(t *testing.T) {
 }
 
 // A member that sends checks without end does not keep the node busy with its
-// paths: beyond some number they are not heeded, and for a second only.
+// paths: beyond some number they are not heeded, of one path sooner than of all,
+// and for a second only.
 func TestChecksAreBounded(t *testing.T) {
 	t.Parallel()
 	p := listen(t)
@@ -316,7 +316,7 @@ func TestChecksAreBounded(t *testing.T) {
 	ear.states = make(chan State, 10*checksPerSecond)
 	c := open(t, p, ear)
 	name, password := c.Credentials()
-	raw := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), nominate, stun.NewShortTermIntegrity(password), stun.Fingerprint).Raw
+	integrity := stun.NewShortTermIntegrity(password)
 	from := func(port uint16) *path {
 		a := sockaddrOf(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port))
 		return &path{socket: p.sockets[0], name: a, key: a.key(0)}
@@ -324,7 +324,8 @@ func TestChecksAreBounded(t *testing.T) {
 	flood := func(at int64) int {
 		before := len(ear.states)
 		for i := range uint16(5 * checksPerSecond) {
-			p.check(at, bytes.Clone(raw), from(9+i%2))
+			m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), nominate, integrity, stun.Fingerprint)
+			p.check(at, m.Raw, from(9+i%2))
 		}
 		return len(ear.states) - before
 	}
@@ -333,6 +334,24 @@ func TestChecksAreBounded(t *testing.T) {
 	}
 	if moved := flood(1 + int64(time.Second)); moved < checksPerSecond-1 || moved > checksPerSecond {
 		t.Errorf("a second later it moved %d times", moved)
+	}
+	// By one path alone there is half of it, and a repeated one takes none of that.
+	at := 3 * int64(time.Second)
+	one := p.byAddr[from(9).key]
+	for range 5 * checksPerSecond {
+		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(name+":far"), integrity, stun.Fingerprint)
+		for range 2 {
+			p.check(at, bytes.Clone(m.Raw), from(9))
+		}
+	}
+	if c.checks.taken > checksOfPath {
+		t.Errorf("one path took %d places of all", c.checks.taken)
+	}
+	if one.repeats.taken == 0 {
+		t.Error("a repeated check is not told from a fresh one")
+	}
+	if moved := flood(at); moved == 0 {
+		t.Error("one path took the places of the other")
 	}
 }
 
@@ -351,7 +370,7 @@ func TestAnAddressInUseIsNotTakenOver(t *testing.T) {
 		t.Fatal("the first was not answered")
 	}
 	for sequence := uint16(1); sequence <= 3; sequence++ {
-		c.selected.Load().heard.Store(Now() + int64(time.Hour)) // however slow this machine is
+		c.selected.Load().checked.Store(Now() + int64(time.Hour)) // however slow this machine is
 		if r.check(thiefName, thiefPassword, nominate) != nil {
 			t.Error("the address was given to another")
 		}
@@ -370,7 +389,8 @@ func TestAnAddressInUseIsNotTakenOver(t *testing.T) {
 	}
 	// Once the first is silent the address is free: behind a translator of addresses
 	// it may be somebody else's.
-	c.selected.Load().heard.Store(Now() - int64(silentFor))
+	c.selected.Load().checked.Store(Now() - int64(silentFor))
+	c.selected.Load().media.Store(Now() - int64(silentFor))
 	if r.check(thiefName, thiefPassword, nominate) == nil {
 		t.Error("the address is not to be had any more")
 	}

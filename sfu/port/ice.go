@@ -3,7 +3,6 @@ package port
 import (
 	"crypto/rand"
 	"strings"
-	"time"
 
 	"github.com/pion/stun/v4"
 )
@@ -15,21 +14,36 @@ type credentials struct {
 	name     string
 	password string
 	taken    bool // one of its paths was selected: the generations before are over
+	seen     seen // guarded by the connection's lock
 }
 
-// checksPerSecond is how many authentic checks of a peer are heeded; a browser
-// sends a few dozen. Each may move the path, after which much is learned anew.
-const checksPerSecond = 200
+// How many authentic checks of a peer are heeded in a second: in all, so that one
+// path leaves room for the others, and of those that come again. A browser sends a
+// few dozen. Each may move the path, after which much is learned anew.
+const (
+	checksPerSecond  = 200
+	checksOfPath     = 100
+	repeatsPerSecond = 20
+)
 
-// mayCheck counts a check.
-func (c *Conn) mayCheck(at int64) bool {
+// repeated reports whether a check came before.
+func (c *Conn) repeated(n *credentials, m *stun.Message) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at-c.checkedAt >= int64(time.Second) {
-		c.checkedAt, c.checks = at, 0
+	return n.seen.has(m.TransactionID[:])
+}
+
+// admit counts an authentic check. One that comes again is answered, since the
+// answer may have been lost, but by a path that proved itself without it, and it
+// says nothing new: somebody may have captured it.
+func (c *Conn) admit(at int64, n *credentials, m *stun.Message, via *path, proved bool) (fresh, answered bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.seen.add(m.TransactionID[:]) {
+		return false, proved && via.repeats.take(at, repeatsPerSecond)
 	}
-	c.checks++
-	return c.checks <= checksPerSecond
+	ok := via.checks.take(at, checksOfPath) && c.checks.take(at, checksPerSecond)
+	return ok, ok
 }
 
 // GenerationMark ends the user fragment in a check's name, whatever follows it up
@@ -85,16 +99,33 @@ func (p *Port) check(at int64, b []byte, via *path) {
 	local, _, _ := strings.Cut(string(username), ":")
 	local, _, _ = strings.Cut(local, GenerationMark)
 	p.mu.RLock()
-	n := p.byName[local]
+	n, known := p.byName[local], p.byAddr[via.key]
 	p.mu.RUnlock()
-	if n == nil || stun.MessageIntegrity(n.password).Check(&m) != nil || stun.Fingerprint.Check(&m) != nil || !n.conn.mayCheck(at) {
+	if n == nil {
+		return
+	}
+	proved := known != nil && known.conn == n.conn
+	if proved {
+		via = known
+	}
+	if !proved && n.conn.repeated(n, &m) { // not worth the work of looking whose it is
+		return
+	}
+	if stun.MessageIntegrity(n.password).Check(&m) != nil || stun.Fingerprint.Check(&m) != nil {
+		return
+	}
+	fresh, answered := n.conn.admit(at, n, &m, via, proved)
+	if !answered {
 		return
 	}
 	reply := []stun.Setter{stun.NewTransactionIDSetter(m.TransactionID)}
 	if m.Contains(stun.AttrICEControlled) {
 		reply = append(reply, stun.NewType(stun.MethodBinding, stun.ClassErrorResponse), stun.CodeRoleConflict)
 	} else {
-		if via = p.proved(at, n, via, m.Contains(stun.AttrUseCandidate)); via == nil {
+		if fresh {
+			via = p.proved(at, n, via, m.Contains(stun.AttrUseCandidate))
+		}
+		if via == nil {
 			return
 		}
 		reply = append(reply, stun.BindingSuccess, via.mapped())
@@ -105,8 +136,10 @@ func (p *Port) check(at int64, b []byte, via *path) {
 	}
 }
 
-// proved takes a path that an authentic check came over and gives the one known
-// for its address; nil when it cannot be had.
+// proved takes a path that a fresh authentic check came over and gives the one
+// known for its address; nil when it cannot be had. While packets come by the
+// selected path a check moves nothing: what it nominates is moved to with the
+// first packet by it, which nobody but the peer can send.
 func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path {
 	c := n.conn
 	p.mu.RLock()
@@ -117,12 +150,15 @@ func (p *Port) proved(at int64, n *credentials, via *path, nominated bool) *path
 			return nil
 		}
 	}
-	c.heardBy(known, at)
+	known.checked.Store(at)
+	c.heard.Store(at)
 	selected := c.selected.Load()
 	switch {
 	case selected == known:
-	case nominated, selected == nil, at-selected.heard.Load() > int64(silentFor):
+	case selected == nil, at-selected.heard() > int64(silentFor), nominated && !selected.brings(at):
 		c.choose(selected, known, at)
+	case nominated:
+		known.wanted.Store(at)
 	}
 	if !taken && c.selected.Load() == known {
 		p.take(n)
@@ -154,7 +190,7 @@ func (p *Port) adopt(at int64, c *Conn, via *path) *path {
 	if known != nil && known.conn == c {
 		return known
 	}
-	if known != nil && at-known.heard.Load() < int64(silentFor) {
+	if known != nil && at-known.heard() < int64(silentFor) {
 		return nil // the address is another's, who speaks from it: not to be had by writing it on an envelope
 	}
 	if _, open := p.conns[c]; !open || via.conn != nil { // one stream serves one connection

@@ -13,9 +13,9 @@ import (
 // What the silence of the selected path means. A peer that is connected sends at
 // least reports several times a second.
 const (
-	followAfter = 60 * time.Millisecond  // packets that come by another path move it
+	followAfter = 60 * time.Millisecond  // no packets: those that come by another path move it
 	doubtAfter  = 250 * time.Millisecond // another path is sent everything too
-	silentFor   = 500 * time.Millisecond // any check by another path moves it, nominated or not
+	silentFor   = 500 * time.Millisecond // any fresh check by another path moves it; where only packets are missing, one that nominates
 	willingFor  = 30 * time.Second       // a path that was not heard for so long is not sent to by guess (RFC 7675, section 5.1)
 )
 
@@ -26,21 +26,42 @@ type path struct {
 	stream *stream // over TCP
 	name   sockaddr
 	key    key
-	heard  atomic.Int64
+
+	media   atomic.Int64 // when an authentic packet came last that was not seen before
+	checked atomic.Int64 // likewise a check
+	wanted  atomic.Int64 // when a check nominated it while packets came by another path
+	since   atomic.Int64 // when it was selected
+
+	checks, repeats quota // guarded by the connection's lock
 }
 
-// heardBy notes that something authenticated came.
+// heard is when anything fresh came last.
+func (to *path) heard() int64 { return max(to.media.Load(), to.checked.Load()) }
+
+// brings reports whether packets come by it.
+func (to *path) brings(at int64) bool {
+	last := to.media.Load()
+	return last != 0 && at-last <= int64(silentFor)
+}
+
+// heardBy notes that an authentic packet came.
 func (c *Conn) heardBy(via *path, at int64) {
-	via.heard.Store(at)
+	via.media.Store(at)
 	c.heard.Store(at)
 }
 
-// follow moves to the path by which the peer sends, once the selected one brings
-// nothing any more: a peer that has left a path may tell only with its next
-// check. That a late packet comes by the path before changes nothing.
+// follow moves to the path by which the peer sends: at once where a check has
+// nominated it, else when the selected one brings no packets any more, since a peer
+// that has left a path may tell only with its next check. Checks do not hold the
+// selected one against that. That a late packet comes by the path before changes
+// nothing.
 func (c *Conn) follow(via *path, at int64) {
 	selected := c.selected.Load()
-	if selected == via || selected == nil || at-selected.heard.Load() <= int64(followAfter) {
+	if selected == via || selected == nil {
+		return
+	}
+	since := selected.since.Load()
+	if via.wanted.Load() <= since && at-max(selected.media.Load(), since) <= int64(followAfter) {
 		return
 	}
 	c.choose(selected, via, at)
@@ -48,10 +69,11 @@ func (c *Conn) follow(via *path, at int64) {
 
 // choose moves from one path to another, unless somebody else did meanwhile.
 func (c *Conn) choose(from, to *path, at int64) {
+	to.since.Store(at)
 	if !c.selected.CompareAndSwap(from, to) || from == nil {
 		return
 	}
-	if at-from.heard.Load() > int64(doubtAfter) {
+	if at-from.heard() > int64(doubtAfter) {
 		c.handler.State(Rescued)
 	} else {
 		c.handler.State(Moved)
@@ -62,7 +84,7 @@ func (c *Conn) choose(from, to *path, at int64) {
 // who is there to hear it does not wait until the peer finds out and says so.
 func (c *Conn) doubt(now int64) {
 	selected := c.selected.Load()
-	if selected == nil || now-selected.heard.Load() <= int64(doubtAfter) {
+	if selected == nil || now-selected.heard() <= int64(doubtAfter) {
 		c.beside.Store(nil)
 		return
 	}
@@ -80,10 +102,10 @@ func (c *Conn) other(than *path, now int64) (best *path) {
 		if apart := a.host() != than.host(); apart != (b.host() != than.host()) {
 			return apart
 		}
-		return a.heard.Load() > b.heard.Load()
+		return a.heard() > b.heard()
 	}
 	for _, to := range c.paths {
-		if to == than || now-to.heard.Load() > int64(willingFor) || c.port.byAddr[to.key] != to {
+		if to == than || now-to.heard() > int64(willingFor) || c.port.byAddr[to.key] != to {
 			continue
 		}
 		if best == nil || better(to, best) {
@@ -123,7 +145,7 @@ func (c *Conn) forget() {
 	selected := c.selected.Load()
 	oldest := -1
 	for i, to := range c.paths {
-		if to != selected && (oldest < 0 || to.heard.Load() < c.paths[oldest].heard.Load()) {
+		if to != selected && (oldest < 0 || to.heard() < c.paths[oldest].heard()) {
 			oldest = i
 		}
 	}

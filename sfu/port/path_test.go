@@ -68,7 +68,8 @@ func (w *walker) on(want remote) {
 func (w *walker) heardAt(from remote, at int64) {
 	w.port.mu.RLock()
 	defer w.port.mu.RUnlock()
-	w.port.byAddr[w.key(from)].heard.Store(at)
+	w.port.byAddr[w.key(from)].checked.Store(at)
+	w.port.byAddr[w.key(from)].media.Store(at)
 }
 
 // says has the port send one packet and gives the addresses at which it came
@@ -117,11 +118,15 @@ func TestARestartKeepsTheOldPathUntilTheNewOneIsSelected(t *testing.T) {
 	if w.ear.heard() != 1 {
 		t.Error("a packet by the old path does not count")
 	}
-	fresh.check(name, password, nominate)
+	now := Now() + int64(time.Hour)
+	w.comes(old, now)
+	w.port.byAddr[w.key(fresh)].wanted.Store(now) // as a nominating check does while packets come
+	w.comes(fresh, now)
 	w.on(fresh)
 	expect(t, w.ear, Moved)
-	w.comes(old, Now()) // was on its way
-	if w.ear.heard() != 2 {
+	fresh.check(name, password)
+	w.comes(old, now) // was on its way
+	if w.ear.heard() != 4 {
 		t.Error("a packet that was on its way by the old path is lost")
 	}
 	w.on(fresh)
@@ -228,7 +233,7 @@ func TestAnothersAddressIsNoPathBeside(t *testing.T) {
 	other := open(t, w.port, newEar())
 	name, password := other.Credentials()
 	second.check(name, password)
-	w.conn.selected.Load().heard.Store(now - int64(doubtAfter) - 1)
+	w.conn.selected.Load().checked.Store(now - int64(doubtAfter) - 1)
 	w.conn.look(now)
 	if w.conn.beside.Load() != nil {
 		t.Error("another connection's address is sent to")
