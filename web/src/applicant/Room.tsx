@@ -42,11 +42,11 @@ export function Room({ hearing, device, media, answer, onHome, onAgain }: { hear
       <div className="desk applicant-desk">
         <div className="faces">
           <Screens room={room} state={state} />
-          <Tile large room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
+          <Tile large room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : t('shared.beside', { first: namesOf(interviewer.seats), second: t('shared.role.interviewer') })} />
           {others.length > 0 && (
             <div className="tiles two">
               {others.map((p) => (
-                <Tile key={p.member} room={room} person={p} label={p.seats.map((s) => `${s.name}, ${t(`shared.role.${s.role}`)}`).join(' · ')} />
+                <Tile key={p.member} room={room} person={p} label={p.seats.map((s) => t('shared.beside', { first: s.name, second: t(`shared.role.${s.role}`) })).join(' · ')} />
               ))}
             </div>
           )}

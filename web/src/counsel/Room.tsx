@@ -61,7 +61,7 @@ export function Room({ hearing, device, media, onHome, onAgain }: { hearing: Tod
         </div>
         <div className="faces">
           <div className="tiles two">
-            <Tile room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : `${namesOf(interviewer.seats)}, ${t('shared.role.interviewer')}`} />
+            <Tile room={room} person={interviewer} label={interviewer === undefined ? t('applicant.noInterviewer') : t('shared.beside', { first: namesOf(interviewer.seats), second: t('shared.role.interviewer') })} />
             {others.map((p) => (
               <Tile key={p.member} room={room} person={p} label={namesOf(p.seats)} />
             ))}

@@ -88,7 +88,7 @@ export function HearingCard({ hearing, children }: { hearing: TodaysHearing; chi
         <ul className="small">
           {hearing.people.map((p) => (
             <li key={`${p.role}${p.name}`}>
-              {p.name} <span className="quiet">{`${t(`shared.role.${p.role}`)}, ${p.place}`}</span>
+              {p.name} <span className="quiet">{t('shared.beside', { first: t(`shared.role.${p.role}`), second: p.place })}</span>
             </li>
           ))}
         </ul>

@@ -69,9 +69,9 @@ export function Room({ hearing, device, media, onHome, onAgain, onEnded }: { hea
             <div className="tiles">
               {/* Who sits beside the applicant is in the same picture. */}
             {(interpreter === undefined || interpreter !== applicant) && (
-              <Tile room={room} person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : `${namesOf(interpreter.seats)}, ${t('shared.role.interpreter')}`} />
+              <Tile room={room} person={interpreter} label={interpreter === undefined ? t('staff.room.interpreterMissing') : t('shared.beside', { first: namesOf(interpreter.seats), second: t('shared.role.interpreter') })} />
             )}
-            {(counsel === undefined || counsel !== applicant) && <Tile room={room} person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : `${namesOf(counsel.seats)}, ${t('shared.role.counsel')}`} />}
+            {(counsel === undefined || counsel !== applicant) && <Tile room={room} person={counsel} label={counsel === undefined ? t('staff.room.counselMissing') : t('shared.beside', { first: namesOf(counsel.seats), second: t('shared.role.counsel') })} />}
             {others.map((p) => (
               <Tile key={p.member} room={room} person={p} label={namesOf(p.seats)} />
             ))}

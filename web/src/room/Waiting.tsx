@@ -18,7 +18,7 @@ export function Waiting({ room, state, large = false, first }: { room: RoomClien
           <ul className="stack tight">
             {state.seats.map((s) => (
               <li key={s.seat}>
-                <strong>{s.name}</strong> <span className="quiet">{`${t(`shared.role.${s.role}`)}, ${s.place}`}</span>
+                <strong>{s.name}</strong> <span className="quiet">{t('shared.beside', { first: t(`shared.role.${s.role}`), second: s.place })}</span>
               </li>
             ))}
           </ul>
