@@ -476,6 +476,44 @@ func TestABackupThatIsCutKeepsItsTerminal(t *testing.T) {
 	}
 }
 
+// H5: where the disks of all recorders are gone, everything that was on record is
+// taken in, under the same proof: each recorder signs that it has nothing. The office
+// still has to say that what those recorders had is not to be had, for a terminal
+// whose own back-up was not brought.
+func TestEveryRecorderLostEverything(t *testing.T) {
+	t.Parallel()
+	l := newLost(t)
+	l.content.Journals, l.held = nil, map[string][]backup.Held{}
+	if settled, _ := l.settle(""); settled.Release != "" || settled.Grant == "" || len(settled.Silent) != 4 || settled.Length != 4_000_000 {
+		t.Fatalf("%+v", settled)
+	}
+	x, _ := l.taking()
+	if out := l.takeIn(x, l.terminal.file); out.Taken.Kept != 200 {
+		t.Fatalf("%+v", out)
+	}
+	settled, release := l.settle("")
+	if !slices.Equal(release.Devices, []interview.DeviceID{l.terminal.device()}) || len(settled.Wanted) != 2 {
+		t.Fatalf("%+v", settled)
+	}
+}
+
+// A hearing that was on record and of which nobody has anything gets a bundle that
+// says so; one that never was gets none, nor does one whose recorder does not answer.
+func TestABundleWithoutJournals(t *testing.T) {
+	t.Parallel()
+	none := problem.New(problem.CodeNotFound, "nothing was recorded")
+	on := []journal.Phase{{Phase: interview.PhaseWaiting}, {Phase: interview.PhaseOnRecord}, {Phase: interview.PhaseEnded}}
+	if !lostAll(none, on) {
+		t.Error("a hearing whose recordings are all gone gets no bundle")
+	}
+	if lostAll(none, on[:1]) {
+		t.Error("a hearing that was never on record gets a bundle")
+	}
+	if lostAll(problem.New(problem.CodeUnavailable, "no answer"), on) {
+		t.Error("a recorder that does not answer is passed over")
+	}
+}
+
 // H5: the security office can say that a terminal's back-up, or what a recorder had,
 // is not to be had: under its own key, on this hearing, with a reason. Nothing else
 // takes its place, and it moves nothing that it does not name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 	for _, v := range versions {
 		c.Records = append(c.Records, v.Signed)
 	}
-	if c.Journals, err = d.journals(ctx, id); err != nil {
+	if c.Journals, err = d.journals(ctx, id); err != nil && !lostAll(err, c.Phases) {
 		return err
 	}
 	if c.Taken, err = d.takings(ctx, id); err != nil {
@@ -64,6 +65,12 @@ func (d *door) buildEvidence(ctx context.Context, id interview.HearingID, out io
 		return err
 	}
 	return evidence.Build(ctx, out, c, busSeal{d.conn})
+}
+
+// lostAll reports whether recorders have nothing of a hearing that was on record: a
+// bundle says so, and back-ups are taken in by it.
+func lostAll(err error, phases []journal.Phase) bool {
+	return errors.Is(err, problem.New(problem.CodeNotFound, "")) && slices.ContainsFunc(phases, func(p journal.Phase) bool { return p.Phase == interview.PhaseOnRecord })
 }
 
 // journals gives the recorder's files as blobs that are read over the bus.
