@@ -127,6 +127,13 @@ func (n *Node) Close() {
 	n.port.Close()
 }
 
+// Rooms is how many rooms the node knows: each has a leg, or a route for one.
+func (n *Node) Rooms() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.rooms)
+}
+
 // all appends every open leg; the lock is held.
 func (n *Node) all(legs []*leg) []*leg {
 	for _, r := range n.rooms {
@@ -240,6 +247,7 @@ func (n *Node) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, e
 		}
 		return media.LegOpened{}, err
 	}
+	opened.Advice = l.begin(r.start(port.Now()), port.Now())
 	r.legs[req.Leg] = l
 	// Routes of the table that is in force may name this leg already.
 	r.apply(n.log)

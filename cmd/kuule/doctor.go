@@ -17,8 +17,8 @@ import (
 
 type doctorCommand struct {
 	Health  healthCommand  `cmd:"" default:"withargs" help:"Look at the installation on this machine: processes, ports, certificates, clock, disk, keys."`
-	Network networkCommand `cmd:"" help:"Try every way to an installation from here: UDP, TCP, TLS. Needs no installation on this machine."`
-	Pass    passCommand    `cmd:"" help:"Print a pass by which 'doctor network' elsewhere may measure bit rates, for ten minutes."`
+	Network networkCommand `cmd:"" help:"Try every way to an installation from here: the media port and the relay over UDP and TCP, the relay over TLS, the door. Needs no installation on this machine; with a pass of 'doctor pass' also tries the media port over UDP, which answers nobody unknown, and measures bit rates."`
+	Pass    passCommand    `cmd:"" help:"Print a pass by which 'doctor network' elsewhere may try the media port over UDP and measure bit rates, for ten minutes. It opens nothing else."`
 }
 
 // errIll ends a command whose findings are printed already.
@@ -67,7 +67,7 @@ type networkCommand struct {
 	HTTPS   *int   `help:"Port of the door; without it, what the installation in --data says, or 8443 where there is none."`
 	Media   *int   `help:"Port of the media server, 0: not tried; without it, as --https, or 8444."`
 	Turn    *int   `help:"Port of the relay, 0: not tried; without it, as --https, or 8478."`
-	Pass    string `help:"Pass printed by 'kuule doctor pass' on the server: measures bit rates too."`
+	Pass    string `help:"Pass printed by 'kuule doctor pass' on the server: tries the media port over UDP and measures bit rates. On the server itself one is taken from the running installation."`
 	JSON    bool   `help:"Print the findings as JSON."`
 }
 
@@ -77,9 +77,14 @@ func (c networkCommand) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.Pass != "" {
+	switch {
+	case c.Pass != "":
 		if target.Pass, err = doctor.ParsePass(c.Pass); err != nil {
 			return err
+		}
+	case c.Host == "": // the installation here, if it runs
+		if pass, err := app.Console(c.Data).Pass(ctx); err == nil {
+			target.Pass = &pass
 		}
 	}
 	report := doctor.Network(ctx, target)

@@ -332,8 +332,9 @@ func (d *door) serve(ctx context.Context, mux http.Handler, ready func() error) 
 	}
 }
 
-// server is the door's HTTPS side. The name enrol.HOST reaches authority's
-// enrolment and asks for no certificate; everybody else needs one.
+// server is the door's HTTPS side. The name enrol.HOST asks for no certificate and
+// reaches authority's enrolment and, with a pass, measurements of the media port;
+// everybody else needs one.
 func (d *door) server(pair tls.Certificate, mux http.Handler) *http.Server {
 	enrolName := "enrol." + d.in.Host
 	open := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
@@ -349,7 +350,12 @@ func (d *door) server(pair tls.Certificate, mux http.Handler) *http.Server {
 	// The name was decided in the handshake: a request cannot choose another by
 	// its Host header.
 	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.EqualFold(r.TLS.ServerName, enrolName) {
+		switch {
+		case !strings.EqualFold(r.TLS.ServerName, enrolName):
+		case r.URL.Path == measurePath:
+			d.paths.serveMeasure(w, r)
+			return
+		default:
 			enrol.ServeHTTP(w, r)
 			return
 		}

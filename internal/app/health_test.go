@@ -2,15 +2,24 @@ package app
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"kuule/internal/bus"
 	"kuule/internal/doctor"
 	"kuule/internal/trust"
 	"kuule/sfu/relay"
@@ -133,79 +142,184 @@ func TestDoctorInside(t *testing.T) {
 	}
 }
 
-// `kuule doctor network` behind a firewall names the legs that work, with their
-// figures, and those that are cut.
-func TestDoctorNamesTheCutLeg(t *testing.T) { doctorBehind(t, "no UDP") }
+// install runs door and media node as their processes do, at both addresses.
+func (b *behind) install(t *testing.T) *gatehouse {
+	t.Helper()
+	g := newGatehouse(t)
+	in := g.door.in
+	for _, folder := range []string{in.layout.SFU(), filepath.Join(in.Data, "certificates")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(in.Data, "certificates")
+	root, key, err := makeAuthority(dir, "root", "test of paths")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.root = filepath.Join(dir, "root.pem")
+	if err := errors.Join(makeServerCertificate(in.layout.SFU(), "turn", root, key, in.turnName()), makeServerCertificate(dir, "door", root, key, in.Host, "enrol."+in.Host)); err != nil {
+		t.Fatal(err)
+	}
+	own, err := tls.LoadX509KeyPair(filepath.Join(dir, "door.pem"), filepath.Join(dir, "door.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Listen, in.Media = b.near.String(), []string{b.near.String(), b.near6.String()}
+	for _, p := range []*int{&in.Ports.Media, &in.Ports.TURN, &in.Ports.Splice, &in.Ports.HTTPS} {
+		*p = freePort(t, b.near)
+	}
+	secret, err := relay.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.relay = secret.Bytes()
+	if g.door.paths, err = newPaths(in, g.door.conn); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	conn := g.bus.Connect(t, bus.Main(bus.SFU))
+	go func() { ended <- runSFU(ctx, in, conn, func() error { close(ready); return nil }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the media node ended with %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- nil
+		t.Fatal(err)
+	}
+	server := g.door.server(own, http.NotFoundHandler())
+	t.Cleanup(func() { _ = server.Close() })
+	for _, a := range []netip.Addr{b.near, b.near6} {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(a, uint16(in.Ports.HTTPS)).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := split(ctx, l, in.turnName(), in.spliceAddress())
+		go func() { _ = server.ServeTLS(names, "", "") }()
+	}
+	b.https, b.media, b.turn = in.Ports.HTTPS, in.Ports.Media, in.Ports.TURN
+	return g
+}
+
+// freePort is a port that nobody listens on at an address of this test alone, nor
+// on loopback.
+func freePort(t *testing.T, at netip.Addr) int {
+	t.Helper()
+	for range 100 {
+		u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := u.LocalAddr().(*net.UDPAddr).Port
+		_ = u.Close()
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// `kuule doctor network` behind a firewall, against a real door and media node,
+// names the legs that work, with their figures, and those that are cut, in both
+// families of addresses.
+func TestDoctorNamesTheCutLeg(t *testing.T) {
+	doctorBehind(t, "open, IPv6", "no UDP to the media port", "no pass")
+}
 
 func TestSoakDoctorNamesEveryCutLeg(t *testing.T) {
 	onlySoak(t)
-	doctorBehind(t, "")
+	doctorBehind(t)
 }
 
-// doctorBehind tries one firewall, or all of them.
-func doctorBehind(t *testing.T, only string) {
+// doctorBehind tries some firewalls, or all of them.
+func doctorBehind(t *testing.T, only ...string) {
 	t.Helper()
 	b := &behind{}
 	b.network(t)
-	b.serve(t, t.TempDir())
+	g := b.install(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	const all = "https udp tcp tls media-udp media-tcp"
 	for _, c := range []struct {
 		name  string
+		six   bool
+		bare  bool // without a pass
 		allow []string
 		works string
+		tried string // not
 		says  string
 	}{
-		{"open", []string{"accept"}, "https udp tcp tls media", "best"},
-		{"no UDP", []string{"meta l4proto tcp accept"}, "https tcp tls media", "UDP is cut"},
-		{"HTTPS alone", []string{b.allowHTTPS()}, "https tls", "UDP and TCP are cut"},
+		{"open", false, false, []string{"accept"}, all, "", "straight to the media port"},
+		{"open, IPv6", true, false, []string{"ip6 daddr " + b.near6.String() + " accept"}, all, "", "straight to the media port"},
+		{"no UDP to the media port", false, false, []string{fmt.Sprintf("udp dport %d drop", b.media), "accept"}, "https udp tcp tls media-tcp", "", "UDP to the media port is cut"},
+		{"no UDP", false, false, []string{"meta l4proto tcp accept"}, "https tcp tls media-tcp", "", "UDP is cut"},
+		{"HTTPS alone", false, false, []string{b.allowHTTPS()}, "https tls", "", "UDP and TCP are cut"},
+		{"no pass", false, true, []string{b.allowHTTPS(), fmt.Sprintf("tcp dport %d accept", b.media)}, "https tls media-tcp", "media-udp", "UDP is cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if only != "" && c.name != only {
+			if len(only) > 0 && !slices.Contains(only, c.name) {
 				t.Skip("in the soak")
 			}
 			b.firewall(t, c.allow...)
-			minted := b.secret.Mint("console", time.Now())
-			scene, err := json.Marshal(doctorScene{
-				Target: doctor.Target{Host: behindHost, Address: b.near.String(), HTTPS: b.https, Media: b.media, TURN: b.turn}, Root: b.root,
-				Pass: &doctor.Pass{Username: minted.Username, Password: minted.Password, Realm: relay.Realm, Meter: b.meter},
-			})
+			scene := doctorScene{Target: doctor.Target{Host: behindHost, Address: b.near.String(), HTTPS: b.https, Media: b.media, TURN: b.turn}, Root: b.root}
+			if c.six {
+				scene.Target.Address = b.near6.String()
+			}
+			if !c.bare {
+				pass, err := g.door.pass(t.Context(), struct{}{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				scene.Pass = &pass
+			}
+			text, err := json.Marshal(scene)
 			if err != nil {
 				t.Fatal(err)
 			}
 			file := filepath.Join(t.TempDir(), "report.json")
 			cmd := exec.Command("ip", "netns", "exec", b.space, self, "-test.run", "^TestDoctorInside$")
-			cmd.Env = append(os.Environ(), targetVariable+"="+string(scene), targetVariable+"_OUT="+file)
+			cmd.Env = append(os.Environ(), targetVariable+"="+string(text), targetVariable+"_OUT="+file)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			text, err := os.ReadFile(file)
-			if err != nil {
+			if text, err = os.ReadFile(file); err != nil {
 				t.Fatal(err)
 			}
 			var r doctor.Report
 			if err := json.NewDecoder(bytes.NewReader(text)).Decode(&r); err != nil {
 				t.Fatal(err)
 			}
-			var works []string
+			var works, tried []string
 			for _, l := range r.Legs {
 				t.Logf("%+v", l)
-				if !l.Works {
-					if !strings.Contains(l.Why, "cut") {
-						t.Errorf("%s: %q", l.Leg, l.Why)
-					}
-					continue
+				switch {
+				case l.Works:
+					works = append(works, l.Leg)
+				case l.Untried:
+					tried = append(tried, l.Leg)
+				case !strings.Contains(l.Why, "cut"):
+					t.Errorf("%s: %q", l.Leg, l.Why)
 				}
-				works = append(works, l.Leg)
-				relayed := l.Leg == doctor.LegUDP || l.Leg == doctor.LegTCP || l.Leg == doctor.LegTLS
-				if l.RTT <= 0 || relayed && (l.Up < 100_000 || l.Down < 100_000) {
+				if measured := !c.bare && l.Leg != doctor.LegHTTPS; l.Works && (l.RTT <= 0 || measured && (l.Up < 100_000 || l.Down < 100_000)) {
 					t.Errorf("%s was not measured: %+v", l.Leg, l)
 				}
 			}
 			if got := strings.Join(works, " "); got != c.works {
 				t.Errorf("works: %q, want %q", got, c.works)
+			}
+			if got := strings.Join(tried, " "); got != c.tried {
+				t.Errorf("not tried: %q, want %q", got, c.tried)
 			}
 			if !strings.Contains(r.Says, c.says) || r.Next == "" {
 				t.Errorf("%q, next %q", r.Says, r.Next)

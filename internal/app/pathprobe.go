@@ -20,9 +20,12 @@ const (
 )
 
 // directProbes measures the media port itself, without the relay: one leg sends
-// sounds, another one receives them, in a room of their own that nobody else is in.
+// sounds, another one receives them, in a room of their own that nobody else is
+// in. A measurement is over when one of the two says goodbye, and after a time
+// whatever they do; its place, legs and room are free then.
 type directProbes struct {
 	node *sfu.Node
+	life time.Duration
 
 	mu   sync.Mutex
 	open map[interview.GroupID]*directProbe
@@ -30,7 +33,19 @@ type directProbes struct {
 
 type directProbe struct {
 	from   interview.LegID
+	to     interview.LegID // zero before it came
 	tracks []media.Publish
+	ends   *time.Timer
+}
+
+// Generations of a measurement's table: what is forwarded, and nothing.
+const (
+	probeForwards = 1 + iota
+	probeIsOver
+)
+
+func newDirectProbes() *directProbes {
+	return &directProbes{life: directLife, open: map[interview.GroupID]*directProbe{}}
 }
 
 var (
@@ -49,31 +64,7 @@ func (d *directProbes) answer(ctx context.Context, q probeQuestion) (probeAnswer
 	if q.Room.IsZero() {
 		return d.sender(ctx, leg)
 	}
-	d.mu.Lock()
-	p := d.open[q.Room]
-	d.mu.Unlock()
-	if p == nil {
-		return probeAnswer{}, problem.New(problem.CodeNotFound, "measurement %s is over", q.Room)
-	}
-	opened, err := d.node.OpenLeg(ctx, leg)
-	if err != nil {
-		return probeAnswer{}, err
-	}
-	table := media.Table{Room: q.Room, Generation: time.Now().UnixMicro()}
-	for i, t := range p.tracks {
-		if i < len(opened.Slots) {
-			table.Routes = append(table.Routes, media.Route{From: p.from, Track: t.Track, To: leg.Leg, Mid: opened.Slots[i].Mid})
-		}
-	}
-	time.AfterFunc(directLife, func() { d.over(q.Room, leg.Leg) })
-	return probeAnswer{Answer: opened.Answer, Room: q.Room}, d.node.Forward(table)
-}
-
-// over closes a leg, and takes the routes away: a room that has some is kept.
-func (d *directProbes) over(room interview.GroupID, leg interview.LegID) {
-	d.node.CloseLeg(media.CloseLeg{Room: room, Leg: leg})
-	// The other end may have said so at the same microsecond; then nothing is left to take away.
-	_ = d.node.Forward(media.Table{Room: room, Generation: time.Now().UnixMicro()})
+	return d.receiver(ctx, leg)
 }
 
 func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnswer, error) {
@@ -91,18 +82,77 @@ func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnsw
 		return probeAnswer{}, problem.New(problem.CodeUnavailable, "%d measurements are under way", maxDirect)
 	}
 	d.open[leg.Room] = p
+	p.ends = time.AfterFunc(d.life, func() { d.end(leg.Room) })
 	d.mu.Unlock()
-	end := func() {
-		d.mu.Lock()
-		delete(d.open, leg.Room)
-		d.mu.Unlock()
-		d.over(leg.Room, leg.Leg)
+	opened, err := d.node.OpenLeg(ctx, leg)
+	if err != nil {
+		d.end(leg.Room)
+		return probeAnswer{}, err
+	}
+	return probeAnswer{Answer: opened.Answer, Room: leg.Room}, nil
+}
+
+func (d *directProbes) receiver(ctx context.Context, leg media.OpenLeg) (probeAnswer, error) {
+	d.mu.Lock()
+	p := d.open[leg.Room]
+	taken := p != nil && !p.to.IsZero()
+	if p != nil && !taken {
+		p.to = leg.Leg
+	}
+	d.mu.Unlock()
+	switch {
+	case p == nil:
+		return probeAnswer{}, problem.New(problem.CodeNotFound, "measurement %s is over", leg.Room)
+	case taken:
+		return probeAnswer{}, problem.New(problem.CodeConflict, "measurement %s has its receiver", leg.Room)
 	}
 	opened, err := d.node.OpenLeg(ctx, leg)
 	if err != nil {
-		end()
+		d.end(leg.Room)
 		return probeAnswer{}, err
 	}
-	time.AfterFunc(directLife, end)
-	return probeAnswer{Answer: opened.Answer, Room: leg.Room}, nil
+	table := media.Table{Room: leg.Room, Generation: probeForwards}
+	for i, t := range p.tracks {
+		if i < len(opened.Slots) {
+			table.Routes = append(table.Routes, media.Route{From: p.from, Track: t.Track, To: leg.Leg, Mid: opened.Slots[i].Mid})
+		}
+	}
+	d.mu.Lock()
+	current := d.open[leg.Room] == p
+	if current { // with the lock held: what ends it takes the routes away after this
+		err = d.node.Forward(table)
+	}
+	d.mu.Unlock()
+	if !current {
+		d.node.CloseLeg(media.CloseLeg{Room: leg.Room, Leg: leg.Leg})
+		return probeAnswer{}, problem.New(problem.CodeNotFound, "measurement %s is over", leg.Room)
+	}
+	return probeAnswer{Answer: opened.Answer, Room: leg.Room}, err
+}
+
+// told hears of the node's legs. One of a measurement that is closed ends it.
+func (d *directProbes) told(ev media.Event) {
+	if ev.State == media.LegClosed {
+		d.end(ev.Room)
+	}
+}
+
+// end frees a measurement's place, its legs and, with the routes, its room. One
+// that is over is no error.
+func (d *directProbes) end(room interview.GroupID) {
+	d.mu.Lock()
+	p := d.open[room]
+	delete(d.open, room)
+	var legs []interview.LegID
+	if p != nil {
+		p.ends.Stop()
+		legs = []interview.LegID{p.from, p.to}
+	}
+	d.mu.Unlock()
+	for _, leg := range legs {
+		d.node.CloseLeg(media.CloseLeg{Room: room, Leg: leg})
+	}
+	if p != nil {
+		_ = d.node.Forward(media.Table{Room: room, Generation: probeIsOver}) // refused where nothing is left to take away
+	}
 }

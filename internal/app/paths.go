@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -165,8 +166,10 @@ type paths struct {
 	direct  []netip.AddrPort
 	servers []PathServer
 
+	passes chan struct{} // places of who measures under a pass
+
 	mu      sync.Mutex
-	measure map[interview.DeviceID]*rate.Limiter
+	measure map[string]*rate.Limiter // by device, or pass
 }
 
 // Measurements of one device: a self-test takes one for each leg by the relay, and
@@ -176,8 +179,15 @@ const (
 	measureBurst = 24
 )
 
+// Measurements under a pass, by whoever holds one and has no device certificate.
+const (
+	measurePath = "/measure" // at enrol.HOST
+	maxPassing  = 4          // requests at one time
+	maxOffer    = 16 << 10
+)
+
 func newPaths(in *installation, conn *bus.Conn) (*paths, error) {
-	p := &paths{conn: conn, measure: map[interview.DeviceID]*rate.Limiter{}}
+	p := &paths{conn: conn, passes: make(chan struct{}, maxPassing), measure: map[string]*rate.Limiter{}}
 	var err error
 	if p.direct, err = in.mediaAddresses(in.Ports.Media); err != nil {
 		return p, err
@@ -204,7 +214,7 @@ func (p *paths) register(api huma.API) {
 		OperationID: "probe-path", Method: http.MethodPost, Path: "/api/paths/probe",
 		Summary: "Measure a path: a data channel that answers",
 	}, func(ctx context.Context, c interview.Caller, in *probeInput) (*probeOutput, error) {
-		if !p.mayMeasure(c.Device) {
+		if !p.mayMeasure(c.Device.String()) {
 			return nil, problem.New(problem.CodeTooFast, "device %s measures too often", c.Device)
 		}
 		var out probeOutput
@@ -213,16 +223,68 @@ func (p *paths) register(api huma.API) {
 	})
 }
 
-func (p *paths) mayMeasure(device interview.DeviceID) bool {
+// passQuestion is an offer to measure the media port itself.
+type passQuestion struct {
+	Offer string            `json:"offer"`
+	Room  interview.GroupID `json:"room,omitzero"` // as the first was answered
+}
+
+// passed reports whether a request carries a pass of `kuule doctor pass`, in its
+// header so that nothing is read of who has none, and names it.
+func (p *paths) passed(r *http.Request) (name string, ok bool) {
+	pass, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Pass ")
+	i := strings.LastIndexByte(pass, ':')
+	if !ok || i < 0 {
+		return "", false
+	}
+	return pass[:i], p.secret.Check(pass[:i], pass[i+1:], console, time.Now())
+}
+
+// serveMeasure answers who tries the ways to the media server from a machine that
+// is no device of the register: the pass, made at the server's console, admits to
+// measurements of the media port and to nothing else.
+func (p *paths) serveMeasure(w http.ResponseWriter, r *http.Request) {
+	name, ok := p.passed(r)
+	switch {
+	case r.Method != http.MethodPost:
+		problem.Write(w, problem.New(problem.CodeNoRoute, "no such path"))
+		return
+	case !ok:
+		problem.Write(w, problem.New(problem.CodeForbidden, "this is no pass of this installation, or its ten minutes are over"))
+		return
+	case !p.mayMeasure(name):
+		problem.Write(w, problem.New(problem.CodeTooFast, "too many measurements under one pass"))
+		return
+	}
+	select {
+	case p.passes <- struct{}{}:
+		defer func() { <-p.passes }()
+	default:
+		problem.Write(w, problem.New(problem.CodeTooFast, "%d measurements are asked for", maxPassing))
+		return
+	}
+	within(w, enrolTimeout)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolTimeout)) // always supported by net/http
+	answerWithin(2*maxOffer, func(ctx context.Context, q passQuestion) (out probeAnswer, err error) {
+		if len(q.Offer) > maxOffer {
+			return out, problem.New(problem.CodeTooLarge, "offer of %d bytes, at most %d", len(q.Offer), maxOffer)
+		}
+		err = p.conn.Call(ctx, bus.Main(bus.SFU), "leg.probe", probeQuestion{Offer: q.Offer, Direct: true, Room: q.Room}, &out)
+		return out, err
+	})(w, r)
+}
+
+// mayMeasure counts the measurements of a device or pass.
+func (p *paths) mayMeasure(who string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.measure[device]
+	l := p.measure[who]
 	if l == nil {
 		if len(p.measure) >= maxCached {
 			clear(p.measure)
 		}
 		l = rate.NewLimiter(rate.Every(measureEvery), measureBurst)
-		p.measure[device] = l
+		p.measure[who] = l
 	}
 	return l.Allow()
 }

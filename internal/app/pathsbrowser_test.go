@@ -31,6 +31,8 @@ import (
 type behind struct {
 	space  string
 	near   netip.Addr // the server's, on the link between the two
+	near6  netip.Addr // and in IPv6
+	both   bool       // the media port is at both
 	origin string     // of the page
 	page   int        // its port
 	media  int
@@ -78,6 +80,7 @@ func (b *behind) network(t *testing.T) {
 	outer, inner := fmt.Sprintf("kuo%d", os.Getpid()), fmt.Sprintf("kui%d", os.Getpid())
 	b.near = netip.AddrFrom4([4]byte{10, 213, byte(n), 1})
 	far := netip.AddrFrom4([4]byte{10, 213, byte(n), 2})
+	b.near6 = netip.MustParseAddr(fmt.Sprintf("fd13:%x::1", n))
 	if out, err := exec.Command("ip", "netns", "add", b.space).CombinedOutput(); err != nil {
 		t.Skipf("no network namespaces here: %v %s", err, out)
 	}
@@ -87,8 +90,10 @@ func (b *behind) network(t *testing.T) {
 	// link that the next test wants to make.
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", outer).Run() })
 	run(t, "ip", "addr", "add", b.near.String()+"/24", "dev", outer)
+	run(t, "ip", "addr", "add", b.near6.String()+"/64", "dev", outer, "nodad")
 	run(t, "ip", "link", "set", outer, "up")
 	run(t, "ip", "-n", b.space, "addr", "add", far.String()+"/24", "dev", inner)
+	run(t, "ip", "-n", b.space, "addr", "add", b.near6.Next().String()+"/64", "dev", inner, "nodad")
 	run(t, "ip", "-n", b.space, "link", "set", inner, "up")
 	run(t, "ip", "-n", b.space, "link", "set", "lo", "up")
 	run(t, "ip", "-n", b.space, "route", "add", "default", "via", b.near.String())
@@ -112,7 +117,7 @@ func (b *behind) filter(t *testing.T, rules string) {
 // firewall lets only these out of the namespace, in nft's words.
 func (b *behind) firewall(t *testing.T, allow ...string) {
 	t.Helper()
-	b.filter(t, "table inet kuule { chain out { type filter hook output priority 0; policy drop;\noifname \"lo\" accept\n"+
+	b.filter(t, "table inet kuule { chain out { type filter hook output priority 0; policy drop;\noifname \"lo\" accept\nicmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"+
 		fmt.Sprintf("tcp dport %d accept\n%s\n}\n}\n", b.page, strings.Join(allow, "\n")))
 }
 
@@ -133,8 +138,13 @@ func (b *behind) serve(t *testing.T, static string) {
 	}
 	b.root = filepath.Join(dir, "root.pem")
 	var ways atomic.Pointer[relay.Server]
+	direct := newDirectProbes()
+	addresses := []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}
+	if b.both {
+		addresses = append(addresses, netip.AddrPortFrom(b.near6, 0))
+	}
 	node, err := sfu.New(sfu.Config{
-		Addresses: []netip.AddrPort{netip.AddrPortFrom(b.near, 0)}, OnEvent: func(media.Event) {},
+		Addresses: addresses, OnEvent: direct.told,
 		OnQuality: func(q media.Quality) { b.path.Store(&q.Path) },
 		Relayed:   func(address string) string { return ways.Load().Way(address) },
 	})
@@ -142,6 +152,7 @@ func (b *behind) serve(t *testing.T, static string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(node.Close)
+	direct.node = node
 	var peers []netip.AddrPort
 	for _, a := range node.Addresses() {
 		peers = append(peers, netip.MustParseAddrPort(a.String()))
@@ -193,7 +204,6 @@ func (b *behind) serve(t *testing.T, static string) {
 		}
 		_ = json.NewEncoder(w).Encode(body)
 	}
-	direct := &directProbes{node: node, open: map[interview.GroupID]*directProbe{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/paths", func(w http.ResponseWriter, _ *http.Request) {
 		c := secret.Mint("dev_test", time.Now())
@@ -328,6 +338,44 @@ func builtPage(t *testing.T, script string) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return folder
+}
+
+// The self-test names the way in each family of addresses: where IPv4 does not
+// reach the media port, IPv6 is what media takes.
+func TestBrowserMeasuresIPv6(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser in a network namespace")
+	}
+	b := &behind{both: true}
+	b.network(t)
+	static := builtPage(t, "test/paths.mjs")
+	b.serve(t, static)
+	b.firewall(t, fmt.Sprintf("ip6 daddr %s accept", b.near6), fmt.Sprintf("ip daddr %s th dport %d drop", b.near, b.media))
+	b.path.Store(new(string))
+	got := b.browse(t, trusting(t, b.root), true)
+	if got.Leg.Protocol != "udp" || got.Leg.Relay != "" {
+		t.Errorf("the leg went by %+v, want UDP to the media port", got.Leg)
+	}
+	state := map[string]string{}
+	for _, l := range got.Test.Legs {
+		t.Logf("%+v", l)
+		at := "IPv4"
+		if strings.HasPrefix(l.Address, "[") {
+			at = "IPv6"
+			if l.State == "works" && (l.Figures.Up < 100_000 || l.Figures.Down < 100_000) {
+				t.Errorf("%s was not measured: %+v", l.Leg, l.Figures)
+			}
+		}
+		state[l.Leg+" "+at] = l.State
+	}
+	for leg, want := range map[string]string{"direct-udp IPv6": "works", "direct-tcp IPv6": "works", "direct-udp IPv4": "cut", "direct-tcp IPv4": "cut"} {
+		if state[leg] != want {
+			t.Errorf("%s is %q, want %q", leg, state[leg], want)
+		}
+	}
+	if got.Test.Takes != "direct-udp" || got.Test.Verdict != "good" {
+		t.Errorf("the page says %q and that media takes %q", got.Test.Verdict, got.Test.Takes)
+	}
 }
 
 // browserBehind tries one firewall, or all of them.

@@ -8,7 +8,6 @@ import (
 
 	"kuule/internal/bus"
 	"kuule/internal/metrics"
-	"kuule/interview"
 	"kuule/interview/media"
 	"kuule/sfu"
 	"kuule/sfu/relay"
@@ -18,7 +17,9 @@ import (
 // nothing else.
 func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() error) error {
 	legs := newLegMetrics()
+	direct := newDirectProbes()
 	cfg := sfu.Config{Log: slog.Default(), OnEvent: func(ev media.Event) {
+		direct.told(ev)
 		if err := conn.Publish("leg", ev); err != nil {
 			slog.Warn("leg event was not told", "leg", ev.Leg, "err", err)
 		}
@@ -48,7 +49,8 @@ func runSFU(ctx context.Context, in *installation, conn *bus.Conn, ready func() 
 		return err
 	}
 	defer node.Close()
-	relays, closeRelay, err := serveRelay(in, conn, cfg.Addresses, &directProbes{node: node, open: map[interview.GroupID]*directProbe{}})
+	direct.node = node
+	relays, closeRelay, err := serveRelay(in, conn, cfg.Addresses, direct)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,12 @@ import (
 
 // Legs that are tried.
 const (
-	LegUDP   = "udp"   // TURN over UDP
-	LegTCP   = "tcp"   // TURN over TCP
-	LegTLS   = "tls"   // TURN over TLS, at the door's port
-	LegHTTPS = "https" // the door itself
-	LegMedia = "media" // the media port over TCP (RFC 6544)
+	LegUDP      = "udp"       // TURN over UDP
+	LegTCP      = "tcp"       // TURN over TCP
+	LegTLS      = "tls"       // TURN over TLS, at the door's port
+	LegHTTPS    = "https"     // the door itself
+	LegMediaUDP = "media-udp" // the media port itself
+	LegMediaTCP = "media-tcp" // and over TCP (RFC 6544)
 )
 
 // Target is the installation as it is reached.
@@ -84,6 +85,7 @@ type Leg struct {
 	Leg     string  `json:"leg"`
 	Address string  `json:"address"`
 	Works   bool    `json:"works"`
+	Untried bool    `json:"untried,omitempty"`
 	Why     string  `json:"why,omitempty"` // it does not
 	RTT     float64 `json:"rtt_ms"`
 	Jitter  float64 `json:"jitter_ms"`
@@ -101,7 +103,12 @@ type Report struct {
 
 // OK reports whether a hearing can be held over this network.
 func (r Report) OK() bool {
-	return r.works(LegHTTPS) && (r.works(LegUDP) || r.works(LegTCP) || r.works(LegTLS) || r.works(LegMedia))
+	return r.works(LegHTTPS) && slices.ContainsFunc([]string{LegMediaUDP, LegMediaTCP, LegUDP, LegTCP, LegTLS}, r.works)
+}
+
+// cut reports whether a way was tried and none of its addresses answers.
+func (r Report) cut(leg string) bool {
+	return !r.works(leg) && slices.ContainsFunc(r.Legs, func(l Leg) bool { return l.Leg == leg && !l.Untried })
 }
 
 func (r Report) works(leg string) bool {
@@ -181,11 +188,18 @@ func (t Target) try(ctx context.Context, address string, r *Report) {
 			r.Legs = append(r.Legs, relayed(ctx, l.leg, at(l.port), t.Pass, l.dial))
 		}
 	}
-	if t.Media != 0 {
-		r.Legs = append(r.Legs, reach(ctx, LegMedia, at(t.Media), func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", at(t.Media))
-		}))
+	if t.Media == 0 {
+		return
 	}
+	six := isSix(address)
+	r.Legs = append(r.Legs, t.measured(ctx, network{LegMediaUDP, "udp", six}, at(t.Media), at(t.HTTPS)))
+	over := reach(ctx, LegMediaTCP, at(t.Media), func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", at(t.Media))
+	})
+	if over.Works && t.Pass != nil {
+		over = t.measured(ctx, network{LegMediaTCP, "tcp", six}, at(t.Media), at(t.HTTPS))
+	}
+	r.Legs = append(r.Legs, over)
 }
 
 // advice is what the findings mean, for whoever runs the network.
@@ -193,9 +207,13 @@ func (r Report) advice() (says, next string) {
 	switch {
 	case !r.works(LegHTTPS):
 		return "the installation's door is not reached: no interview can be joined from here", "open TCP to the door's port, and check that its name leads there"
+	case r.works(LegMediaUDP):
+		return "media goes by UDP straight to the media port, which is the best way", "nothing; where a leg is cut, another is used"
+	case r.works(LegUDP) && r.cut(LegMediaUDP):
+		return "UDP to the media port is cut; media goes by UDP through the relay, nearly as well", "open UDP to the media port"
 	case r.works(LegUDP):
 		return "media goes by UDP, which is the best way", "nothing; where a leg is cut, another is used"
-	case r.works(LegMedia):
+	case r.works(LegMediaTCP):
 		return "UDP is cut; media goes by TCP to the media port, later and less evenly", "open UDP to the relay's and the media port"
 	case r.works(LegTCP):
 		return "UDP is cut; media goes by TCP to the relay, later and less evenly", "open UDP to the relay's and the media port"
@@ -308,8 +326,15 @@ func bindings(c net.PacketConn, server net.Addr) []time.Duration {
 	})
 }
 
+// echoer is what echoes go over: a net.PacketConn is one.
+type echoer interface {
+	ReadFrom(p []byte) (int, net.Addr, error)
+	WriteTo(p []byte, to net.Addr) (int, error)
+	SetReadDeadline(t time.Time) error
+}
+
 // echo sends requests evenly and hears their answers meanwhile.
-func echo(c net.PacketConn, to net.Addr, sent []time.Time, request func(int) []byte, which func([]byte) int) []time.Duration {
+func echo(c echoer, to net.Addr, sent []time.Time, request func(int) []byte, which func([]byte) int) []time.Duration {
 	took := make([]time.Duration, len(sent))
 	for i := range took {
 		took[i] = -1

@@ -45,17 +45,19 @@ func TestAdviceNamesWhatIsCut(t *testing.T) {
 		ok    bool
 		says  string
 	}{
-		"all":           {"https udp tcp tls media", true, "best"},
-		"no UDP":        {"https tcp tls media", true, "by TCP to the media port"},
+		"all":           {"https udp tcp tls media-udp media-tcp", true, "straight to the media port"},
+		"media UDP":     {"https media-udp", true, "straight to the media port"},
+		"relay UDP":     {"https udp tcp tls media-tcp", true, "UDP to the media port is cut"},
+		"no UDP":        {"https tcp tls media-tcp", true, "by TCP to the media port"},
 		"relay TCP":     {"https tcp tls", true, "by TCP to the relay"},
-		"media TCP":     {"https media", true, "by TCP to the media port"},
+		"media TCP":     {"https media-tcp", true, "by TCP to the media port"},
 		"TLS alone":     {"https tls", true, "UDP and TCP are cut"},
 		"door alone":    {"https", false, "neither heard nor seen"},
-		"door is cut":   {"udp tcp tls media", false, "door is not reached"},
+		"door is cut":   {"udp tcp tls media-udp media-tcp", false, "door is not reached"},
 		"nothing works": {"", false, "door is not reached"},
 	} {
 		var r Report
-		for _, leg := range []string{LegHTTPS, LegUDP, LegTCP, LegTLS, LegMedia} {
+		for _, leg := range []string{LegHTTPS, LegUDP, LegTCP, LegTLS, LegMediaUDP, LegMediaTCP} {
 			r.Legs = append(r.Legs, Leg{Leg: leg, Works: strings.Contains(" "+c.works+" ", " "+leg+" ")})
 		}
 		says, next := r.advice()

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -67,6 +68,16 @@ func (s Secret) Mint(device string, now time.Time) Credential {
 	expires := now.Add(Lifetime).Truncate(time.Second)
 	name := strconv.FormatInt(expires.Unix(), 10) + ":" + device
 	return Credential{Username: name, Password: s.password(name, expires), Expires: expires}
+}
+
+// Check reports whether a user name and its password were minted for this device
+// and still hold. A secret that nobody made takes none.
+func (s Secret) Check(name, password, device string, now time.Time) bool {
+	whose, expires, err := readName(name)
+	if err != nil || s == (Secret{}) || whose != device || !now.Before(expires) || expires.Sub(now) > Lifetime {
+		return false
+	}
+	return subtle.ConstantTimeCompare([]byte(password), []byte(s.password(name, expires))) == 1
 }
 
 // password is the one password of a name; keys change with the day.
