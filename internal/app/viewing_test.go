@@ -29,7 +29,7 @@ func (c *caller) told(method, path, body string, out any) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	if err != nil || resp.StatusCode/100 != 2 {
 		c.g.t.Fatalf("%s %s: %d %s %v", method, path, resp.StatusCode, text, err)
 	}
 	if err := json.Unmarshal(text, out); err != nil {

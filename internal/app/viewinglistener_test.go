@@ -204,7 +204,7 @@ func TestAnInterviewerSeatsTheApplicantAtTheStation(t *testing.T) {
 }
 
 // redeemed gives the terminal a ticket of the world's applicant.
-func (g *gatehouse) redeemed(purpose interview.Purpose, until time.Time) interview.Participant {
+func (g *gatehouse) redeemed(purpose interview.Purpose, until time.Time, change ...func(*kioskbridge.Record)) interview.Participant {
 	g.t.Helper()
 	h := g.world.Hearing
 	for _, s := range h.Seats {
@@ -213,8 +213,12 @@ func (g *gatehouse) redeemed(purpose interview.Purpose, until time.Time) intervi
 			continue
 		}
 		visit, now := interview.NewVisitID(), time.Now()
+		record := &kioskbridge.Record{ID: visit, Case: h.Case, Hearing: h.ID, Participant: p.ID, Role: p.Role, Purpose: purpose, Kiosk: interview.NewDeviceID(), Checks: `{"checks":[],"salt":""}`, Evidence: "{}", Sealed: []byte{}}
+		for _, f := range change {
+			f(record)
+		}
 		for _, row := range []any{
-			&kioskbridge.Record{ID: visit, Case: h.Case, Hearing: h.ID, Participant: p.ID, Role: p.Role, Purpose: purpose, Kiosk: interview.NewDeviceID(), Checks: `{"checks":[],"salt":""}`, Evidence: "{}", Sealed: []byte{}},
+			record,
 			&kioskbridge.TicketRecord{
 				ID: interview.NewTicketID(), Visit: visit, Hearing: h.ID, Participant: p.ID, Seat: s.ID, Role: p.Role, Purpose: purpose, Device: g.world.Terminal,
 				NotBefore: now.Unix() - 60, Expires: now.Unix() + 60, Until: until.Unix(), RedeemedAt: now.Unix(), Version: 2,
