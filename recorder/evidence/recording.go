@@ -13,6 +13,7 @@ import (
 
 	"kuule/internal/jws"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/sealing"
 	"kuule/recorder/coverage"
 	"kuule/recorder/journal"
@@ -82,6 +83,7 @@ type recordingCheck struct {
 	report  RecordingReport
 	anchors []journal.Anchor
 	phases  []journal.Phase // as the recorder was told them
+	told    bool            // it holds its own member's admission to take in
 	last    map[trackOf]listHead
 	newest  map[trackOf]signedList
 	block   *journal.Block
@@ -146,6 +148,9 @@ func (j *recordingCheck) run() error {
 	}
 	if err := j.signed(); err != nil {
 		return err
+	}
+	if j.report.Backup != nil && !j.told {
+		return fmt.Errorf("%w: it does not say that it was taken in", ErrBackup)
 	}
 	j.block = nil
 	if got := describe(r, int(j.want.Files)); got != j.want {
@@ -280,8 +285,12 @@ func (j *recordingCheck) entry(e journal.Entry, fault error) error {
 			return fmt.Errorf("%w: the recorder was shown a roster that %s does not hold", ErrRoom, rostersName)
 		}
 	case journal.EntryAdmission:
-		if j.v.members[jws.Hash(string(e.Body))] == nil {
+		m := j.v.members[jws.Hash(string(e.Body))]
+		if m == nil {
 			return fmt.Errorf("%w: the recorder was shown an admission that %s does not hold", ErrRoom, admissionsName)
+		}
+		if _, in := backup.TakesIn(m.Admission.Rule); in && m.Statement.Member == j.opened.Member {
+			j.told = true
 		}
 	case journal.EntryOrigin:
 		if fault != nil {

@@ -25,6 +25,7 @@ const SOURCES = { 1: 'audio', 2: 'video', 3: 'screen' };
 const CLEAR = ['opened', 'statement', 'admission', 'roster', 'phase', 'anchor', 'gap', 'closed'];
 const SIGNED = ['statement', 'admission', 'roster'];
 const SEALED = ['sender-key'];
+const NO_CONNECTION = Array(32).fill('00').join(':'); // of a statement: its recorder took in a back-up
 const CAUSES = ['recorder-restarted', 'disconnected', 'disk-failed', 'queue-full', 'unauthentic', 'no-key', 'not-received', 'paused', 'consultation'];
 
 // What an object holds, by name and form; "#" is a whole number, "*" is looked
@@ -461,6 +462,14 @@ class Journal {
     for (const e of entries) this.entries.push({ ...e, place });
   }
 
+  // checkTaker holds the journal against who wrote it: one that took in a back-up has
+  // no connection and was admitted to exactly that, and nobody else was.
+  checkTaker() {
+    const { payload } = parseJWS(this.opened.statement, 'kuule-statement+jws');
+    const granted = this.of('admission').some(({ message: { payload: a } }) => a.member === this.opened.member && String(a.rule).startsWith('backup-grant.'));
+    need(granted === (payload.dtls === NO_CONNECTION), 'it was taken in from a back-up without a grant, or under one by a recorder of a room');
+  }
+
   of(type) {
     return this.entries.filter((e) => e.type === type);
   }
@@ -550,6 +559,7 @@ class Journal {
   // summary says what is in the journal. `content` of a track is the hash of
   // its frames, each as capture time (8 bytes), length (4 bytes), codec's frame.
   summary() {
+    at(this.blocks[0], () => this.checkTaker());
     const count = {};
     for (const e of this.entries) count[e.type] = (count[e.type] ?? 0) + 1;
     const summary = {
