@@ -158,14 +158,34 @@ func TestThePlayersRecording(t *testing.T) {
 	if folder == "" {
 		return
 	}
-	text, err := json.Marshal(o)
-	if err != nil {
+	keepPlayed(t, folder, v, o)
+	// Of a long one: what tells its seconds, of which the page's server makes hours.
+	path = playbacktest.Held(t, w, playbacktest.Scene{
+		Seconds: seconds, Roles: []interview.Role{interview.RoleInterviewer, interview.RoleApplicant, interview.RoleInterpreter}, Tones: []int{400, 1200, 2000}, Telling: true,
+		Also: []journal.Entry{phase(0, interview.PhaseOnRecord, "interviewer")},
+	})
+	v = watchingFolder(t, path, w.Key)
+	if o, err = v.outline(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	long := filepath.Join(folder, "long")
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	keepPlayed(t, long, v, o)
+}
+
+// keepPlayed writes what a page asks of a viewing.
+func keepPlayed(t *testing.T, folder string, v *viewer, o viewOutline) {
+	t.Helper()
 	keep := func(name string, b []byte) {
 		if err := os.WriteFile(filepath.Join(folder, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
 	}
 	keep("outline.json", text)
 	for i := range o.Lanes {

@@ -2,6 +2,7 @@
 // and by drawings alone, ended, and told to the server; and an interviewer who
 // says at a station who sits there.
 import assert from 'node:assert/strict'
+import { tap } from './listen.mjs'
 import { writeRecording } from './recording.mjs'
 
 const words = {
@@ -91,35 +92,56 @@ export function listeningWalks({ walk, scenes, press, until }) {
   }
 
   // Any moment of four hours, in the browser: what the page, its network and the
-  // decoders take. The server's own part is kuule-bench seek.
+  // decoders take. The server's own part is kuule-bench seek. Each second of ten
+  // has a tone and fields on top of the picture of its own (playbacktest): what
+  // is heard and seen has to be of the moment that was asked for.
   walk('anymoment', { code: 'interviewer-listen-long' }, async ({ page, look }) => {
     await writeRecording()
+    await page.evaluate(tap)
     await press(page, /^Pöytäkirja/)
     await page.getByLabel(/^Käyttötarkoitus/).fill('Pitkän tallenteen tarkastus')
     await press(page, /^Avaa tallenne/)
     await page.locator('.player').waitFor()
     await press(page, /^Toista/)
     await until('it plays', 45_000, async () => [(await at(page)) > 1, await at(page)])
-    const took = await page.evaluate(async () => {
-      const engine = globalThis.kuulePlayer
-      const ready = (to) => engine.clock.running && engine.clock.now() >= to && engine.clock.now() < to + 4 &&
-        engine.tracks.every((t) => !t.element.seeking && t.element.readyState >= 3 && Math.abs(t.element.currentTime - engine.clock.now()) < 0.25)
-      const all = []
-      for (let i = 0; i < 40; i++) {
-        const to = ((i * 2654435761) % 14_390) + 0.5 // all over the four hours, the same every time
-        const began = performance.now()
-        engine.seek(to)
-        while (!ready(to)) {
-          if (performance.now() - began > 60_000) throw new Error(`no picture and sound at ${to} s: ${JSON.stringify([engine.clock.now(), engine.clock.running, ...engine.tracks.map((t) => [t.kind, t.element.seeking, t.element.readyState, t.element.currentTime, t.feeder.has(to)])])}`)
-          await new Promise((resolve) => setTimeout(resolve, 5))
-        }
-        all.push(Math.round(performance.now() - began))
-        await new Promise((resolve) => setTimeout(resolve, 150))
-      }
-      return all.sort((a, b) => a - b)
-    })
-    console.log(`      ${took.length} moments of four hours: ${took[20]} ms at p50, ${took[37]} at p95, ${took.at(-1)} at most`)
+    await page.locator('.player .pictures').scrollIntoViewIfNeeded()
+    const moments = await page.evaluate(seekAbout, 60)
+    for (const { to, digits, seen, heard } of moments) {
+      for (const digit of seen) assert.ok(digits.includes(digit), `at ${to} s the picture is of a second that ends in ${digit}, not ${digits}`)
+      for (const digit of heard) assert.ok(digits.includes(digit), `at ${to} s a voice is of a second that ends in ${digit}, not ${digits}`)
+    }
+    const of = (what) => {
+      const took = moments.map((m) => m[what]).sort((a, b) => a - b)
+      return `${took[30]} / ${took[56]} / ${took[59]}`
+    }
+    console.log(`      ${moments.length} moments of four hours, p50 / p95 / most: all six play after ${of('played')} ms, all pictures show it after ${of('shown')} ms; each seen and heard in its own second`)
     await look('somewhere')
+  })
+
+  // A viewing that ended behind the page's back (a computer that slept): the page
+  // says so instead of loading for ever, and leads back to where it is opened.
+  walk('ended', { code: 'interviewer-listen-ended' }, async ({ page, look }) => {
+    await writeRecording()
+    const s = scenes.get('interviewer-listen-ended')
+    await press(page, /^Pöytäkirja/)
+    const purpose = page.getByLabel(/^Käyttötarkoitus/)
+    const open = async () => {
+      await purpose.fill('Pöytäkirjan tarkastus')
+      await press(page, /^Avaa tallenne/)
+      await page.locator('.player').waitFor()
+      await page.keyboard.press('k') // the player has the focus, its keys work
+      await until('it plays', 45_000, async () => [(await at(page)) > 1.5, await at(page)])
+    }
+    await open()
+    s.gone = true
+    await page.keyboard.press('9')
+    await page.getByRole('alert').getByText(/^Kuuntelu on päättynyt/).waitFor()
+    await look('notice')
+    await press(page, /^Lopeta kuuntelu/)
+    await page.locator('.player').waitFor({ state: 'detached' })
+    s.gone = false
+    assert.ok(await purpose.evaluate((field) => field === document.activeElement), 'the focus is where it is opened again')
+    await open()
   })
 
   for (const language of ['fi', 'ar']) {
@@ -143,4 +165,49 @@ export function listeningWalks({ walk, scenes, press, until }) {
       await look('seated')
     })
   }
+}
+
+/** Goes to moments all over the recording, the same every time, and tells how long each took and what was there. */
+const seekAbout = async (count) => {
+  const engine = globalThis.kuulePlayer
+  const since = 1 // the first second of the speech is at second 1
+  const digit = (at) => Math.floor(at - since) % 10
+  const pictures = engine.tracks.filter((t) => t.kind === 'video').map((t) => t.element)
+  const drawn = new globalThis.OffscreenCanvas(640, 360).getContext('2d', { willReadFrequently: true })
+  const seen = (video) => {
+    drawn.drawImage(video, 0, 0, 640, 360)
+    return [0, 1, 2, 3].reduce((sum, bit) => sum + (drawn.getImageData(160 * bit + 80, 40, 1, 1).data[0] > 127 ? 2 ** bit : 0), 0)
+  }
+  const heard = ({ analyser, rate }) => {
+    const bins = new Float32Array(analyser.frequencyBinCount)
+    analyser.getFloatFrequencyData(bins)
+    const hertz = (bins.indexOf(Math.max(...bins)) * rate) / 8192
+    return Math.round(((hertz - 400) % 800) / 50)
+  }
+  const shows = (video, to) =>
+    new Promise((resolve) => {
+      const next = (now, { mediaTime }) => (mediaTime > to - 0.1 && mediaTime < to + 4 ? resolve({ at: globalThis.performance.now(), digit: seen(video) }) : video.requestVideoFrameCallback(next))
+      video.requestVideoFrameCallback(next)
+    })
+  const ready = (to) =>
+    engine.clock.running && engine.clock.now() >= to && engine.clock.now() < to + 4 &&
+    engine.tracks.every((t) => !t.element.seeking && t.element.readyState >= 3 && Math.abs(t.element.currentTime - engine.clock.now()) < 0.25)
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+  const all = []
+  for (let i = 0; i < count; i++) {
+    const to = ((i * 2654435761) % 14_390) + 0.2
+    const began = globalThis.performance.now()
+    const pictured = pictures.map((video) => shows(video, to))
+    engine.seek(to)
+    while (!ready(to)) {
+      if (globalThis.performance.now() - began > 60_000) throw new Error(`no picture and sound at ${to} s: ${JSON.stringify([engine.clock.now(), engine.clock.running, ...engine.tracks.map((t) => [t.kind, t.element.seeking, t.element.readyState, t.element.currentTime, t.feeder.has(to)])])}`)
+      await wait(5)
+    }
+    const played = Math.round(globalThis.performance.now() - began)
+    const shown = await Promise.all(pictured)
+    await wait(250) // the spectrum is of the last 170 ms
+    const now = engine.clock.now()
+    all.push({ to, played, shown: Math.round(Math.max(...shown.map((s) => s.at)) - began), seen: shown.map((s) => s.digit), heard: globalThis.kuuleTaps.map(heard), digits: [digit(to), digit(now - 0.3), digit(now)] })
+  }
+  return all
 }

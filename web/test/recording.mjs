@@ -19,6 +19,10 @@ export function writeRecording() {
 }
 
 async function write() {
+  if (process.env.RECORDING) {
+    folder = process.env.RECORDING // it was written there before
+    return
+  }
   folder = mkdtempSync(join(tmpdir(), 'kuule-player-'))
   await promisify(execFile)('go', ['test', '-count=1', '-run', 'TestThePlayersRecording', './internal/app'], { cwd: new URL('../..', import.meta.url).pathname, env: { ...process.env, KUULE_PLAYER: folder } })
 }
@@ -50,7 +54,7 @@ export const viewingRoutes = (hearing) => [
     return s.viewings[0]
   }],
   ['POST', /^\/api\/viewings\/[^/]+\/open$/, () => ({ opening: 'x', until: now() + 3600, idle: 120 })],
-  ['GET', /^\/api\/viewings\/[^/]+\/outline$/, (s) => (s.name.includes('long') ? longOutline(4) : outlineOf())],
+  ['GET', /^\/api\/viewings\/[^/]+\/outline$/, (s) => (isLong(s) ? longOutline(s, 4) : outlineOf(s))],
   ['POST', /^\/api\/viewings\/[^/]+\/heard$/, (s, body) => ((s.heard ??= []).push(...body.spans.slice(Math.max(0, (s.heard ?? []).length - body.after))), {})],
   ['GET', /^\/api\/viewings\/[^/]+\/export$/, (s) => s.copy],
   ['POST', /^\/api\/viewings\/[^/]+\/release$/, (s, body) => ((s.released = body), { until: now() + 900 })],
@@ -63,28 +67,30 @@ export const viewingRoutes = (hearing) => [
   }],
 ]
 
+const isLong = (s) => s.name.includes('long')
+
 /** Bytes of one segment, where the request asks for some. */
-export function segment(url) {
+export function segment(url, s) {
   if (!/^\/api\/viewings\/[^/]+\/media$/.test(url.pathname)) return null
   const q = url.searchParams
-  const lane = Number(q.get('lane'))
   const from = Number(q.get('from'))
-  const begin = q.get('begin') === '1'
-  const first = outlineOf().from
-  if (from < outlineOf().to) return readFileSync(join(folder, `${lane}-${from}-${begin}.webm`))
-  // Of a long recording: its first ten seconds over and over, each at its time.
-  const part = (Math.floor((from - first) / 5e6) % 2) * 5e6
-  return later(readFileSync(join(folder, `${lane}-${first + part}-${begin}.webm`)), (from - first - part) / 1000)
+  const file = (at) => readFileSync(join(folder, isLong(s) ? 'long' : '', `${q.get('lane')}-${at}-${q.get('begin') === '1'}.webm`))
+  const o = outlineOf(s)
+  if (!isLong(s) || from < o.from + 20e6) return file(from)
+  // Of a long recording: its second ten seconds over and over, each at its time.
+  const part = 10e6 + ((from - o.from) % 10e6)
+  return later(file(o.from + part), (from - o.from - part) / 1000)
 }
 
-let known = null
-const outlineOf = () => (known ??= JSON.parse(readFileSync(join(folder, 'outline.json'), 'utf8')))
+const known = {}
+const outlineOf = (s) => (known[isLong(s)] ??= JSON.parse(readFileSync(join(folder, isLong(s) ? 'long' : '', 'outline.json'), 'utf8')))
 
 /** The outline of a recording of so many hours, with everybody in it all the time. */
-const longOutline = (hours) => {
-  const o = outlineOf()
+const longOutline = (s, hours) => {
+  const o = outlineOf(s)
   const to = o.from + hours * 3600e6
-  return { ...o, to, surveyed: to, phases: o.phases.slice(0, 1), lanes: o.lanes.map((l) => ({ ...l, holes: [], level: Buffer.from(Uint8Array.from({ length: Math.ceil((to - o.from) / o.step) }, (_, i) => 20 + ((i * 7) % 60))).toString('base64') })) }
+  const step = 1e6 // as the server tells of so long a one
+  return { ...o, to, surveyed: to, step, lanes: o.lanes.map((l) => ({ ...l, holes: [], level: Buffer.from(Uint8Array.from({ length: Math.ceil((to - o.from) / step) }, (_, i) => 20 + ((i * 7) % 60))).toString('base64') })) }
 }
 
 /** Moves every cluster of a WebM by milliseconds. */

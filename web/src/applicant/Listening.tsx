@@ -6,7 +6,7 @@ import { fi } from '../i18n/fi'
 import { viewings, type Outline, type Viewing } from '../player/api'
 import { useNames, usePlayback } from '../player/playback'
 import { causeKey, Pictures } from '../player/Player'
-import { Position } from '../player/Position'
+import { Moment, Position } from '../player/Position'
 import '../player/player.css'
 import { Button, Notice } from '../ui/controls'
 import { Icon } from '../ui/Icon'
@@ -67,9 +67,9 @@ export function Listening({ hearing, onHome }: { hearing: HearingID | null; onHo
         <OwnPlayer
           viewing={opened.viewing}
           first={opened.outline}
-          onDone={() => {
+          onDone={(forGood) => {
             setOpened(null)
-            setOver(true)
+            setOver(forGood)
           }}
         />
       </main>
@@ -121,22 +121,30 @@ export function Listening({ hearing, onHome }: { hearing: HearingID | null; onHo
 }
 
 /** The recording for somebody who uses a player once: everybody together, with four things to press. */
-function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outline; onDone: () => void }) {
+function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outline; onDone: (forGood: boolean) => void }) {
   const { t } = useTexts()
   const { engine, outline, state, end } = usePlayback(viewing.viewing, first)
   const [ending, setEnding] = useState(false)
-  const length = (outline.to - outline.from) / 1e6
   const nameOf = useNames()
   const sounds = outline.lanes.flatMap((l, i) => (l.source === 'audio' ? [engine?.hole(i, state.at) ?? null] : []))
   const silent = sounds.length > 0 && sounds.every((h) => h !== null) ? (sounds[0] ?? '') : ''
-  const finish = () => {
+  const finish = (forGood: boolean) => {
     setEnding(true)
-    void end(true).then(onDone)
+    void end(forGood).then(() => onDone(forGood))
   }
   return (
     <div role="group" className="player own stack" aria-label={t('shared.player.title')}>
       {(outline.faults ?? []).length > 0 && <Notice kind="alert" title={t('shared.player.damaged')} />}
-      {state.failed && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
+      {state.failure === 'unplayable' && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
+      {state.failure === 'ended' && (
+        <div role="alert" className="card stack">
+          <Notice kind="warning" title={t('shared.player.ended')} />
+          <Button large wide isDisabled={ending} onPress={() => finish(false)}>
+            <Icon name="ear" size={36} />{t('shared.player.own.continue')}
+          </Button>
+        </div>
+      )}
+      {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed) })}</p>}
       {/* As the time line runs, so the buttons stand: to the left is before, in every language. */}
       <div className="controls" dir="ltr">
         <Button large look="secondary" aria-label={t('shared.player.back')} onPress={() => engine?.seek(state.at - step)}>
@@ -149,13 +157,13 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
           <Icon name="forward" size={40} />
         </Button>
       </div>
-      <Position at={state.at} length={length} onSeek={(to) => engine?.seek(to)} />
-      <p className="clock" dir="ltr">
-        {clockText(state.at * 1e6)} / {clockText(length * 1e6)}
+      <Position outline={outline} at={state.at} onSeek={(to) => engine?.seek(to)} />
+      <p>
+        <Moment outline={outline} at={state.at} />
       </p>
       <p role="status">{state.waiting ? t('shared.player.waiting') : silent === '' ? '' : `${t('shared.player.own.silent')}: ${t(`shared.player.cause.${causeKey(silent)}`)}`}</p>
       <Pictures engine={engine} outline={outline} at={state.at} only="" nameOf={nameOf} />
-      <Button large wide look="secondary" isDisabled={ending} onPress={finish}>
+      <Button large wide look="secondary" isDisabled={ending} onPress={() => finish(true)}>
         <Icon name="check" size={32} />{t('shared.player.own.finish')}
       </Button>
     </div>

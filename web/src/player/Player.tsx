@@ -7,8 +7,7 @@ import type { Seconds } from './clock'
 import { Copies } from './Copies'
 import type { Engine } from './engine'
 import { useNames, usePlayback } from './playback'
-import { Position } from './Position'
-import { Tracks } from './Tracks'
+import { phases, Tracks } from './Tracks'
 
 const speeds = ['0.5', '0.75', '1', '1.25', '1.5', '2'] as const
 
@@ -28,11 +27,17 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
   // Who interprets alone at a device has a track of the own, which can be taken out or heard by itself.
   const interpreters = outline.lanes.flatMap((l, i) => (l.source === 'audio' && (l.roles ?? []).length === 1 && l.roles?.[0] === 'interpreter' ? [i] : []))
 
+  const silentBut = (lanes: (lane: number) => boolean) => new Set(outline.lanes.flatMap((l, i) => (l.source === 'audio' && !lanes(i) ? [i] : [])))
   const hear = (lanes: (lane: number) => boolean) => {
-    const silent = new Set(outline.lanes.flatMap((l, i) => (l.source === 'audio' && !lanes(i) ? [i] : [])))
+    const silent = silentBut(lanes)
     setMuted(silent)
     outline.lanes.forEach((_, i) => engine?.mute(i, silent.has(i)))
   }
+  const voices: { name: 'both' | 'original' | 'interpreter'; lanes: (lane: number) => boolean }[] = [
+    { name: 'both', lanes: () => true },
+    { name: 'original', lanes: (i) => !interpreters.includes(i) },
+    { name: 'interpreter', lanes: (i) => interpreters.includes(i) },
+  ]
   const choose = (who: string) => {
     setOnly(who)
     hear((i) => who === '' || (outline.lanes[i]?.roles ?? []).join(' ') === who)
@@ -42,6 +47,9 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
     setSpeed(next)
     engine?.setRate(Number(next))
   }
+  // The keys work as soon as it is there, and who cannot see it is told that it is.
+  const group = useRef<HTMLDivElement>(null)
+  useEffect(() => group.current?.focus(), [])
   const [closing, setClosing] = useState(false)
   const close = () => {
     setClosing(true)
@@ -68,7 +76,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
   return (
     // The keys are short cuts: everything they do has a control that can be reached.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
-    <div role="group" className="player stack" aria-label={t('shared.player.title')} onKeyDown={onKey}>
+    <div ref={group} role="group" tabIndex={-1} className="player stack" aria-label={t('shared.player.title')} onKeyDown={onKey}>
       {(outline.faults ?? []).length > 0 && (
         <Notice kind="alert" title={t('shared.player.damaged')}>
           {(outline.faults ?? []).map((f) => (
@@ -78,8 +86,18 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
           ))}
         </Notice>
       )}
-      {state.failed && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
-      {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed - outline.from) })}</p>}
+      {state.failure === 'unplayable' && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
+      {state.failure === 'ended' && (
+        <div role="alert">
+          <Notice kind="warning" title={t('shared.player.ended')}>
+            <p>{t('shared.player.endedHelp')}</p>
+            <Button look="secondary" isDisabled={closing} onPress={close}>
+              {t('shared.player.close')}
+            </Button>
+          </Notice>
+        </div>
+      )}
+      {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed) })}</p>}
       <Pictures engine={engine} outline={outline} at={state.at} only={only} nameOf={nameOf} />
       <div className="row">
         <Button onPress={toggle}>{state.playing ? t('shared.player.pause') : t('shared.player.play')}</Button>
@@ -89,19 +107,15 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
         <Button look="secondary" onPress={() => seek(state.at + 10)}>
           {t('shared.player.forward')}
         </Button>
-        <span className="clock" dir="ltr">
-          {clockText(state.at * 1e6)} / {clockText(length * 1e6)}
-        </span>
         <span role="status" className="quiet">
           {state.waiting ? t('shared.player.waiting') : ''}
         </span>
       </div>
-      <Position at={state.at} length={length} onSeek={seek} />
       <Tracks outline={outline} at={state.at} muted={muted} nameOf={nameOf} onSeek={seek} onMute={(lane, off) => {
         setMuted((before) => new Set(off ? [...before, lane] : [...before].filter((l) => l !== lane)))
         engine?.mute(lane, off)
       }} />
-      <div className="row">
+      <div className="row ends">
         <Choice label={t('shared.player.speed')} value={speed} onChange={(s) => {
           setSpeed(s)
           engine?.setRate(Number(s))
@@ -115,10 +129,19 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
         </Check>
       </div>
       {interpreters.length > 0 && (
-        <div className="row">
-          <Button look="secondary" onPress={() => hear(() => true)}>{t('shared.player.both')}</Button>
-          <Button look="secondary" onPress={() => hear((i) => !interpreters.includes(i))}>{t('shared.player.original')}</Button>
-          <Button look="secondary" onPress={() => hear((i) => interpreters.includes(i))}>{t('shared.player.interpreter')}</Button>
+        <div role="group" aria-label={t('shared.player.voices')} className="row">
+          {voices.map(({ name, lanes }) => {
+            const silent = silentBut(lanes)
+            const on = silent.size === muted.size && [...silent].every((i) => muted.has(i))
+            return (
+              <Button key={name} look={on ? 'primary' : 'secondary'} aria-pressed={on} onPress={() => {
+                setOnly('')
+                hear(lanes)
+              }}>
+                {t(`shared.player.${name}`)}
+              </Button>
+            )
+          })}
         </div>
       )}
       <p className="quiet small">{t('shared.player.keys')}</p>
@@ -218,33 +241,28 @@ export function causeKey(cause: string): (typeof causes)[number] {
 const longGap = 1e6 // microseconds; shorter ones are on the time line alone
 const listed = 200
 
-/** All gaps in words, since the time line is a picture. */
+/** All gaps in words, since the time line is a picture: what nobody was to record once, and what a voice lacks beside that. */
 function Gaps({ outline, nameOf, onSeek }: { outline: Outline; nameOf: (roles: readonly string[] | null) => string; onSeek: (to: Seconds) => void }) {
   const { t } = useTexts()
-  const gaps = outline.lanes.flatMap((l) => (l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap).map((h) => ({ ...h, who: nameOf(l.roles) })) : []))
-  const { backups } = outline
-  if (gaps.length + backups.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
+  const gaps = [
+    ...outline.backups.map((b) => ({ ...b, what: t('shared.player.backup') })),
+    ...phases(outline).flatMap((p) => (p.phase === 'paused' || p.phase === 'consultation' ? [{ ...p, what: t(`shared.player.cause.${p.phase}`) }] : [])),
+    ...outline.lanes.flatMap((l) =>
+      l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap && h.cause !== 'paused' && h.cause !== 'consultation').map((h) => ({ ...h, what: `${nameOf(l.roles)}: ${t(`shared.player.cause.${causeKey(h.cause)}`)}` })) : [],
+    ),
+  ].sort((a, b) => a.from - b.from)
+  if (gaps.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
   return (
     <details>
-      <summary>{t('shared.player.gaps', { count: gaps.length + backups.length })}</summary>
+      <summary>{t('shared.player.gaps', { count: gaps.length })}</summary>
       <ul className="gaps">
-        {backups.slice(0, listed).map((b) => (
-          <li key={`backup${String(b.from)}`}>
-            <Button look="quiet" onPress={() => onSeek((b.from - outline.from) / 1e6)}>
-              <span dir="ltr">
-                {clockText(b.from)}–{clockText(b.to)}
-              </span>{' '}
-              {t('shared.player.backup')}
-            </Button>
-          </li>
-        ))}
         {gaps.slice(0, listed).map((g) => (
-          <li key={`${g.who}${String(g.from)}`}>
+          <li key={`${g.what}${String(g.from)}`}>
             <Button look="quiet" onPress={() => onSeek((g.from - outline.from) / 1e6)}>
               <span dir="ltr">
                 {clockText(g.from)}–{clockText(g.to)}
               </span>{' '}
-              {g.who}: {t(`shared.player.cause.${causeKey(g.cause)}`)}
+              {g.what}
             </Button>
           </li>
         ))}

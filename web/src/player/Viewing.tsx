@@ -34,13 +34,18 @@ function useOpening() {
       setBusy(false)
     }
   }, [])
-  return { opened, problem, busy, run, close: () => setOpened(null) }
+  const [closed, setClosed] = useState(false)
+  const close = () => {
+    setOpened(null)
+    setClosed(true)
+  }
+  return { opened, problem, busy, run, close, closed }
 }
 
 /** The recording of the own hearing: for a written purpose, and with the list of who listened (H6). */
 export function OwnRecording({ hearing, lines }: { hearing: HearingID; lines: Utterance[] }) {
   const { t } = useTexts()
-  const { opened, problem, busy, run, close } = useOpening()
+  const { opened, problem, busy, run, close, closed } = useOpening()
   const [purpose, setPurpose] = useState('')
   const [log, setLog] = useState<Viewing[] | null>(null)
   const load = useCallback(() => {
@@ -53,7 +58,7 @@ export function OwnRecording({ hearing, lines }: { hearing: HearingID; lines: Ut
       {opened === null ? (
         <>
           <p className="quiet">{t('shared.player.logged')}</p>
-          <Field label={t('shared.player.purpose')} help={t('shared.player.purposeHelp')} value={purpose} onChange={setPurpose} required />
+          <Field label={t('shared.player.purpose')} help={t('shared.player.purposeHelp')} value={purpose} onChange={setPurpose} required first={closed} />
           <div>
             <Button isDisabled={busy || purpose.trim() === ''} onPress={() => void run(() => viewings.ask(hearing, purpose.trim()))}>
               {t('shared.player.open')}
@@ -88,7 +93,7 @@ function Log({ log, onKept }: { log: Viewing[]; onKept: () => void }) {
                 {v.own ? '' : `${t(`shared.player.state.${v.state}`)}. `}
                 {v.spans
                   .filter((s) => s.kind === 'heard')
-                  .map((s) => `${clockText(s.from)}–${clockText(s.to)}`)
+                  .map((s) => `${clockText(s.from)}–${clockText(s.to)} (${moment(s.first)})`)
                   .join(', ')}
               </p>
               {v.exports.map((e, i) => (

@@ -3,6 +3,7 @@ import { Clock, evened, Heard, steer, type Seconds } from './clock'
 import { Feeder, type Fetch } from './feeder'
 
 const beat = 100 // milliseconds
+const ahead: Seconds = 15 // of media at hand while it plays
 const pictureWait = 1500 // for which everybody waits for a picture
 
 /** One track on the page: its element, its media and how loud it is. */
@@ -20,7 +21,7 @@ export interface State {
   at: Seconds
   playing: boolean // wanted
   waiting: boolean // for data
-  failed: boolean
+  failure: Feeder['failure'] // of any track
 }
 
 /**
@@ -36,9 +37,9 @@ export class Engine {
   private audio: AudioContext | null = null
   private master: AudioNode | null = null
   private wanted = false
-  private waiting = false
   private even = true
   private since = 0 // when a picture began to be waited for
+  private sought = 0 // when a moment was asked for last
 
   constructor(
     private outline: Outline,
@@ -47,7 +48,7 @@ export class Engine {
   ) {
     this.clock = new Clock(() => this.length)
     this.grow()
-    this.timer = setInterval(() => this.step(), beat)
+    this.timer = setInterval(() => this.beat(), beat)
   }
 
   /** The whole view's length. */
@@ -62,13 +63,14 @@ export class Engine {
 
   private add(lane: number, kind: Track['kind']) {
     const element = document.createElement(kind)
-    const feeder = new Feeder(kind === 'audio' ? 'audio/webm; codecs="opus"' : 'video/webm; codecs="vp8"', (...span) => this.fetch(lane, ...span), () => ({ at: this.length, sure: this.outline.done }))
+    const feeder = new Feeder(kind === 'audio' ? 'audio/webm; codecs="opus"' : 'video/webm; codecs="vp8"', (...span) => this.fetch(lane, ...span), () => ({ at: this.length, sure: this.outline.done }), this.step)
     element.preload = 'auto'
     if (element instanceof HTMLVideoElement) {
       element.muted = true
       element.playsInline = true
     }
     element.src = feeder.address
+    for (const event of ['loadedmetadata', 'canplay', 'seeked']) element.addEventListener(event, this.step)
     const track: Track = { lane, kind, element, feeder, gain: null, even: 1, muted: false }
     this.tracks.push(track)
     this.attach(track)
@@ -129,11 +131,11 @@ export class Engine {
   }
 
   play(on: boolean) {
-    if (on && this.clock.now() >= this.length) this.seek(0)
+    if (on && this.clock.now() >= this.length) this.clock.seek(0)
     if (on && this.clock.now() === 0) this.clock.seek(this.begin())
     this.wanted = on
     if (on) this.listen()
-    this.step()
+    this.beat()
   }
 
   /** Where the first track has something: nobody waits through the time before the recording. */
@@ -143,15 +145,24 @@ export class Engine {
     return starts.length === 0 ? 0 : (Math.min(...starts) - from) / 1e6
   }
 
+  /** Goes to a moment at once; a slider that is dragged is followed with the beat. */
   seek(to: Seconds) {
-    this.clock.seek(to)
+    const now = performance.now()
+    const dragged = now - this.sought < beat
+    this.sought = now
     this.since = 0
-    this.step()
+    this.heard.at(null)
+    this.clock.seek(to)
+    if (!dragged) {
+      this.halt() // else the clock would run away from tracks that are still on their way
+      this.step()
+    }
+    this.say()
   }
 
   setRate(rate: number) {
     this.clock.rate = rate
-    this.step()
+    this.beat()
   }
 
   /** Whether a track has nothing at that moment, and why. */
@@ -160,55 +171,71 @@ export class Engine {
     return this.outline.lanes[lane]?.holes.find((h) => t >= h.from && t < h.to)?.cause ?? null
   }
 
-  private step() {
+  private beat() {
+    this.step()
+    this.say()
+  }
+
+  private say() {
+    this.tell({ at: this.clock.now(), playing: this.wanted, waiting: this.wanted && !this.clock.running, failure: this.ended() ? 'ended' : (this.tracks.find((t) => t.feeder.failure !== null)?.feeder.failure ?? null) })
+  }
+
+  /** Whether the server gives nothing more for this viewing. */
+  private ended(): boolean {
+    return this.tracks.some((t) => t.feeder.failure === 'ended')
+  }
+
+  /** Lets all tracks run once each has what it needs; called at whatever brings that nearer. */
+  private readonly step = () => {
     const at = this.clock.now()
+    if ((at >= this.length && this.outline.done) || this.ended()) this.wanted = false
     let waiting = false
     let picture = false
     for (const t of this.tracks) {
-      const hole = this.hole(t.lane, at)
-      if (t.kind === 'audio' || hole === null) t.feeder.want(at)
-      const ready = t.feeder.has(at) && t.element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA
-      if (ready) continue
-      if (t.kind === 'audio') waiting ||= t.feeder.failure === null
-      else if (hole === null && !t.feeder.empty(at) && t.feeder.failure === null) picture = true
-      if (t.feeder.has(at) && !t.element.seeking && Math.abs(t.element.currentTime - at) > 0.2) t.element.currentTime = at
+      const there = t.kind === 'audio' || this.hole(t.lane, at) === null
+      // What is needed to begin comes first, the rest once everybody plays.
+      if (there) t.feeder.want(at, this.clock.running ? ahead : 1)
+      if (t.feeder.failure !== null || this.ready(t, at)) continue
+      if (t.kind === 'audio') waiting = true
+      else if (there && !t.feeder.empty(at)) picture = true
     }
     if (!picture) this.since = 0
     else if (this.since === 0) this.since = performance.now()
-    waiting ||= picture && performance.now() - this.since < pictureWait
-    if (at >= this.length && this.outline.done) this.wanted = false
-    this.waiting = this.wanted && waiting
-    const run = this.wanted && !waiting
+    const run = this.wanted && !waiting && !(picture && performance.now() - this.since < pictureWait)
     this.clock.run(run)
     for (const t of this.tracks) this.follow(t, at, run)
     this.heard.at(run ? at : null)
-    this.tell({ at, playing: this.wanted, waiting: this.waiting, failed: this.tracks.some((t) => t.feeder.failure !== null) })
+  }
+
+  /** Stops everybody at the clock's moment. */
+  private halt() {
+    this.clock.run(false)
+    const at = this.clock.now()
+    for (const t of this.tracks) this.follow(t, at, false)
+  }
+
+  private ready({ element, feeder }: Track, at: Seconds): boolean {
+    return feeder.has(at) && !element.seeking && element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA
   }
 
   private follow(t: Track, at: Seconds, run: boolean) {
-    const { element } = t
-    if (!run || !t.feeder.has(at)) {
+    const { element, feeder } = t
+    if (!run || !feeder.has(at)) {
       if (!element.paused) element.pause()
-      if (!run && t.feeder.has(at) && !element.seeking && Math.abs(element.currentTime - at) > 0.05) element.currentTime = at
+      // Already before its media has come: the element then begins by itself.
+      if (!run && Math.abs(element.currentTime - at) > 0.05) this.place(t, at)
       return
     }
     const s = steer(at, element.currentTime, this.clock.rate)
-    if (s.seek) {
-      if (!element.seeking) element.currentTime = at
-    } else if (Math.abs(element.playbackRate - s.rate) > 0.005) {
-      element.playbackRate = s.rate
-    }
+    if (s.seek) this.place(t, at)
+    else if (Math.abs(element.playbackRate - s.rate) > 0.005) element.playbackRate = s.rate
     if (element.paused) void element.play().catch(() => undefined) // the next beat tries again
   }
 
-  /** Where each track is, against the clock: for tests and for who wonders. */
-  drift(): Seconds[] {
-    return this.tracks.filter((t) => !t.element.paused).map((t) => t.element.currentTime - this.clock.now())
-  }
-
-  /** How loud each sound is now around a frequency: for tests. */
-  context(): AudioContext | null {
-    return this.audio
+  /** Sends an element to a moment, unless it is on its way to one that it can reach. */
+  private place({ element, feeder }: Track, at: Seconds) {
+    if (element.seeking && feeder.has(element.currentTime) && Math.abs(element.currentTime - at) < 1) return
+    element.currentTime = at
   }
 }
 

@@ -1,10 +1,11 @@
+import { Problem } from '../api/problem'
 import type { Seconds } from './clock'
 
 /** One segment's length; all tracks are cut on the same grid. */
 export const segment: Seconds = 5
 
-const ahead: Seconds = 15 // of media at hand
-const behind: Seconds = 30 // that is kept
+const longest: Seconds = 24 * 3600
+const kept: Seconds = 60 // before and after the clock
 const patience = 1000 // milliseconds until a failed request is made again
 
 /** Gives bytes for a span of one track; begin asks for all that a decoder needs to begin there. */
@@ -24,21 +25,26 @@ export class Feeder {
   private busy = false
   private waitUntil = 0
   private readonly came = new Set<number>() // segments that were taken in, and not forgotten
-  failure: unknown = null
+  /** Why nothing more comes: the browser cannot play it, or the viewing is over. */
+  failure: 'unplayable' | 'ended' | null = null
 
   constructor(
     private readonly mime: string,
     private readonly fetch: Fetch,
     private readonly end: () => { at: Seconds; sure: boolean }, // a recording that is still surveyed grows
+    private readonly changed: () => void, // something came, or can be asked for
   ) {
     this.address = URL.createObjectURL(this.source)
     this.source.addEventListener('sourceopen', () => {
+      this.source.duration = longest // else only what has come can be sought
       this.buffer ??= this.source.addSourceBuffer(this.mime)
+      this.changed()
     })
   }
 
   close() {
     this.stop.abort()
+    this.buffer = null
     URL.revokeObjectURL(this.address)
   }
 
@@ -62,8 +68,8 @@ export class Feeder {
     return null
   }
 
-  /** Keeps media ahead of that moment; called again and again. */
-  want(at: Seconds, now: number = performance.now()) {
+  /** Sees to it that there is media of that length from that moment on; called again and again. */
+  want(at: Seconds, length: Seconds, now: number = performance.now()) {
     if (this.buffer === null || this.failure !== null) return
     const range = this.rangeAt(at)
     // What is missing first: this moment's segment, or the one after what is there.
@@ -72,66 +78,55 @@ export class Feeder {
     if (this.busy || now < this.waitUntil || this.next === null) return
     const { at: end, sure } = this.end()
     const from = this.next * segment
-    if (from >= Math.min(end, at + ahead) || (!sure && from + segment > end)) return
-    void this.step(at, end)
+    if (from >= Math.min(end, at + length) || (!sure && from + segment > end)) return
+    void this.step(this.buffer, this.next, at, end)
   }
 
   private restart(number: number) {
-    if (this.next === number && this.begin) return
     this.stop.abort()
     this.stop = new AbortController()
     this.next = number
     this.begin = true
   }
 
-  private async step(at: Seconds, end: Seconds) {
+  private async step(buffer: SourceBuffer, number: number, at: Seconds, end: Seconds) {
     const { signal } = this.stop
-    const number = this.next
     const { begin } = this
-    if (number === null) return
     this.busy = true
     try {
       const from = number * segment
       const data = await this.fetch(from, Math.min(from + segment, end), begin, signal)
       if (signal.aborted) return
       if (data.byteLength > 0) {
-        if (begin) this.buffer?.abort() // the parser begins anew
-        await this.append(data, at)
+        if (begin) buffer.abort() // the parser begins anew
+        await updated(buffer, () => buffer.appendBuffer(data))
       }
       this.came.add(number)
+      if (this.next !== number) return // another moment is wanted meanwhile
       // A picture that had no key frame yet begins with a later segment.
       if (data.byteLength > 0 || !begin) this.begin = false
       this.next = number + 1
+      this.changed()
+      await this.forget(buffer, at)
     } catch (thrown) {
       if (signal.aborted) return
       this.waitUntil = performance.now() + patience
-      if (thrown instanceof DOMException) this.failure = thrown
+      if (thrown instanceof DOMException) this.failure = 'unplayable'
+      else if (thrown instanceof Problem && thrown.document.status >= 400 && thrown.document.status < 500) this.failure = 'ended'
     } finally {
       this.busy = false
+      this.changed()
     }
   }
 
-  private async append(data: ArrayBuffer, at: Seconds) {
-    const { buffer } = this
-    if (buffer === null) return
-    await this.forget(at)
-    const done = updated(buffer)
-    buffer.appendBuffer(data)
-    await done
-  }
-
   /** Removes what is far behind or far ahead. */
-  private async forget(at: Seconds) {
-    const { buffer } = this
-    if (buffer === null) return
+  private async forget(buffer: SourceBuffer, at: Seconds) {
     for (const [from, to] of [
-      [0, at - behind],
-      [at + 4 * ahead, Infinity],
+      [0, at - kept],
+      [at + kept, Infinity],
     ] as const) {
       if (to <= from || !inside(buffer.buffered, from, to)) continue
-      const done = updated(buffer)
-      buffer.remove(from, to)
-      await done
+      await updated(buffer, () => buffer.remove(from, to))
       for (const n of this.came) if (n * segment < to && (n + 1) * segment > from) this.came.delete(n)
     }
   }
@@ -142,9 +137,11 @@ function inside(ranges: TimeRanges, from: Seconds, to: Seconds): boolean {
   return false
 }
 
-function updated(buffer: SourceBuffer): Promise<void> {
+/** Has a buffer do something, and is done when it has. */
+function updated(buffer: SourceBuffer, work: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     buffer.addEventListener('updateend', () => resolve(), { once: true })
     buffer.addEventListener('error', () => reject(new DOMException('the media could not be read')), { once: true })
+    work()
   })
 }

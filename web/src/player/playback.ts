@@ -22,7 +22,7 @@ export function useNames() {
  */
 export function usePlayback(viewing: string, first: Outline) {
   const [outline, setOutline] = useState(first)
-  const [state, setState] = useState<State>({ at: 0, playing: false, waiting: false, failed: false })
+  const [state, setState] = useState<State>({ at: 0, playing: false, waiting: false, failure: null })
   const [engine, setEngine] = useState<Engine | null>(null)
   const teller = useRef<Teller | null>(null)
 
