@@ -135,7 +135,7 @@ func TestWhatIsTakenInHoldsItsBounds(t *testing.T) {
 }
 
 // into is somewhere to take in.
-func (s *scene) into(t *testing.T) intake.Into {
+func (s *scene) into(t testing.TB) intake.Into {
 	t.Helper()
 	m, root := s.w.Member(""), t.TempDir()
 	return intake.Into{

@@ -45,7 +45,7 @@ func (s sealer) SealEvidence(_ context.Context, m evidence.Manifest) (string, er
 }
 
 // blobs are a journal's files.
-func blobs(t *testing.T, files ...string) []evidence.Blob {
+func blobs(t testing.TB, files ...string) []evidence.Blob {
 	t.Helper()
 	var out []evidence.Blob
 	for _, file := range files {
@@ -57,7 +57,7 @@ func blobs(t *testing.T, files ...string) []evidence.Blob {
 // scene is a hearing whose one recorder failed from 2 to 2.4 s, on record from 0
 // to 4 s, and the back-up key.
 type scene struct {
-	t              *testing.T
+	t              testing.TB
 	w              *journaltest.World
 	trust          *trust.File
 	own            hpke.PrivateKey
@@ -68,7 +68,7 @@ type scene struct {
 	then           func(*intake.Evidence) // after the file was read
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{t: t, w: journaltest.New(t)}
 	w := s.w
@@ -519,7 +519,7 @@ func TestTheTimeLineTellsTheBackupApart(t *testing.T) {
 	}
 }
 
-func encode(t *testing.T, k *ecdsa.PrivateKey) string {
+func encode(t testing.TB, k *ecdsa.PrivateKey) string {
 	t.Helper()
 	text, err := trust.EncodeKey(k.Public())
 	must(t, err)

@@ -76,7 +76,7 @@ type Report struct {
 	Base     interview.Micros // hearing clock at the file's zero
 	Written  int64            // frames
 	Silent   int64            // packets of silence that fill gaps
-	Dropped  int64            // frames before a first key frame, or out of order
+	Dropped  int64            // frames before a first key frame, that build on none, or out of order
 	Mixed    Cost             // of the program that mixed them, if one did
 }
 
@@ -154,6 +154,7 @@ type exporter struct {
 }
 
 type track struct {
+	lane    *Lane
 	source  interview.Source
 	w       webm.BlockWriteCloser
 	begun   bool
@@ -201,7 +202,7 @@ func (e *exporter) open() error {
 		return fmt.Errorf("begin WebM: %w", err)
 	}
 	for i, l := range e.report.Lanes {
-		t := &track{source: l.Source, w: writers[i], last: -1}
+		t := &track{lane: &e.report.Lanes[i], source: l.Source, w: writers[i], last: -1}
 		e.order = append(e.order, t)
 		e.tracks[l.key] = t
 	}
@@ -234,6 +235,10 @@ func (e *exporter) write(t *track, h heard) {
 		return
 	}
 	if t.begun && h.at < t.capture {
+		e.report.Dropped++
+		return
+	}
+	if t.lane != nil && !t.lane.shows(h.at) {
 		e.report.Dropped++
 		return
 	}
@@ -283,6 +288,10 @@ func opusHead() []byte {
 	return append([]byte("OpusHead"), 1, 1, 0x38, 0x01, 0x80, 0xbb, 0, 0, 0, 0, 0)
 }
 
+// longestOpus is the most that one packet may hold (RFC 6716 section 3.2.5). One
+// that says more plays nowhere for longer.
+const longestOpus = 120_000
+
 // opusDuration is a packet's length in microseconds (RFC 6716 section 3.1).
 func opusDuration(p []byte) int64 {
 	if len(p) == 0 {
@@ -307,7 +316,7 @@ func opusDuration(p []byte) int64 {
 		if len(p) < 2 {
 			return frame
 		}
-		return max(1, int64(p[1]&0x3f)) * frame
+		return min(max(1, int64(p[1]&0x3f))*frame, longestOpus)
 	}
 }
 
