@@ -163,7 +163,7 @@ func (a *authority) orderErasure(ctx context.Context, g *graveyard, q orderQuest
 	if strings.TrimSpace(q.Purpose) == "" || !viewing.CheckErasure(q.Erasure) {
 		return "", problem.New(problem.CodePurposeNeeded, "erasure of %s", q.Case)
 	}
-	if err := g.free(q.Case); err != nil {
+	if err := g.free(ctx, q.Case); err != nil {
 		return "", err
 	}
 	if err := g.ofCase(q.Case, q.Hearing); err != nil {

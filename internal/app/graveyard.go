@@ -189,7 +189,7 @@ func (g *graveyard) eraseCase(ctx context.Context, id interview.CaseID, kinds []
 	if before, err := g.erased(id.String(), kinds); err != nil || before != "" {
 		return before, err
 	}
-	if err := g.allows(id, lock, kinds, byClock); err != nil {
+	if err := g.allows(ctx, id, lock, kinds, byClock); err != nil {
 		return "", err
 	}
 	lock.Erasing = &erasing{kinds, t}
@@ -393,21 +393,22 @@ func (g *graveyard) ofCase(c interview.CaseID, h interview.HearingID) error {
 }
 
 // free refuses while a hold lies on the case.
-func (g *graveyard) free(id interview.CaseID) error {
+func (g *graveyard) free(ctx context.Context, id interview.CaseID) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	lock, err := g.readLock(id)
 	if err != nil {
 		return err
 	}
-	return g.allows(id, lock, nil, false)
+	return g.allows(ctx, id, lock, nil, false)
 }
 
 // allows refuses while a hold lies on the case and, for what the clock ends,
 // until each key's time has come: the one that the door gave, and the one below
 // which no rule can be, since authority knows when the key was last used for
-// something new. A key that was never given a time is not erased by the clock.
-func (g *graveyard) allows(id interview.CaseID, lock caseLock, kinds []keyring.Kind, byClock bool) error {
+// something new, or first saw it where nothing says when. A key that was never given
+// a time is not erased by the clock.
+func (g *graveyard) allows(ctx context.Context, id interview.CaseID, lock caseLock, kinds []keyring.Kind, byClock bool) error {
 	if len(lock.Holds) > 0 {
 		return problem.Refused(problem.CodeKept, "retention-hold", "a hold lies on %s", id)
 	}
@@ -420,11 +421,11 @@ func (g *graveyard) allows(id interview.CaseID, lock caseLock, kinds []keyring.K
 		if until == 0 {
 			return problem.Refused(problem.CodeKept, "retention-lock", "the %s key of %s was never given a period here: two persons can order its erasure", kind, id)
 		}
-		last, err := g.ring.Last(keyring.Key{Case: id.String(), Kind: kind})
+		last, err := g.ring.Last(ctx, keyring.Key{Case: id.String(), Kind: kind})
 		if err != nil {
 			return err
 		}
-		if !last.IsZero() {
+		if !last.IsZero() { // else there is no such key
 			until = max(until, rules.LeastOf(kind, last).Unix())
 		}
 		if g.now().Unix() < until {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -400,6 +401,52 @@ func TestADoorCannotMakeAPeriodShorterThanTheRules(t *testing.T) {
 		}
 	}
 	a.opens(c, wrapped)
+	a.graves.now = func() time.Time { return time.Now().AddDate(5, 0, 1) }
+	if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// L5: a key of which nothing says when it was used, as from before authority noted
+// that, counts from when authority first saw it so: the clock erases it no earlier
+// than the rules' own period from then, whatever date the door gave.
+func TestAKeyWithoutATimeIsKeptFromWhenItWasFirstSeen(t *testing.T) {
+	t.Parallel()
+	a := newArchive(t)
+	c, wrapped := a.theCase()
+	registers, err := filepath.Glob(a.path("authority/wraps/" + c.String() + ".*.wraps"))
+	if err != nil || len(registers) != 2 {
+		t.Fatalf("registers %v, %v", registers, err)
+	}
+	old := regexp.MustCompile(`,"(at|made)":\d+`)
+	for _, path := range registers {
+		text, err := os.ReadFile(path)
+		if err == nil && !old.Match(text) {
+			t.Fatalf("it has no times: %s", text)
+		}
+		if err == nil {
+			err = os.WriteFile(path, old.ReplaceAll(text, nil), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.close()
+	a.open(true)
+	if err := a.graves.extend(c, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for name, now := range map[string]time.Time{"at once": time.Now(), "a day before": time.Now().AddDate(5, 0, -1)} {
+		a.graves.now = func() time.Time { return now }
+		for _, kinds := range [][]keyring.Kind{everything, {keyring.Recording}, {keyring.Records}} {
+			if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
+				t.Errorf("%s %v: %v", name, kinds, err)
+			}
+		}
+	}
+	a.opens(c, wrapped)
+	a.close()
+	a.open(true) // seen before: the period does not begin anew
 	a.graves.now = func() time.Time { return time.Now().AddDate(5, 0, 1) }
 	if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); err != nil {
 		t.Errorf("after it: %v", err)

@@ -291,6 +291,9 @@ func Run(t *testing.T, fresh func(t testing.TB) keyring.Keyring) {
 		if _, err := ring.Wrap(t.Context(), keyring.Key{Case: "cas_9", Kind: keyring.Records}, "c", nil); !errors.Is(err, keyring.ErrNoKey) {
 			t.Errorf("no key: got %v", err)
 		}
+		if _, err := ring.Unwrap(t.Context(), keyring.Key{Case: "cas_9", Kind: keyring.Records}, "c", "vault:v1:AAAA"); !errors.Is(err, keyring.ErrNoKey) {
+			t.Errorf("no key to unwrap with: got %v", err)
+		}
 		for _, bad := range []keyring.Key{{}, {Case: "../root", Kind: keyring.Records}, {Case: "cas_1", Kind: "other"}, {Case: "a|b", Kind: keyring.Records}} {
 			if err := ring.Create(t.Context(), bad); err == nil {
 				t.Errorf("created key %q", bad)

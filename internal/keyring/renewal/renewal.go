@@ -36,6 +36,7 @@ var (
 type Ring struct {
 	keyring.Keyring
 	folder string
+	now    func() time.Time
 
 	mu sync.Mutex // over the register's files, and between wraps and renewals
 }
@@ -44,8 +45,16 @@ type Ring struct {
 type register struct {
 	V     int         `json:"v"`
 	Key   keyring.Key `json:"key"`
-	Whole bool        `json:"whole"` // since the key was made
+	Whole bool        `json:"whole"`          // since the key was made
+	Made  int64       `json:"made,omitempty"` // when, Unix seconds; 0: before registers said so
+	Seen  int64       `json:"seen,omitempty"` // when it was first seen without a time of its own
 	Texts []entry     `json:"texts"`
+}
+
+// timeless reports whether something of a key has no time: a register from before
+// they had any, or a key from before there were registers.
+func (r *register) timeless() bool {
+	return r.Made == 0 && len(r.Texts) == 0 || slices.ContainsFunc(r.Texts, func(e entry) bool { return e.At == 0 })
 }
 
 type entry struct {
@@ -63,12 +72,36 @@ type Report struct {
 	Retired bool        `json:"retired"`          // old versions open nothing any more
 }
 
-// Over puts a register in a folder beside a ring.
+// Over puts a register in a folder beside a ring. What in it has no time counts from
+// now on, and that is written down.
 func Over(ring keyring.Keyring, folder string) (*Ring, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open register of wrapped keys: %w", err)
 	}
-	return &Ring{Keyring: ring, folder: folder}, nil
+	r := &Ring{Keyring: ring, folder: folder, now: time.Now}
+	keys, err := r.Keys()
+	if err != nil {
+		return nil, fmt.Errorf("open register of wrapped keys: %w", err)
+	}
+	for _, key := range keys {
+		reg, err := r.read(key)
+		if err != nil {
+			continue // it is damaged: whoever needs it is told
+		}
+		if _, err := r.seen(reg); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// seen notes when something without a time was first seen, once.
+func (r *Ring) seen(reg register) (register, error) {
+	if !reg.timeless() || reg.Seen != 0 {
+		return reg, nil
+	}
+	reg.Seen = r.now().Unix()
+	return reg, r.write(reg)
 }
 
 const suffix = ".wraps"
@@ -119,7 +152,7 @@ func (r *Ring) Create(ctx context.Context, key keyring.Key) error {
 	if err := r.Keyring.Create(ctx, key); err != nil {
 		return err
 	}
-	return r.write(register{V: 1, Key: key, Whole: true})
+	return r.write(register{V: 1, Key: key, Whole: true, Made: r.now().Unix()})
 }
 
 // Wrap implements keyring.Keyring. The text is given out once it is registered.
@@ -153,7 +186,7 @@ func (r *Ring) note(key keyring.Key, bound, text string) error {
 	if err != nil {
 		return err
 	}
-	reg.Texts = append(reg.Texts, entry{Context: bound, First: hash(text), Newest: text, At: time.Now().Unix()})
+	reg.Texts = append(reg.Texts, entry{Context: bound, First: hash(text), Newest: text, At: r.now().Unix()})
 	return r.write(reg)
 }
 
@@ -234,21 +267,35 @@ func (r *Ring) Bound(key keyring.Key, prefix string) (bound, some bool, err erro
 	return slices.ContainsFunc(reg.Texts, func(e entry) bool { return strings.HasPrefix(e.Context, prefix) }), len(reg.Texts) > 0, nil
 }
 
-// Last is when something was last wrapped under a key; zero: nothing is known of
-// it.
-func (r *Ring) Last(key keyring.Key) (time.Time, error) {
+// nothing is a wrapped text in form alone, to ask whether there is a key.
+const nothing = "vault:v1:AAAA"
+
+// Last is when something was last wrapped under a key, or it was made. Of what has no
+// time it is not known: that counts as wrapped when it was first seen here, which is
+// written down then, so that not knowing makes no period shorter. Zero: there is no
+// such key.
+func (r *Ring) Last(ctx context.Context, key keyring.Key) (time.Time, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reg, err := r.read(key)
 	if err != nil {
 		return time.Time{}, err
 	}
-	var last int64
+	if _, err := os.Stat(r.path(key)); errors.Is(err, fs.ErrNotExist) {
+		_, err := r.Keyring.Unwrap(ctx, key, "is there a key", nothing)
+		if errors.Is(err, keyring.ErrNoKey) || errors.Is(err, keyring.ErrDestroyed) {
+			return time.Time{}, nil
+		}
+		if err != nil && !errors.Is(err, keyring.ErrUnwrap) && !errors.Is(err, keyring.ErrRetired) {
+			return time.Time{}, err
+		}
+	}
+	if reg, err = r.seen(reg); err != nil {
+		return time.Time{}, err
+	}
+	last := max(reg.Made, reg.Seen)
 	for _, e := range reg.Texts {
 		last = max(last, e.At)
-	}
-	if last == 0 {
-		return time.Time{}, nil
 	}
 	return time.Unix(last, 0), nil
 }
