@@ -301,8 +301,9 @@ func (a *crowd) talk(ctx context.Context) (hush func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var talkers sync.WaitGroup
 	for i, c := range a.all {
-		// Members are spread over the interval, as people are.
-		talkers.Go(func() { c.talk(ctx, time.Duration(i)*soundEvery/time.Duration(len(a.all))) })
+		// Members are spread over the intervals, as people are: rooms do not all begin
+		// their key frames in one moment.
+		talkers.Go(func() { c.talk(ctx, float64(i)/float64(len(a.all))) })
 	}
 	return func() {
 		cancel()
@@ -310,15 +311,17 @@ func (a *crowd) talk(ctx context.Context) (hush func()) {
 	}
 }
 
-// talk sends until told to stop.
-func (c *client) talk(ctx context.Context, offset time.Duration) {
-	if wait(ctx, offset) != nil {
+// talk sends until told to stop. The share of its intervals that a member is later
+// than others is from 0 to 1.
+func (c *client) talk(ctx context.Context, later float64) {
+	if wait(ctx, time.Duration(later*float64(soundEvery))) != nil {
 		return
 	}
 	sound, picture := time.NewTicker(soundEvery), time.NewTicker(pictureEvery)
 	defer sound.Stop()
 	defer picture.Stop()
-	var lastKey time.Time
+	nextKey := time.Now().Add(time.Duration(later * float64(keyEvery)))
+	begun := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -327,9 +330,13 @@ func (c *client) talk(ctx context.Context, offset time.Duration) {
 			c.send(0, 1, soundBytes, 960, false)
 		case now := <-picture.C:
 			pieces := picturePieces
-			key := c.wantKey.Swap(false) || now.Sub(lastKey) >= keyEvery
+			due := !now.Before(nextKey)
+			if due {
+				nextKey = nextKey.Add(keyEvery)
+			}
+			key := c.wantKey.Swap(false) || due || !begun
 			if key {
-				lastKey, pieces = now, keyPieces
+				begun, pieces = true, keyPieces
 			}
 			c.send(1, pieces, pictureBytes, 3000, key)
 		}

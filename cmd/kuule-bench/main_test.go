@@ -92,3 +92,33 @@ func TestPercentiles(t *testing.T) {
 		t.Errorf("of nothing: %+v", got)
 	}
 }
+
+// What is printed for programs is one line, with the names that others read.
+func TestTheFiguresHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &sfuCommand{JSON: true}
+	if err := c.write(&out, result{RatioToPion: 0.5, Pion: &result{}}); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Count(bytes.TrimSpace(out.Bytes()), []byte("\n")) != 0 {
+		t.Errorf("more than one line: %s", out.Bytes())
+	}
+	var found map[string]any
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"forwarded_per_s", "loss", "latency_ms", "cpu_s_per_million", "allocs_per_packet", "rss_mb_per_member", "join_ms", "ratio_to_pion_relay"} {
+		if _, is := found[name]; !is {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for of, ranks := range map[string][]string{"latency_ms": {"p50", "p95", "p99", "p999"}, "join_ms": {"p50", "p95"}} {
+		list, _ := found[of].(map[string]any)
+		for _, rank := range ranks {
+			if _, is := list[rank]; !is {
+				t.Errorf("%s of %s is missing", rank, of)
+			}
+		}
+	}
+}
