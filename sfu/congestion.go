@@ -58,9 +58,9 @@ func (f *flow) add(p *incoming) {
 	f.seen.Store(p.At)
 }
 
-// measure turns what was counted into rates, quickly up and slowly down: key
-// frames and silence come and go.
-func (f *flow) measure(at int64) {
+// measure turns what was counted into rates, of pictures quickly up and slowly
+// down: key frames come and go.
+func (f *flow) measure(picture bool, at int64) {
 	elapsed := at - f.since
 	if elapsed < measureEvery {
 		return
@@ -80,7 +80,7 @@ func (f *flow) measure(at int64) {
 		}
 		now, was := int64(sum)*8e9/elapsed, f.rates[i].Load()
 		weight := int64(2)
-		if now < was {
+		if picture && now < was {
 			weight = 8
 		}
 		if was == 0 {
@@ -178,8 +178,9 @@ func (a *allocation) allocate(l *leg, at int64) {
 		a.slots[n], a.streams[n] = s, st
 		n++
 	}
-	estimate := l.way.estimate(at)
-	o := allocate.Assign(int(budgetShare*float64(estimate)), a.streams[:n], l.frugal.Load(), a.targets[:n])
+	estimate, crowded, calm := l.way.carries(at)
+	link := allocate.Link{Budget: int(budgetShare * float64(estimate)), Crowded: crowded, Calm: calm}
+	o := allocate.Assign(link, a.streams[:n], l.frugal.Load(), a.targets[:n])
 	for i, s := range a.slots[:n] {
 		target := whole // nothing has come yet: whatever does
 		shed := false
@@ -197,7 +198,7 @@ func (a *allocation) allocate(l *leg, at int64) {
 	for i, s := range a.slots[:n] {
 		a.asked[i] = s.narrowSince != 0
 	}
-	allocate.Thrift(int(budgetShare*float64(estimate)), a.streams[:n], a.asked[:n])
+	allocate.Thrift(link.Budget, a.streams[:n], a.asked[:n])
 	for i, s := range a.slots[:n] {
 		switch {
 		case !o.Frugal || !a.asked[i]:
@@ -222,18 +223,19 @@ func (l *leg) allocate(work *allocation, at int64) {
 	}
 }
 
-// estimate is what the way carries in bit/s; 0 while nobody knows.
-func (w *way) estimate(at int64) int {
+// carries is what the way carries in bit/s, 0 while nobody knows, and how it takes
+// what it is sent.
+func (w *way) carries(at int64) (estimate int, crowded, calm bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sender == nil {
-		return 0
+		return 0, false, false
 	}
 	w.sender.Tick(at)
 	if !w.sender.Known() {
-		return 0
+		return 0, false, false
 	}
-	return w.sender.Estimate()
+	return w.sender.Estimate(), w.sender.Crowded(at), w.sender.Calm(at)
 }
 
 // want notes what an allocation wanted and could give: where that is close to
@@ -281,15 +283,30 @@ func (t *track) advise(change func(a *media.Advice)) {
 	t.advice.mu.Lock()
 	next := t.advice.told
 	change(&next)
-	if next.PacketMS != 0 {
-		next.Red = false // a link that is too narrow is not helped by more
-	}
+	next.Red = next.Red && next.PacketMS == 0 // a link that is too narrow is not helped by more
 	same := next.PacketMS == t.advice.told.PacketMS && next.Bitrate == t.advice.told.Bitrate && next.Red == t.advice.told.Red && slices.Equal(next.Unneeded, t.advice.told.Unneeded)
 	t.advice.told = next
 	t.advice.mu.Unlock()
 	if !same && t.leg.node != nil {
 		t.leg.node.onHint(media.Hint{Room: t.leg.room, Leg: t.leg.id, Track: t.id, Advice: next})
 	}
+}
+
+// begin gives the leg's tracks the advice with which they start, which they are
+// told in the answer and not by a hint. The leg is not one of a room's yet.
+func (l *leg) begin(voices media.Advice, at int64) []media.TrackAdvice {
+	var out []media.TrackAdvice
+	for _, t := range l.tracks {
+		if t.kind == offer.Audio {
+			t.advice.told = voices
+			t.advice.told.Red = voices.Red && voices.PacketMS == 0 && t.types[offer.RED] != 0
+		}
+		if t.advice.told.PacketMS != 0 {
+			t.advice.frugal = at
+		}
+		out = append(out, media.TrackAdvice{Track: t.id, Advice: t.advice.told})
+	}
+	return out
 }
 
 // consider looks at who receives the track and advises its sender.

@@ -27,20 +27,28 @@ type stage struct {
 	hearer  *leg
 	down    *sfutest.Link
 	up      *sfutest.Link
-	way     []arrival
+	way     []arrival // to the hearer
+	back    []arrival // its feedback
+	inbox   []*inbox  // what waits for the node while it stands still
 	arrived bandwidth.Recorder
-	heard   map[uint32]*heard // by source
+	stands  struct{ node, hearer stalls } // moments in which they do not get the processor
+	heard   map[uint32]*heard             // by source
 	hints   map[interview.TrackID]media.Advice
 	told    map[interview.LegID]media.Quality
 	late    time.Duration // the longest that a voice packet was on its way
 	ticked  time.Duration
 }
 
-// arrival is a packet on its way to the hearer, or its feedback on the way back.
+// arrival is a packet on its way.
 type arrival struct {
 	at, sent time.Duration
 	bytes    []byte
-	back     bool
+}
+
+// inbox is a packet of a publisher's that the node has not read.
+type inbox struct {
+	from *leg
+	*port.Packet
 }
 
 // heard is what came of one slot.
@@ -117,7 +125,7 @@ type lineTo struct{ s *stage }
 func (l lineTo) Send(_ *port.Batch, header, prefix, payload []byte) {
 	b := append(append(append([]byte(nil), header...), prefix...), payload...)
 	if at, ok := l.s.down.Send(len(b)+tagBytes+bandwidth.Overhead, l.s.now); ok {
-		l.s.insert(arrival{at: at, sent: l.s.now, bytes: b})
+		l.s.way = append(l.s.way, arrival{at: at, sent: l.s.now, bytes: b}) // a link keeps the order
 	}
 }
 func (l lineTo) SendControl(*port.Batch, []byte) {}
@@ -138,36 +146,26 @@ func (a askedBy) Credentials() (string, string) { return "", "" }
 func (a askedBy) Restart() (string, string)     { return "", "" }
 func (a askedBy) Close()                        {}
 
-func (s *stage) insert(a arrival) {
-	i := len(s.way)
-	for i > 0 && s.way[i-1].at > a.at {
-		i--
-	}
-	s.way = append(s.way, arrival{})
-	copy(s.way[i+1:], s.way[i:])
-	s.way[i] = a
-}
-
 // run lets time pass, in steps of the node's quickest tick.
 func (s *stage) run(d time.Duration) {
 	for end := s.now + d; s.now < end; s.now += paceEvery {
-		for len(s.way) > 0 && s.way[0].at <= s.now {
-			a := s.way[0]
-			s.way = s.way[1:]
-			if a.back {
-				s.hearer.Control(nil, int64(s.now), a.bytes)
-			} else {
-				s.take(a)
-			}
-		}
-		if b := s.arrived.Feedback(nil, 1, 2, int64(s.now)); len(b) > 0 {
-			if at, ok := s.up.Send(len(b)+bandwidth.Overhead, s.now); ok {
-				s.insert(arrival{at: at, bytes: b, back: true})
-			}
+		if !s.stands.hearer.at(s.now) {
+			s.listen()
 		}
 		for _, p := range s.people {
 			s.publish(p)
 		}
+		if s.stands.node.at(s.now) {
+			continue
+		}
+		for ; len(s.back) > 0 && s.back[0].at <= s.now; s.back = s.back[1:] {
+			s.hearer.Control(nil, int64(s.now), s.back[0].bytes)
+		}
+		for _, p := range s.inbox {
+			p.At = int64(s.now)
+			p.from.Packet(nil, p.Packet)
+		}
+		s.inbox = s.inbox[:0]
 		if s.now-s.ticked >= tickEvery {
 			s.ticked = s.now
 			for _, l := range s.legs() {
@@ -177,6 +175,22 @@ func (s *stage) run(d time.Duration) {
 			}
 		}
 		s.hearer.pace(int64(s.now), nil)
+	}
+}
+
+// listen is the hearer's turn: it sees what came when it looks.
+func (s *stage) listen() {
+	for ; len(s.way) > 0 && s.way[0].at <= s.now; s.way = s.way[1:] {
+		a := s.way[0]
+		if s.stands.hearer.every > 0 {
+			a.at = s.now
+		}
+		s.take(a)
+	}
+	if b := s.arrived.Feedback(nil, 1, 2, int64(s.now)); len(b) > 0 {
+		if at, ok := s.up.Send(len(b)+bandwidth.Overhead, s.now); ok {
+			s.back = append(s.back, arrival{at: at, bytes: b})
+		}
 	}
 }
 
@@ -244,7 +258,7 @@ func (s *stage) publish(p *publisher) {
 func (s *stage) packet(p *publisher, source uint32, sequence uint16, timestamp uint32, marker bool, d []byte, mid, rid string, size int) {
 	in := &port.Packet{
 		Header:  rtp.Header{Version: 2, SSRC: source, PayloadType: testPayload, SequenceNumber: sequence, Timestamp: timestamp, Marker: marker},
-		Payload: make([]byte, size), Size: size + 40, At: int64(s.now), Buffer: &port.Buffer{},
+		Payload: make([]byte, size), Size: size + 40, Buffer: &port.Buffer{},
 	}
 	for range 4 { // never back into a pool
 		in.Buffer.Retain()
@@ -256,7 +270,7 @@ func (s *stage) packet(p *publisher, source uint32, sequence uint16, timestamp u
 			}
 		}
 	}
-	p.leg.Packet(nil, in)
+	s.inbox = append(s.inbox, &inbox{p.leg, in})
 }
 
 // take is the hearer's side.
@@ -367,15 +381,7 @@ func TestANarrowLinkKeepsWhatMatters(t *testing.T) {
 
 			s.down.Set(wideLink)
 			back := s.now
-			top := func() bool {
-				for i := range s.people {
-					if voice, face := s.of(i); face.slot.selector.Current() != 2 || voice.slot.selector.Current() < 0 {
-						return false
-					}
-				}
-				return true
-			}
-			for !top() && s.now < back+20*time.Second {
+			for !s.top() && s.now < back+20*time.Second {
 				s.run(20 * time.Millisecond)
 			}
 			t.Logf("everything is back after %v", s.now-back)
@@ -393,6 +399,16 @@ func TestANarrowLinkKeepsWhatMatters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// top reports whether everything is sent at its largest.
+func (s *stage) top() bool {
+	for i := range s.people {
+		if voice, face := s.of(i); face.slot.selector.Current() != 2 || voice.slot.selector.Current() < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // whole checks that five seconds lost nothing.

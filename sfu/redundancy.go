@@ -77,8 +77,10 @@ func (t *track) takesRedundancy() bool {
 		return false
 	}
 	subscribers := t.subscribers.Load()
-	if subscribers == nil {
-		return false
+	if subscribers == nil || len(*subscribers) == 0 {
+		t.advice.mu.Lock()
+		defer t.advice.mu.Unlock()
+		return t.advice.told.Red // nobody receives it yet: as it began
 	}
 	for _, s := range *subscribers {
 		if s.types[offer.RED] == 0 {

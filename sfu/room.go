@@ -20,6 +20,21 @@ type room struct {
 	redundancy repair.Redundancy
 }
 
+// start is how a voice that comes in, perhaps again, is to be sent until those who
+// receive it say more: as the others of the room are.
+func (r *room) start(at int64) media.Advice {
+	a := media.Advice{Red: r.redundancy.On(at)}
+	for _, l := range r.legs {
+		if l.frugal.Load() {
+			a.PacketMS, a.Bitrate = frugalPacket, frugalRate
+		}
+		for _, s := range l.slots {
+			a.Red = a.Red && (s.kind != offer.Audio || s.types[offer.RED] != 0)
+		}
+	}
+	return a
+}
+
 // apply makes the legs' fan-out lists say what the table says, and nothing else.
 func (r *room) apply(log *slog.Logger) {
 	fanout := map[*track][]*slot{}

@@ -232,7 +232,7 @@ func (s *stream) ask(at int64, out *port.Batch) {
 // for, or that nothing else mends any more.
 func (s *stream) tick(at int64, out *port.Batch) {
 	s.ask(at, out)
-	s.flow.measure(at)
+	s.flow.measure(s.track.kind == offer.Video, at)
 	if s.of != nil || s.track.kind != offer.Video {
 		return
 	}

@@ -63,6 +63,12 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 		if err = r.mayPublish(s, ids); err == nil {
 			s.leg = l
 		}
+		if l != old { // what was said to a leg of before does not hold
+			s.advice = map[interview.TrackID]media.Advice{}
+			for _, a := range opened.Advice {
+				s.advice[a.Track] = a.Advice
+			}
+		}
 	}
 	r.mu.Unlock()
 	// Slots may reach the member before its answer does: it offered the mids
@@ -72,7 +78,11 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 		r.closeLegs([]*leg{l, old})
 		return wire.Message{}, err
 	}
-	return wire.New(wire.TypeAnswer, wire.Answer{SDP: opened.Answer, Leg: l.id})
+	answer := wire.Answer{SDP: opened.Answer, Leg: l.id}
+	for _, a := range opened.Advice {
+		answer.Hints = append(answer.Hints, sendHint(a.Track, a.Advice))
+	}
+	return wire.New(wire.TypeAnswer, answer)
 }
 
 var sources = []interview.Source{interview.SourceAudio, interview.SourceVideo, interview.SourceScreen}

@@ -9,6 +9,7 @@ import (
 	"kuule/interview/media"
 	"kuule/interview/wire"
 	"kuule/signaling"
+	"kuule/signaling/signalingtest"
 )
 
 // pair is an interviewer and an applicant who both publish.
@@ -124,5 +125,42 @@ func TestAdviceReachesItsSender(t *testing.T) {
 	amal.must(amal.join())
 	if amal.count(wire.TypeSendHint) != 2 {
 		t.Errorf("told %d times after the page came back", amal.count(wire.TypeSendHint))
+	}
+}
+
+// A leg that is new begins as its room sends, which its answer says, and what was
+// advised before is not said again; for one that moved it holds.
+func TestAnAnswerSaysHowToBegin(t *testing.T) {
+	t.Parallel()
+	d, _, amal := pair(t)
+	old := media.Hint{Room: d.world.Group, Leg: d.route(amal).From, Track: amal.offered[0].Track, Advice: media.Advice{PacketMS: 60, Unneeded: []string{"f"}}}
+	d.hub.Hint(old)
+	repeated := func() (wire.SendHint, int) {
+		before := amal.count(wire.TypeSendHint)
+		amal.lose()
+		amal.connect()
+		amal.must(amal.join())
+		got, _ := last[wire.SendHint](amal, wire.TypeSendHint)
+		return got, amal.count(wire.TypeSendHint) - before
+	}
+	offer := func(sdp string) []wire.SendHint {
+		return body[wire.Answer](t, amal.must(amal.ask(wire.TypeOffer, wire.Offer{SDP: sdp, Tracks: amal.offered}))).Hints
+	}
+	if hints := offer(signalingtest.Restart); len(hints) > 0 {
+		t.Errorf("a leg that moved is told %+v", hints)
+	}
+	if got, _ := repeated(); got.PacketMS != 60 {
+		t.Errorf("what holds was repeated as %+v", got)
+	}
+	for _, red := range []bool{true, false} {
+		d.media.Redundant(red)
+		hints := offer("v=0")
+		if len(hints) != len(amal.offered) || hints[0].Track != amal.offered[0].Track || hints[0].Red != red || hints[0].PacketMS != 0 {
+			t.Errorf("a new leg begins with %+v, redundant is %v", hints, red)
+		}
+		d.hub.Hint(old) // a leg of before
+		if got, n := repeated(); n != len(hints) || got.PacketMS != 0 || got.Unneeded != nil {
+			t.Errorf("told %d times, at last %+v", n, got)
+		}
 	}
 }

@@ -26,12 +26,20 @@ type Publish struct {
 	Source interview.Source  `json:"source"`
 }
 
-// LegOpened is the node's answer: which leg it is now, the SDP answer and the
-// mids on which the leg can receive.
+// LegOpened is the node's answer: which leg it is now, the SDP answer, the mids
+// on which the leg can receive. A leg that is new is told how each of its tracks is
+// to be sent from the start; for one that moved, what was advised before holds.
 type LegOpened struct {
 	Leg    interview.LegID `json:"leg,omitzero"`
 	Answer string          `json:"answer"`
 	Slots  []Slot          `json:"slots"`
+	Advice []TrackAdvice   `json:"advice,omitempty"`
+}
+
+// TrackAdvice is the advice for one track of a leg.
+type TrackAdvice struct {
+	Track interview.TrackID `json:"track"`
+	Advice
 }
 
 // Slot is one receiving mid of a leg. Kind is audio or video.

@@ -123,5 +123,10 @@ func (m *Member) call(p *Peer) error {
 	if !known {
 		return errForgotten
 	}
+	for _, hint := range answer.Hints {
+		if err := m.takeHint(hint); err != nil {
+			return err
+		}
+	}
 	return p.Answer(answer.SDP)
 }

@@ -150,10 +150,13 @@ type Share struct {
 	On    bool              `json:"on"`
 }
 
-// Answer is the media server's answer.
+// Answer is the media server's answer. Where the leg is new, no hint of before
+// holds, and Hints say how each track is to be sent from the start: who comes back
+// into a room that loses sounds sends them twice from the first packet on.
 type Answer struct {
-	SDP string          `json:"sdp"`
-	Leg interview.LegID `json:"leg"`
+	SDP   string          `json:"sdp"`
+	Leg   interview.LegID `json:"leg"`
+	Hints []SendHint      `json:"hints,omitempty"`
 }
 
 // Slots is the whole assignment of a member's receiving mids.

@@ -59,10 +59,20 @@ type Outcome struct {
 	Frugal bool
 }
 
+// Link is what is known of the way.
+type Link struct {
+	Budget int // bit/s; 0 or less: nothing is known, and everything is sent
+	// Crowded: what is sent does not all come, or not in time. Only then a voice has
+	// to go: a budget may be too small for reasons that are not the link's.
+	Crowded bool
+	// Calm: all of it has come in time, for a while.
+	Calm bool
+}
+
 // Assign fills targets with the layer of each stream, or Off. frugal is the
-// Outcome's Frugal of the last time. A budget of 0 or less means that nothing is
-// known: everything is sent. len(targets) must be len(streams).
-func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
+// Outcome's Frugal of the last time. len(targets) must be len(streams).
+func Assign(link Link, streams []Stream, frugal bool, targets []int) Outcome {
+	budget := link.Budget
 	var o Outcome
 	voices, voiceCost := 0, 0
 	for i := range streams {
@@ -89,14 +99,24 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 	a.budget += spare
 	// The one voice that matters is sent whatever the budget says: without it
 	// there is nothing to hold a hearing with.
-	first := true
+	first, tried := true, false
 	a.inOrder(true, func(i int) {
-		if top := streams[i].Top(); first && top >= 0 {
-			a.take(i, top)
-			first = false
-		} else {
-			a.grow(i, top)
+		top := streams[i].Top()
+		if top < 0 {
+			return
 		}
+		sent := streams[i].Now >= 0
+		try := !sent && link.Calm && !tried && streams[i].Layers[top].Bitrate <= a.spent/2
+		switch {
+		case first, sent && !link.Crowded:
+			a.take(i, top)
+		default:
+			if a.grow(i, top); try && a.targets[i] == Off {
+				a.take(i, top) // a voice beside others is as small a probe as any
+				tried = true
+			}
+		}
+		first = false
 	})
 	a.budget -= spare
 	first = true
@@ -123,7 +143,7 @@ func Assign(budget int, streams []Stream, frugal bool, targets []int) Outcome {
 // was frugal: as few as will do, so that one narrow link costs the others as
 // little as can be. Those go first that matter least to this listener; where not
 // even all of them in long packets have room, those that matter most, as many as
-// have it, and one at least. asked holds the answer of the last time: with less
+// have it and one at least, and whoever is sent all the same. asked holds the answer of the last time: with less
 // it is tried only when there is room to spare.
 func Thrift(budget int, streams []Stream, asked []bool) {
 	voices, was := 0, 0
@@ -141,14 +161,15 @@ func Thrift(budget int, streams []Stream, asked []bool) {
 		most = max(most, min(was, fewest(voices, int(thriftEase*float64(budget)))))
 	}
 	from := voices - most
-	if voices*Long > int(thriftShare*float64(budget)) {
+	tight := voices*Long > int(thriftShare*float64(budget))
+	if tight {
 		most, from = max(1, int(longShare*float64(budget))/Long), 0
 	}
 	place := 0
 	a := round{streams: streams}
 	a.inOrder(true, func(i int) {
 		if streams[i].Top() >= 0 {
-			asked[i] = place >= from && place < from+most
+			asked[i] = place >= from && place < from+most || tight && streams[i].Now >= 0
 			place++
 		}
 	})

@@ -31,7 +31,7 @@ func room(rate, now int) []allocate.Stream {
 
 func assign(budget int, streams []allocate.Stream, frugal bool) ([]int, allocate.Outcome) {
 	targets := make([]int, len(streams))
-	return targets, allocate.Assign(budget, streams, frugal, targets)
+	return targets, allocate.Assign(allocate.Link{Budget: budget, Crowded: true}, streams, frugal, targets)
 }
 
 // N5: what is kept as the link narrows.
@@ -117,6 +117,39 @@ func TestVoicesAreNotCutForAMoment(t *testing.T) {
 	}
 }
 
+// N5: a voice that is sent goes only when the link is crowded, however small the
+// budget is; and one that is not sent comes back beside others by itself when all
+// is calm, if it is small beside them. Pictures keep to the budget.
+func TestVoicesGoByWhatTheLinkShows(t *testing.T) {
+	t.Parallel()
+	const off = allocate.Off
+	long := func(rank, now int) allocate.Stream {
+		s := voice(rank, frugalVoice)
+		s.Now = now
+		return s
+	}
+	plain := voice(2, allocate.Plain)
+	plain.Now = off
+	for name, tc := range map[string]struct {
+		link    allocate.Link
+		streams []allocate.Stream
+		want    []int
+	}{
+		"the budget fell, the link is not crowded": {allocate.Link{Budget: 40_000}, []allocate.Stream{long(0, 0), long(1, 0), long(2, 0), picture(0, 0)}, []int{0, 0, 0, off}},
+		"the link is crowded":                      {allocate.Link{Budget: 40_000, Crowded: true}, []allocate.Stream{long(0, 0), long(1, 0), long(2, 0), picture(0, 0)}, []int{0, off, off, off}},
+		"nothing is known to be wrong yet":         {allocate.Link{Budget: 60_000}, []allocate.Stream{long(0, 0), long(1, 0), long(2, off)}, []int{0, 0, off}},
+		"all is calm":                              {allocate.Link{Budget: 60_000, Calm: true}, []allocate.Stream{long(0, 0), long(1, 0), long(2, off)}, []int{0, 0, 0}},
+		"one after the other":                      {allocate.Link{Budget: 60_000, Calm: true}, []allocate.Stream{long(0, 0), long(1, 0), long(2, off), long(3, off)}, []int{0, 0, 0, off}},
+		"calm, but as much again as there is":      {allocate.Link{Budget: 30_000, Calm: true}, []allocate.Stream{long(0, 0), long(1, off)}, []int{0, off}},
+		"calm, but in short packets":               {allocate.Link{Budget: 60_000, Calm: true}, []allocate.Stream{long(0, 0), long(1, 0), plain}, []int{0, 0, off}},
+	} {
+		got := make([]int, len(tc.streams))
+		if allocate.Assign(tc.link, tc.streams, true, got); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 // A budget that trembles changes nothing.
 func TestHysteresis(t *testing.T) {
 	t.Parallel()
@@ -186,7 +219,7 @@ func TestAssignHoldsItsPromises(t *testing.T) {
 
 func TestAssignAllocatesNothing(t *testing.T) {
 	streams, targets := room(allocate.Plain, 0), make([]int, 6)
-	if n := testing.AllocsPerRun(100, func() { allocate.Assign(475_000, streams, false, targets) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { allocate.Assign(allocate.Link{Budget: 475_000}, streams, false, targets) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -194,7 +227,7 @@ func TestAssignAllocatesNothing(t *testing.T) {
 func BenchmarkAssign(b *testing.B) {
 	streams, targets := room(allocate.Plain, 0), make([]int, 6)
 	for b.Loop() {
-		allocate.Assign(475_000, streams, false, targets)
+		allocate.Assign(allocate.Link{Budget: 475_000}, streams, false, targets)
 	}
 }
 
@@ -203,6 +236,11 @@ func BenchmarkAssign(b *testing.B) {
 func TestANarrowLinkAsksForAsLittleAsWillDo(t *testing.T) {
 	t.Parallel()
 	streams := room(allocate.Plain, 0) // voices of rank 0, 1 and 2 among pictures
+	for i := range streams {
+		if streams[i].Rank > 0 { // what is sent where there is no room is asked too
+			streams[i].Now = allocate.Off
+		}
+	}
 	for budget, want := range map[int][]int{
 		225_000: nil,
 		200_000: {2},
@@ -228,6 +266,11 @@ func TestANarrowLinkAsksForAsLittleAsWillDo(t *testing.T) {
 		}
 	}
 	asked := make([]bool, len(streams))
+	streams[0].Now = 0
+	if allocate.Thrift(57_000, streams, asked); !asked[0] || !asked[2] || asked[4] {
+		t.Errorf("who is sent all the same is to come in long packets too: %v", asked)
+	}
+	clear(asked)
 	for _, x := range []struct{ budget, want int }{{150_000, 2}, {200_000, 2}, {280_000, 1}, {400_000, 0}} {
 		allocate.Thrift(x.budget, streams, asked)
 		n := 0

@@ -80,13 +80,13 @@ func (c *control) grow(acked, packet, rtt, elapsed float64) {
 	c.rate = max(c.rate, next, acked) // what arrives in time is proved
 }
 
-// ease takes a little away, whatever arrives.
-func (c *control) ease(rtt, now float64) {
+// ease takes a little away, but nothing of what arrives.
+func (c *control) ease(acked, rtt, now float64) {
 	c.limited, c.changed = true, now
 	if c.cutAt > 0 && now-c.cutAt < min(max(rtt, 10), 200) {
 		return
 	}
-	c.rate *= decreaseTo
+	c.rate = max(decreaseTo*c.rate, min(acked, c.rate))
 	c.cutAt, c.hold = now, true
 }
 

@@ -4,15 +4,17 @@ package bandwidth
 // anyway, at a rate above the estimate: what arrives of it, and how fast, tells
 // at once what growing slowly would find out in a minute.
 const (
-	probeStep     = 2              // times the estimate
+	probeStep     = 2.5            // times the estimate
 	probeAim      = 1.3            // times what is wanted: up to there it is worth to know
 	probeEcho     = 300 * million  // ns after a probe, during which the delay that is seen is its own
 	probePackets  = 5              // at least
 	probeTime     = 20 * million   // ns, at least
 	probeQueue    = 0.15           // s of the estimate: no probe may fill the queue with more
 	probeSoon     = 40 * million   // ns after a probe that went well
-	probeLater    = 1000 * million // ns after one that did not, growing
-	probeLatest   = 2000 * million // to this
+	probeAgain    = 250 * million  // ns after one that said nothing
+	probeQuick    = 1.4            // arriving faster than it was sent by this: somebody held it back, and it says nothing
+	probeLater    = 700 * million  // ns after one that showed a limit, growing
+	probeLatest   = 1000 * million // to this
 	probePatience = 1000 * million // for the feedback on it
 	probeArrived  = 0.8            // of its bytes have to arrive
 	probeFull     = 0.9            // arriving slower than this share of the sending rate: the link is full
@@ -29,6 +31,7 @@ type probe struct {
 	bytes   int // that it is to send
 	sentAll bool
 	ended   int64
+	sure    bool  // one went well since the last that did not
 	wait    int64 // before the next
 	next    int64
 
@@ -78,7 +81,7 @@ func (p *probe) begin(target, estimate float64, at int64) {
 	if number == 0 {
 		number = 1
 	}
-	*p = probe{number: number, target: target, began: at, wait: p.wait, running: true}
+	*p = probe{number: number, target: target, began: at, wait: p.wait, sure: p.sure, running: true}
 	p.bytes = int(min(target*probeTime/8e9, estimate*probeQueue/8)) + 1
 }
 
@@ -128,30 +131,42 @@ func (p *probe) result(at int64) float64 {
 	}
 	sending, coming := float64(p.lastSent-p.firstSent), float64(p.lastCame-p.firstCame)
 	if sending <= 0 || coming <= 0 || sending > 1e9 || coming > 1e9 {
-		p.fail(at)
+		p.again(at)
 		return 0
 	}
 	sent := float64(p.sentBytes-p.sizeLastSent) * 8e9 / sending
 	came := float64(p.cameBytes-p.sizeFirstIn) * 8e9 / coming
-	if came > 2*sent {
-		p.fail(at) // held back somewhere and let go at once: says nothing
+	switch rate := min(sent, came); {
+	case came > probeQuick*sent:
+		p.again(at)
 		return 0
-	}
-	rate := min(sent, came)
-	if came < probeFull*sent {
-		rate = probeKeeps * came
-	}
-	if rate < probeWorth*p.target {
+	case came < probeFull*sent: // the link is full
 		p.fail(at)
+		return probeKeeps * came
+	case rate < probeWorth*p.target: // not sent as fast as it was to be
+		p.again(at)
+		return rate
+	default:
+		p.wait = 0
+		p.end(at, probeSoon)
+		if !p.sure {
+			p.sure = true // a burst that somebody held back may look like this, once
+			return 0
+		}
 		return rate
 	}
-	p.running, p.wait, p.next = false, 0, at+probeSoon
-	return rate
+}
+
+// again ends a probe that said nothing.
+func (p *probe) again(at int64) {
+	p.sure = false
+	p.end(at, probeAgain)
 }
 
 // fail ends a probe after which the next one waits longer.
 func (p *probe) fail(at int64) {
-	p.running = false
-	p.wait = min(max(2*p.wait, probeLater), probeLatest)
-	p.next = at + p.wait
+	p.wait, p.sure = min(max(2*p.wait, probeLater), probeLatest), false
+	p.end(at, p.wait)
 }
+
+func (p *probe) end(at, wait int64) { p.running, p.next = false, at+wait }

@@ -11,11 +11,18 @@ const (
 
 	silentAfter  = 1000 * million // without feedback the link is held to be worse
 	lossPackets  = 20             // at least, before losses count
-	queueSome    = 120.0          // ms over the smallest round trip of late: delay that jitter does not make
-	queueHigh    = 200.0          // ms over the smallest round trip of late
-	queueTimes   = 2              // in a row: one alone may be a receiver that was busy
+	queueSome    = 50.0           // ms that even the quickest packet stood in a queue: more is sent than the link carries
+	queueHigh    = 100.0          // ms of that: and it has to end
 	crowdPackets = 10             // lost at least, and more than came: the link is far too narrow
 	million      = 1_000_000      // nanoseconds of a millisecond
+
+	// Trouble is a queue that stands, or many losses. Jitter of a busy machine is
+	// none: it delays some packets and never all of them.
+	troubleGap   = 300 * million    // without trouble, and what comes then is another time
+	crowdedAfter = 500 * million    // of trouble
+	calmAfter    = 1000 * million   // without any; twice as long after each time of trouble,
+	calmTimes    = 4                // so often,
+	calmForgets  = 30_000 * million // until it was calm for so long
 )
 
 // Sender numbers the packets that a leg is sent and estimates, from what the
@@ -31,7 +38,8 @@ type Sender struct {
 	reference int64 // unwrapped, of the newest feedback
 	referred  bool
 	rtt       float64 // ms, smoothed
-	least     float64 // ms, the smallest of late
+	late      least   // how long the quickest packet of late was on its way, by two clocks
+	base      least   // the same over a long time: what the way takes without a queue
 	packet    float64 // bytes, smoothed
 	heard     int64   // when the last feedback came
 	pending   int     // packets sent since
@@ -39,8 +47,11 @@ type Sender struct {
 
 	received, lost int // since losses were last counted
 	came, missing  int64
-	queued         int // feedback packets in a row that show a long queue
 	crowded        int // lost in the newest feedback, if it was most of it
+	lossy          bool
+
+	trouble, troubled int64 // when the newest began, and when it was last seen; 0: never
+	troubles          int   // times of trouble that are not forgotten
 }
 
 // sent is a packet on its way.
@@ -63,7 +74,7 @@ const (
 
 // NewSender makes a Sender of a link that has not shown a limit.
 func NewSender() *Sender {
-	return &Sender{trend: newTrend(), control: control{rate: Start}, packet: 1000}
+	return &Sender{trend: newTrend(), control: control{rate: Start}, packet: 1000, late: least{spell: lateSpell}, base: least{spell: baseSpell}}
 }
 
 // Restart forgets what was learned of the link: packets take another one now, or
@@ -135,6 +146,8 @@ func (s *Sender) Feedback(rtcp []byte, at int64) error {
 		came++
 		arrived := base + after
 		s.acked.add(int(p.size), arrived)
+		s.late.add(arrived-p.at, arrived)
+		s.base.add(arrived-p.at, arrived)
 		s.packet += 0.02 * (float64(p.size) - s.packet)
 		if p.probe != 0 {
 			s.probe.arrived(p, arrived)
@@ -160,38 +173,65 @@ func (s *Sender) learn(newest, at int64) {
 	now := float64(at) / million
 	sample := float64(at-newest) / million
 	if s.rtt == 0 {
-		s.rtt, s.least = sample, sample
+		s.rtt = sample
 	}
 	s.rtt += 0.1 * (sample - s.rtt)
-	if s.queued++; sample <= s.least+queueHigh {
-		s.queued = 0
-	}
-	s.least = min(s.least+0.005*(sample-s.least), sample)
+	queue := float64(s.late.value()-s.base.value()) / million
 	switch u := s.trend.usage; {
-	case s.crowded >= crowdPackets || s.queued >= queueTimes:
+	case s.crowded >= crowdPackets || queue > queueHigh:
 		// Most of all is lost, or stands in a long queue: nobody has to wait for
 		// what the trend says.
 		s.control.cut(s.acked.rate(cutBins), s.rtt, now)
 	case u == usageOver && s.probe.echoes(at):
 		s.control.update(usageUnder, 0, s.packet, s.rtt, now)
-	case u == usageOver && sample < s.least+queueSome:
-		// No queue stands behind it yet. A leg that is sent little must not be held
-		// to carry no more than that for a moment of jitter.
-		s.control.ease(s.rtt, now)
+	case u == usageOver && queue < queueSome:
+		// No queue stands behind it: jitter, of the way or of who was busy at one of
+		// its ends. What has just arrived in time is carried.
+		s.control.ease(s.acked.rate(meterBins-1), s.rtt, now)
 	case u == usageOver:
 		s.control.update(u, s.acked.rate(cutBins), s.packet, s.rtt, now)
 	default:
 		s.control.update(u, s.acked.rate(meterBins-1), s.packet, s.rtt, now)
 	}
 	if n := s.received + s.lost; n >= lossPackets {
-		s.control.lost(float64(s.lost)/float64(n), s.rtt, now)
-		s.received, s.lost = 0, 0
+		share := float64(s.lost) / float64(n)
+		s.control.lost(share, s.rtt, now)
+		s.received, s.lost, s.lossy = 0, 0, share > lossHigh
+	}
+	if s.lossy || s.crowded >= crowdPackets || queue > queueSome {
+		s.suffer(at)
 	}
 	if rate := s.probe.result(at); rate > 0 && s.trend.usage != usageOver {
 		s.control.proved(rate)
 	}
 	s.control.rate = min(max(s.control.rate, Least), Most)
 }
+
+// suffer notes trouble.
+func (s *Sender) suffer(at int64) {
+	if s.troubled == 0 || at-s.troubled > calmForgets {
+		s.troubles = 0
+	}
+	if s.troubles == 0 || at-s.troubled > troubleGap {
+		s.trouble = at
+		s.troubles = min(s.troubles+1, calmTimes)
+	}
+	s.troubled = at
+}
+
+// Crowded reports whether more is sent than the link carries, and has been for
+// half a second: a queue stands, packets are lost, or nothing is heard at all. An
+// estimate alone does not say so.
+func (s *Sender) Crowded(at int64) bool {
+	return s.silent(at) || s.troubled != 0 && at-s.troubled < troubleGap && s.troubled-s.trouble >= crowdedAfter
+}
+
+// Calm reports whether all that is sent has come without a queue for a while.
+func (s *Sender) Calm(at int64) bool {
+	return !s.silent(at) && (s.troubled == 0 || at-s.troubled > calmAfter<<max(s.troubles-1, 0))
+}
+
+func (s *Sender) silent(at int64) bool { return s.pending >= 3 && at-s.heard >= silentAfter }
 
 // unwrap continues the reference time, of which 24 bits travel.
 func (s *Sender) unwrap(reference int64) int64 {
@@ -209,7 +249,7 @@ func (s *Sender) unwrap(reference int64) int64 {
 // a second halve the estimate each second: either way is broken then, and the
 // way back in is found by probing.
 func (s *Sender) Tick(at int64) {
-	if !s.referred || s.pending < 3 || at-s.heard < silentAfter || at-s.backedOff < silentAfter {
+	if !s.referred || !s.silent(at) || at-s.backedOff < silentAfter {
 		return
 	}
 	s.backedOff = at
@@ -259,3 +299,30 @@ func (m *meter) rate(most int64) float64 {
 	}
 	return float64(sum) * 8 * 1e9 / (float64(bins) * meterBin)
 }
+
+// least is the smallest value of between one and two spells.
+type least struct {
+	spell       int64
+	began       int64
+	now, before int64
+	known       bool
+}
+
+// Spells. A packet that met no queue comes in each, or there is one.
+const (
+	lateSpell = 200 * million
+	baseSpell = 10_000 * million
+)
+
+func (l *least) add(v, at int64) {
+	switch {
+	case !l.known || at-l.began > 2*l.spell:
+		l.known, l.began, l.now, l.before = true, at, v, v
+	case at-l.began > l.spell:
+		l.began, l.now, l.before = at, v, l.now
+	default:
+		l.now = min(l.now, v)
+	}
+}
+
+func (l *least) value() int64 { return min(l.now, l.before) }

@@ -246,6 +246,7 @@ type NoMedia struct {
 	mu    sync.Mutex
 	table media.Table
 	legs  map[interview.LegID]bool
+	red   bool
 }
 
 // Restart is an offer that comes from the very connection of the leg before.
@@ -259,12 +260,24 @@ func (n *NoMedia) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened
 	if n.legs == nil {
 		n.legs = map[interview.LegID]bool{}
 	}
+	opened := media.LegOpened{Leg: req.Leg, Answer: "v=0", Slots: []media.Slot{{Mid: "a", Kind: "audio"}, {Mid: "b", Kind: "audio"}, {Mid: "v", Kind: "video"}}}
 	if req.Offer == Restart && n.legs[req.Before] {
-		req.Leg = req.Before
+		opened.Leg = req.Before
+	} else {
+		for _, t := range req.Tracks {
+			opened.Advice = append(opened.Advice, media.TrackAdvice{Track: t.Track, Advice: media.Advice{Red: n.red && t.Source == interview.SourceAudio}})
+		}
 	}
 	delete(n.legs, req.Before)
-	n.legs[req.Leg] = true
-	return media.LegOpened{Leg: req.Leg, Answer: "v=0", Slots: []media.Slot{{Mid: "a", Kind: "audio"}, {Mid: "b", Kind: "audio"}, {Mid: "v", Kind: "video"}}}, nil
+	n.legs[opened.Leg] = true
+	return opened, nil
+}
+
+// Redundant has new legs told to send sounds twice from the start, or not to.
+func (n *NoMedia) Redundant(on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.red = on
 }
 
 // CloseLeg implements signaling.Media.

@@ -158,10 +158,12 @@ export class Connection {
     const answer = await this.setup.socket.ask('offer', await offer)
     if (answer.type !== 'answer') throw new Problem(problemOf('media-refused'))
     if (this.peer !== peer || this.closed) return
-    const { sdp, leg } = answer.body
+    const { sdp, leg, hints } = answer.body
     // The media server has begun anew: what it answers is for a fresh connection.
     if (peer.leg !== null && peer.leg !== leg) return this.open()
-    await peer.answer(sdp, leg)
+    // A fresh one begins as the room sends now, not as it did when this page left.
+    for (const hint of hints ?? []) this.hints.set(hint.track, hint)
+    await peer.answer(sdp, leg, [...this.hints.values()])
     peer.assign(this.slots)
     this.setup.opened()
     for (const hint of this.hints.values()) await peer.follow(hint)

@@ -116,8 +116,10 @@ export class Peer {
     return { sdp: layersTurned(this.pc.localDescription?.sdp ?? ''), tracks }
   }
 
-  async answer(sdp: string, leg: words.LegID): Promise<void> {
+  /** Takes an answer, and how voices are to be sent from their first packet on. */
+  async answer(sdp: string, leg: words.LegID, hints: readonly SendHint[]): Promise<void> {
     this.restarts = 0
+    for (const hint of hints) if (this.own.find((t) => t.track === hint.track)?.source === 'audio') this.form = voiceForm(hint)
     await this.apply(sdp)
     this.answered = sdp
     this.leg = leg
@@ -151,7 +153,7 @@ export class Peer {
     if (own.source === 'audio') {
       for (const e of parameters.encodings) e.maxBitrate = bitrate > 0 ? Math.min(voice, bitrate) : voice
       await sender.setParameters(parameters)
-      await this.speak({ red: hint.red ?? false, packet: hint.packet_ms === 60 ? 60 : 20 })
+      await this.speak(voiceForm(hint))
       return
     }
     const wanted = advised(own.layers, hint.unneeded ?? [], bitrate)
@@ -228,6 +230,8 @@ export class Peer {
     this.pc.close()
   }
 }
+
+const voiceForm = ({ red, packet_ms }: SendHint): VoiceForm => ({ red: red ?? false, packet: packet_ms === 60 ? 60 : 20 })
 
 /** Opus, alone or with redundancy, and VP8; and no audio level in clear: it would tell when somebody speaks. */
 function prepare(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video' | 'screen') {
