@@ -386,6 +386,10 @@ for (const language of ['fi', 'en']) {
       await look('day')
       await press(page, /odotushuoneeseen|waiting room/)
       await page.locator('.tile video').nth(1).waitFor()
+      // How each person's connection is, in bars and in words.
+      const bars = page.locator('.tile .bars')
+      await bars.nth(1).waitFor()
+      assert.ok((await bars.allInnerTexts()).every((words) => words.trim() !== ''), 'bars without words')
       await press(page, /puheenvuoroa|ask to speak/)
       await page.locator('.notice.success').waitFor()
       await page.locator('.details summary').press('Enter')
