@@ -112,7 +112,7 @@ func writeNew(path, text string) error {
 type lostCommand struct {
 	Hearing  string   `arg:"" help:"Id of the hearing (hrg_…)."`
 	Device   []string `help:"Device whose back-up is broken, stolen, or never was (dev_…)." placeholder:"DEVICE"`
-	Recorder []string `help:"Recorder that was in the room and left nothing (mbr_…), whose disk is gone." placeholder:"MEMBER"`
+	Recorder []string `help:"Recorder that was in the room and left nothing (mem_…), whose disk is gone." placeholder:"MEMBER"`
 	Reason   string   `help:"Why it is not to be had; kept with the hearing. No personal content." required:""`
 	Key      string   `help:"Private key of the security office." required:"" type:"existingfile"`
 }

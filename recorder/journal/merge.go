@@ -21,7 +21,7 @@ type Moment struct {
 	Part   int     // which of the parts it is of
 	Frames []Frame // those that no part gave before, in the order of their arrival
 	Sealed []Entry // entries of the sealed section
-	Again  int     // frames left out, since another part gave them before
+	Twice  []Frame // those left out, since another part gave them before
 }
 
 // Merge reads the journals of one hearing side by side, in the order of their
@@ -82,8 +82,14 @@ func (m *Merge) Next() (*Moment, error) {
 		return nil, err
 	}
 	x := &Moment{Block: b, Part: first.number, Sealed: sealed}
-	x.Frames = slices.DeleteFunc(frames, func(f Frame) bool { return !m.once.First(f) })
-	x.Again = len(frames) - len(x.Frames)
+	x.Frames = frames[:0]
+	for _, f := range frames {
+		if m.once.First(f) {
+			x.Frames = append(x.Frames, f)
+		} else {
+			x.Twice = append(x.Twice, f)
+		}
+	}
 	return x, nil
 }
 

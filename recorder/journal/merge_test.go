@@ -64,7 +64,7 @@ func merged(t *testing.T, paths [2]string, keys [2]journal.DataKey) (given []uin
 			faults = append(faults, err)
 			continue
 		}
-		again += x.Again
+		again += len(x.Twice)
 		for _, f := range x.Frames {
 			given = append(given, f.Counter)
 		}

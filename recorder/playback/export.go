@@ -238,7 +238,7 @@ func (e *exporter) write(t *track, h heard) {
 		e.report.Dropped++
 		return
 	}
-	if t.lane != nil && !t.lane.shows(h.at) {
+	if !t.lane.shows(h.at) {
 		e.report.Dropped++
 		return
 	}

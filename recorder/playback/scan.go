@@ -10,6 +10,7 @@ import (
 
 	"kuule/internal/jws"
 	"kuule/interview"
+	"kuule/interview/backup"
 	"kuule/interview/sealing"
 	"kuule/recorder/journal"
 )
@@ -45,7 +46,8 @@ type Lane struct {
 	Width  int // of the first key frame; 0 for audio
 	Height int
 
-	key string
+	key    string
+	broken []Span // has frames, and no picture: what they build on came to nobody
 }
 
 // Is reports whether both are the same lane of a hearing, wherever each stands
@@ -80,6 +82,8 @@ type scan struct {
 	overview Overview
 	seen     map[string]bool        // phases and gaps of dual recorders, once
 	want     func(lane string) bool // nil: every lane; what is not wanted stays sealed
+	seams    *seams
+	part     int // the journal that is being read
 }
 
 type seating struct {
@@ -89,7 +93,7 @@ type seating struct {
 }
 
 func newScan() *scan {
-	return &scan{keys: map[string]*sealing.FrameKey{}, seats: map[interview.MemberID]seating{}, seen: map[string]bool{}}
+	return &scan{keys: map[string]*sealing.FrameKey{}, seats: map[interview.MemberID]seating{}, seen: map[string]bool{}, seams: newSeams()}
 }
 
 // run reads the journals of a hearing side by side: what one recorder missed
@@ -120,11 +124,13 @@ func (s *scan) run(ctx context.Context, journals []Journal, each func(heard) err
 			s.overview.From = x.Head.From
 		}
 		s.overview.To = max(s.overview.To, x.Head.To)
+		s.part = x.Part
 		for _, e := range append(x.Entries, x.Sealed...) {
 			if err := s.entry(e); err != nil {
 				return fmt.Errorf("read recording: %s: block %d: %w", x.File, x.Head.Seq, err)
 			}
 		}
+		s.twice(x)
 		for _, f := range x.Frames {
 			if err := s.frame(f, each); err != nil {
 				return err
@@ -160,6 +166,9 @@ func (s *scan) entry(e journal.Entry) error {
 		var a sealing.Admission
 		if err := jws.Peek(string(e.Body), sealing.TypeAdmission, &a); err != nil {
 			return err
+		}
+		if _, in := backup.TakesIn(a.Rule); in {
+			s.seams.backups[s.part] = true
 		}
 		x := seating{}
 		for _, seat := range a.Seats {
@@ -199,20 +208,38 @@ func laneKey(seats string, f journal.Frame) string {
 	return fmt.Sprintf("%s/%s/%d", seats, f.Source, f.KID&0xf)
 }
 
+// twice notes what another journal gave before.
+func (s *scan) twice(x *journal.Moment) {
+	if len(s.seams.backups) == 0 {
+		return
+	}
+	for _, f := range x.Twice {
+		if f.Source != interview.SourceAudio {
+			s.seams.again(x.Part, s.laneOf(f), f)
+		}
+	}
+}
+
+// laneOf is the lane of a frame, as far as its sender's seat is known.
+func (s *scan) laneOf(f journal.Frame) string {
+	lane := s.seats[f.Member].key
+	if lane == "" {
+		lane = f.Member.String()
+	}
+	return laneKey(lane, f)
+}
+
 func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 	k := s.keys[keyName(f.Member, f.Track, int64(f.KID))]
 	if k == nil {
 		s.overview.Keyless++
 		return nil
 	}
-	lane := s.seats[f.Member].key
-	if lane == "" {
-		lane = f.Member.String()
-	}
-	if lane = laneKey(lane, f); s.want != nil && !s.want(lane) {
+	lane := s.laneOf(f)
+	if s.want != nil && !s.want(lane) {
 		return nil
 	}
-	head, codec, ok := s.open(k, f)
+	head, codec, ok := s.open(lane, k, f)
 	if !ok {
 		return nil
 	}
@@ -230,10 +257,13 @@ func (s *scan) frame(f journal.Frame, each func(heard) error) error {
 // open opens a frame and counts it where it does not open, or where its sender's
 // clock is no one's: a view that believed it would be filled with silence for
 // years. A second recorder's copy of a frame is passed over.
-func (s *scan) open(k *sealing.FrameKey, f journal.Frame) (sealing.FrameHeader, []byte, bool) {
+func (s *scan) open(lane string, k *sealing.FrameKey, f journal.Frame) (sealing.FrameHeader, []byte, bool) {
 	head, codec, err := k.Open(nil, f.Sealed)
 	off := head.Capture - f.Arrival
 	if err == nil && len(codec) > 0 && off <= maxAhead && off >= -lateFrames {
+		if f.Source != interview.SourceAudio {
+			s.seams.once(s.part, lane, f, head.Capture, codec[0]&1 == 0) // RFC 6386 section 9.1
+		}
 		return head, codec, true
 	}
 	if !errors.Is(err, sealing.ErrReplay) {
@@ -271,7 +301,7 @@ func Survey(ctx context.Context, journals ...Journal) (Overview, error) {
 	}
 	o := s.overview
 	for _, l := range lanes {
-		l.Name = laneName(*l)
+		l.Name, l.broken = laneName(*l), s.seams.broken(l.key)
 		o.Lanes = append(o.Lanes, *l)
 	}
 	byName(o.Lanes)

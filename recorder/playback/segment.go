@@ -46,6 +46,7 @@ func (s *Session) Segment(ctx context.Context, lane int, from, to interview.Micr
 	}
 	l := s.lanes[lane]
 	of, base, end := l.lane, s.base, s.scan.overview.To
+	of.broken = s.scan.seams.broken(of.key)
 	keys := slices.Clone(l.keys)
 	s.mu.Unlock()
 	if from < base || from >= end {
@@ -225,7 +226,7 @@ func (s *Session) picture(ctx context.Context, lane Lane, keys []keyFrame, base,
 		out = nil
 	}
 	begun := !begin
-
+	frames = slices.DeleteFunc(frames, func(f taken) bool { return !lane.shows(f.at) })
 	for i, f := range frames {
 		if f.at >= to {
 			break

@@ -178,6 +178,7 @@ func (s *Session) take(x *journal.Moment) error {
 		s.base = from - from%1_000_000
 		s.scan.overview.From = s.base
 	}
+	s.scan.part = x.Part
 	for _, e := range append(x.Entries, x.Sealed...) {
 		if err := s.entry(e); err != nil {
 			return err
@@ -187,6 +188,7 @@ func (s *Session) take(x *journal.Moment) error {
 	n := len(s.blocks)
 	p := placed{Place: x.Place(), recording: x.Part, first: x.Head.To, last: x.Head.From}
 	s.blocks = append(s.blocks, p)
+	s.scan.twice(x)
 	for _, f := range x.Frames {
 		s.frame(n, f)
 	}
@@ -240,7 +242,15 @@ func (s *Session) backups() []Span {
 		out = append(out, left...)
 	}
 	slices.SortFunc(out, func(a, b Span) int { return compare(a.From, b.From) })
-	return out
+	var joined []Span // several people's back-ups of the same seconds
+	for _, x := range out {
+		if n := len(joined); n > 0 && x.From <= joined[n-1].To {
+			joined[n-1].To = max(joined[n-1].To, x.To)
+			continue
+		}
+		joined = append(joined, x)
+	}
+	return joined
 }
 
 func (s *Session) entry(e journal.Entry) error {
@@ -264,7 +274,7 @@ func (s *Session) frame(block int, f journal.Frame) {
 		s.scan.overview.Keyless++
 		return
 	}
-	head, codec, ok := s.scan.open(k, f)
+	head, codec, ok := s.scan.open(s.scan.laneOf(f), k, f)
 	if !ok {
 		return
 	}
@@ -277,11 +287,7 @@ func (s *Session) frame(block int, f journal.Frame) {
 // note adds a frame to its lane.
 func (s *Session) note(f journal.Frame, head sealing.FrameHeader, codec []byte) {
 	seat := s.scan.seats[f.Member]
-	name := seat.key
-	if name == "" {
-		name = f.Member.String()
-	}
-	name = laneKey(name, f)
+	name := s.scan.laneOf(f)
 	l := s.byKey[name]
 	if l == nil {
 		if len(s.lanes) >= maxLanes {
@@ -355,6 +361,7 @@ func (s *Session) again(ctx context.Context) error {
 			return err
 		}
 		s.mu.Lock()
+		s.scan.part = s.blocks[b].recording
 		for _, f := range opened[0] {
 			if name := keyName(f.Member, f.Track, int64(f.KID)); known[name] {
 				s.scan.overview.Keyless--
@@ -433,7 +440,9 @@ func (s *Session) Outline() (Outline, error) {
 	}
 	slices.SortFunc(o.Phases, func(a, b journal.Phase) int { return compare(a.Since, b.Since) })
 	for _, l := range s.lanes {
-		o.Lanes = append(o.Lanes, LaneOutline{Lane: l.lane, Level: slices.Clone(l.tick), Holes: holes(l, o)})
+		lane := l.lane
+		lane.broken = s.scan.seams.broken(lane.key)
+		o.Lanes = append(o.Lanes, LaneOutline{Lane: lane, Level: slices.Clone(l.tick), Holes: unshown(holes(l, o), lane.broken)})
 	}
 	return o, nil
 }
@@ -463,6 +472,22 @@ func holes(l *laneState, o Outline) []Hole {
 		}
 		i = j
 	}
+	return out
+}
+
+// unshown adds to a lane's holes where it has frames and no picture: what they build
+// on was not received.
+func unshown(out []Hole, broken []Span) []Hole {
+	for _, b := range broken {
+		left := []backup.Span{{From: b.From, To: b.To}}
+		for _, h := range out {
+			left = backup.Without(left, []backup.Span{{From: h.From, To: h.To}})
+		}
+		for _, x := range left {
+			out = append(out, Hole{x.From, x.To, journal.CauseNotReceived})
+		}
+	}
+	slices.SortFunc(out, func(a, b Hole) int { return compare(a.From, b.From) })
 	return out
 }
 
