@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -91,23 +92,38 @@ func forgetPieces(pieces []tunnel.Piece) {
 	}
 }
 
-// receiveBytes takes one artefact, piece by piece.
-func (v *visit) receiveBytes(n int) ([]byte, error) {
-	out := make([]byte, 0, n)
-	for len(out) < n {
+// receiveBytes takes one artefact, piece by piece, straight to where it stays
+// until it is overwritten: no buffer of a reader's own grows with it.
+func (v *visit) receiveBytes(n int) (taken []byte, err error) {
+	out := make([]byte, n)
+	defer func() {
+		if err != nil {
+			clear(out)
+		}
+	}()
+	for at := 0; at < n; {
 		if err := v.conn.SetReadDeadline(time.Now().Add(v.bridge.Patience)); err != nil {
 			return nil, fmt.Errorf("kiosk is gone: %w", err)
 		}
-		kind, part, err := v.conn.ReadMessage()
-		switch {
-		case err != nil:
+		kind, part, err := v.conn.NextReader()
+		if err != nil {
 			return nil, problem.New(problem.CodeStalled, "kiosk does not send its capture: %w", err)
-		case kind != websocket.BinaryMessage || len(part) == 0:
+		}
+		if kind != websocket.BinaryMessage {
 			return nil, problem.New(problem.CodeKioskVisit, "another message came where a capture belongs")
-		case len(part) > tunnel.MaxPart || len(out)+len(part) > n:
+		}
+		room := out[at:min(n, at+tunnel.MaxPart)]
+		read, err := io.ReadFull(part, room)
+		switch {
+		case errors.Is(err, io.EOF): // nothing at all
+			return nil, problem.New(problem.CodeKioskVisit, "another message came where a capture belongs")
+		case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, problem.New(problem.CodeStalled, "kiosk does not send its capture: %w", err)
+		}
+		if more, err := part.Read(make([]byte, 1)); more > 0 || !errors.Is(err, io.EOF) {
 			return nil, problem.New(problem.CodeTooLarge, "a capture is longer than announced")
 		}
-		out = append(out, part...)
+		at += read
 	}
 	return out, nil
 }

@@ -5,13 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +101,7 @@ func (c *Client) do(ctx context.Context, o Operation, idempotency string, in any
 	if !ValidKey(idempotency) {
 		return fmt.Errorf("%w: the key is none", ErrRefused)
 	}
-	body, err := json.Marshal(in)
+	body, err := write(in)
 	if err != nil {
 		return fmt.Errorf("ask the part: %w", err)
 	}
@@ -153,16 +152,16 @@ func (c *Client) once(ctx context.Context, method, path, idempotency string, bod
 		return pause, fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response.Body, MaxAnswer+1))
+	text, err := readWhole(response.Body, response.ContentLength, MaxAnswer)
+	if errors.Is(err, ErrAnswer) {
+		return 0, err
+	}
 	if err != nil {
 		return pause, fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	defer clear(text) // it may be somebody's finger
-	if len(text) > MaxAnswer {
-		return 0, fmt.Errorf("%w: over %d bytes", ErrAnswer, MaxAnswer)
-	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusAccepted {
-		if err := canon.Strict(text, out); err != nil {
+		if err := read(text, out); err != nil {
 			return 0, fmt.Errorf("%w: it cannot be read", ErrAnswer) // what it is may be personal
 		}
 		return 0, nil
@@ -214,7 +213,8 @@ func (c *Client) Capture(ctx context.Context, idempotency string, in Capture) (*
 // CompareFingers asks a fingerprint matcher.
 func (c *Client) CompareFingers(ctx context.Context, idempotency string, in CompareFingers) (*Compared, error) {
 	out := &Compared{}
-	if err := c.do(ctx, OpCompare, idempotency, in, out); err != nil {
+	in.References = slices.Clone(in.References) // marks stand in their place for a moment
+	if err := c.do(ctx, OpCompare, idempotency, &in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -223,7 +223,8 @@ func (c *Client) CompareFingers(ctx context.Context, idempotency string, in Comp
 // CompareFaces asks a face matcher.
 func (c *Client) CompareFaces(ctx context.Context, idempotency string, in CompareFaces) (*Compared, error) {
 	out := &Compared{}
-	if err := c.do(ctx, OpCompare, idempotency, in, out); err != nil {
+	in.Live = slices.Clone(in.Live)
+	if err := c.do(ctx, OpCompare, idempotency, &in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
