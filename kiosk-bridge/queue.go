@@ -41,6 +41,7 @@ type Queue struct {
 	Letter  string   // before its numbers
 	Matters []Matter // that it takes
 	Desks   []string // that call from it: what the screen shows, "Desk 2"
+	Sites   []string // premises whose kiosks, desks and screens it has; none: those of all, for matters that no queue of the premises takes
 }
 
 // Queues give waiting numbers and call them (row B16). A number names nobody and
@@ -50,12 +51,38 @@ type Queues struct {
 	set       []Queue
 	languages []string // of the screen; none: there is no screen
 	now       func() time.Time
+	site      func(context.Context, interview.DeviceID) (string, error)
 }
 
 // NewQueues makes the queues of an installation, of which there may be none. A
 // waiting-room screen is answered where it has languages.
 func NewQueues(db *bun.DB, set []Queue, languages []string, now func() time.Time) *Queues {
 	return &Queues{db: db, set: set, languages: languages, now: now}
+}
+
+// Stand says how the premises of a device are found. Without it all queues are
+// everywhere. It is called before the queues are used.
+func (q *Queues) Stand(site func(context.Context, interview.DeviceID) (string, error)) { q.site = site }
+
+// at are the queues of the premises where a device stands.
+func (q *Queues) at(ctx context.Context, device interview.DeviceID) ([]Queue, error) {
+	sited := func(s Queue) bool { return len(s.Sites) > 0 }
+	if q.site == nil || !slices.ContainsFunc(q.set, sited) {
+		return slices.Clone(q.set), nil
+	}
+	site, err := q.site(ctx, device)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(q.set), func(s Queue) bool { return sited(s) && !slices.Contains(s.Sites, site) }), nil
+}
+
+func names(set []Queue) []string {
+	out := []string{""} // no queue is called so: a place may have none
+	for _, s := range set {
+		out = append(out, s.Name)
+	}
+	return out
 }
 
 const (
@@ -167,12 +194,12 @@ type Shown struct {
 
 func (q *Queues) today() string { return q.now().Local().Format(time.DateOnly) }
 
-func (q *Queues) named(name string) (Queue, error) {
-	i := slices.IndexFunc(q.set, func(s Queue) bool { return s.Name == name })
+func named(set []Queue, name string) (Queue, error) {
+	i := slices.IndexFunc(set, func(s Queue) bool { return s.Name == name })
 	if i < 0 {
-		return Queue{}, problem.New(problem.CodeNotFound, "there is no queue %q", name)
+		return Queue{}, problem.New(problem.CodeNotFound, "there is no queue %q here", name)
 	}
-	return q.set[i], nil
+	return set[i], nil
 }
 
 var drawName = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
@@ -184,17 +211,21 @@ func (q *Queues) Draw(ctx context.Context, kiosk interview.DeviceID, draw string
 	if !drawName.MatchString(draw) || !matter.Valid() || !callWord.MatchString(language) {
 		return Drawn{}, false, problem.New(problem.CodeMalformed, "draw, matter and language are all needed")
 	}
-	i := slices.IndexFunc(q.set, func(s Queue) bool { return slices.Contains(s.Matters, matter) })
+	here, err := q.at(ctx, kiosk)
+	if err != nil {
+		return Drawn{}, false, err
+	}
+	slices.SortStableFunc(here, func(a, b Queue) int { return min(len(b.Sites), 1) - min(len(a.Sites), 1) }) // the premises' own first
+	i := slices.IndexFunc(here, func(s Queue) bool { return slices.Contains(s.Matters, matter) })
 	if i < 0 {
 		return Drawn{}, false, nil
 	}
-	queue := q.set[i]
+	queue := here[i]
 	row := numberRow{
 		ID: interview.NewNumberID(), Day: q.today(), Letter: queue.Letter, Queue: queue.Name, Matter: matter, Language: language,
 		Kiosk: kiosk, Draw: draw, DrawnAt: q.now().UnixMilli(), Version: 1,
 	}
-	err := q.insert(ctx, &row)
-	if err != nil {
+	if err := q.insert(ctx, &row); err != nil {
 		return Drawn{}, false, err
 	}
 	ahead, err := q.db.NewSelect().Model((*numberRow)(nil)).Where("q.day = ?", row.Day).Where("q.queue = ?", row.Queue).Where("q.ended_at = 0").
@@ -240,13 +271,9 @@ func (q *Queues) insert(ctx context.Context, row *numberRow) error {
 	return problem.New(problem.CodeConflict, "no number could be drawn: too many at once")
 }
 
-// open selects the numbers of today that have not ended, in a queue or in all.
-func (q *Queues) open(queue string) *bun.SelectQuery {
-	s := q.db.NewSelect().Model((*numberRow)(nil)).Where("q.day = ?", q.today()).Where("q.ended_at = 0")
-	if queue != "" {
-		s = s.Where("q.queue = ?", queue)
-	}
-	return s
+// open selects the numbers of today that have not ended, in some queues.
+func (q *Queues) open(queues ...string) *bun.SelectQuery {
+	return q.db.NewSelect().Model((*numberRow)(nil)).Where("q.day = ?", q.today()).Where("q.ended_at = 0").Where("q.queue IN (?)", bun.List(queues))
 }
 
 // estimate says how long somebody with so many persons ahead waits: by how long
@@ -293,9 +320,20 @@ func (q *Queues) measured(ctx context.Context, queue string) ([]numberRow, error
 const firstCome = "q.drawn_at, q.number"
 
 // Lines lists the queues as officers see them.
-func (q *Queues) Lines(ctx context.Context) ([]Line, error) {
+func (q *Queues) Lines(ctx context.Context, by Officer) ([]Line, error) {
+	here, err := q.at(ctx, by.Device)
+	if err != nil {
+		return nil, err
+	}
+	return q.lines(ctx, here)
+}
+
+// All are the queues of all premises, for who watches the numbers.
+func (q *Queues) All(ctx context.Context) ([]Line, error) { return q.lines(ctx, q.set) }
+
+func (q *Queues) lines(ctx context.Context, set []Queue) ([]Line, error) {
 	out := []Line{}
-	for _, s := range q.set {
+	for _, s := range set {
 		line := Line{Name: s.Name, Label: s.Label, Desks: s.Desks, Waiting: []Waiter{}, Called: []Waiter{}}
 		var rows []numberRow
 		if err := q.open(s.Name).OrderExpr(firstCome).Limit(2*maxWaiting).Scan(ctx, &rows); err != nil {
@@ -347,7 +385,11 @@ func (q *Queues) figures(ctx context.Context, queue string) (QueueFigures, error
 // Next ends what the desk has open and calls the next number to it: false where
 // nobody waits.
 func (q *Queues) Next(ctx context.Context, by Officer, queue, desk string) (Waiter, bool, error) {
-	s, err := q.named(queue)
+	here, err := q.at(ctx, by.Device)
+	if err != nil {
+		return Waiter{}, false, err
+	}
+	s, err := named(here, queue)
 	if err != nil {
 		return Waiter{}, false, err
 	}
@@ -355,7 +397,7 @@ func (q *Queues) Next(ctx context.Context, by Officer, queue, desk string) (Wait
 		return Waiter{}, false, problem.New(problem.CodeMalformed, "queue %s has no desk %q", queue, desk)
 	}
 	var current []numberRow
-	if err := q.open("").Where("q.desk = ?", desk).Where("q.called_at > 0").Scan(ctx, &current); err != nil {
+	if err := q.open(names(here)...).Where("q.desk = ?", desk).Where("q.called_at > 0").Scan(ctx, &current); err != nil {
 		return Waiter{}, false, fmt.Errorf("read what desk %s has open: %w", desk, err)
 	}
 	for _, r := range current {
@@ -412,8 +454,12 @@ const (
 
 // Act does it. The number keeps its place in the order where it is handed on.
 func (q *Queues) Act(ctx context.Context, by Officer, id interview.NumberID, act NumberAct, queue, desk string) error {
+	here, err := q.at(ctx, by.Device)
+	if err != nil {
+		return err
+	}
 	var row numberRow
-	err := q.open("").Where("q.id = ?", id).Scan(ctx, &row)
+	err = q.open(names(here)...).Where("q.id = ?", id).Scan(ctx, &row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return problem.New(problem.CodeNotFound, "number %s is not open", id)
 	}
@@ -431,7 +477,7 @@ func (q *Queues) Act(ctx context.Context, by Officer, id interview.NumberID, act
 	case ActDone:
 		err = q.end(ctx, row, numberDone)
 	case ActHand:
-		to, refused := q.named(queue)
+		to, refused := named(here, queue)
 		if refused != nil {
 			return refused
 		}
@@ -449,21 +495,25 @@ func (q *Queues) Act(ctx context.Context, by Officer, id interview.NumberID, act
 	return err
 }
 
-// Shows is what the waiting room's screen shows now.
-func (q *Queues) Shows(ctx context.Context) (Screen, error) {
+// Shows is what a waiting room's screen shows now: of the premises where it stands.
+func (q *Queues) Shows(ctx context.Context, screen interview.DeviceID) (Screen, error) {
 	if len(q.languages) == 0 {
 		return Screen{}, problem.New(problem.CodeNotReady, "no screen is set up for waiting numbers: 'reception' of the configuration")
 	}
+	here, err := q.at(ctx, screen)
+	if err != nil {
+		return Screen{}, err
+	}
 	out := Screen{Languages: q.languages, Called: []Shown{}}
 	var rows []numberRow
-	err := q.open("").Where("q.called_at > ?", q.now().Add(-shownFor).UnixMilli()).Order("q.called_at DESC").Limit(maxShown).Scan(ctx, &rows)
+	err = q.open(names(here)...).Where("q.called_at > ?", q.now().Add(-shownFor).UnixMilli()).Order("q.called_at DESC").Limit(maxShown).Scan(ctx, &rows)
 	if err != nil {
 		return Screen{}, fmt.Errorf("read what was called: %w", err)
 	}
 	for _, r := range rows {
 		out.Called = append(out.Called, Shown{ID: r.ID, Text: r.text(), Desk: r.Desk, Calls: r.Calls, At: time.UnixMilli(r.CalledAt).UTC()})
 	}
-	if out.Waiting, err = q.open("").Where("q.called_at = 0").Count(ctx); err != nil {
+	if out.Waiting, err = q.open(names(here)...).Where("q.called_at = 0").Count(ctx); err != nil {
 		return Screen{}, fmt.Errorf("count who waits: %w", err)
 	}
 	return out, nil

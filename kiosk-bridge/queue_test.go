@@ -1,6 +1,7 @@
 package kioskbridge_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -68,7 +69,7 @@ func TestQuickMattersGoPastTheQueue(t *testing.T) {
 			t.Errorf("without queues %s waits: %v", m, err)
 		}
 	}
-	if _, err := off.Shows(t.Context()); problem.Of(err).Code != problem.CodeNotReady {
+	if _, err := off.Shows(t.Context(), h.kiosk); problem.Of(err).Code != problem.CodeNotReady {
 		t.Errorf("a screen that nobody set up: %v", err)
 	}
 }
@@ -92,7 +93,7 @@ func TestNumbersAreCalledInTheirOrder(t *testing.T) {
 	if n := h.next("help", "Desk 2"); n.Text != "A2" {
 		t.Errorf("second call: %+v", n)
 	}
-	s, err := h.Shows(t.Context())
+	s, err := h.Shows(t.Context(), h.kiosk)
 	if err != nil || len(s.Called) != 2 || s.Called[0].Text != "A2" || s.Called[0].Desk != "Desk 2" || s.Called[1].Text != "A1" || s.Waiting != 1 {
 		t.Errorf("the screen: %+v %v", s, err)
 	}
@@ -100,7 +101,7 @@ func TestNumbersAreCalledInTheirOrder(t *testing.T) {
 	if n, some, err := h.Next(t.Context(), officer("a"), "help", "Desk 1"); err != nil || some {
 		t.Errorf("nobody waits any more: %+v %v", n, err)
 	}
-	if s, err = h.Shows(t.Context()); err != nil || len(s.Called) != 1 || s.Called[0].Text != "A2" {
+	if s, err = h.Shows(t.Context(), h.kiosk); err != nil || len(s.Called) != 1 || s.Called[0].Text != "A2" {
 		t.Errorf("the screen still shows who is done: %+v %v", s, err)
 	}
 }
@@ -188,7 +189,7 @@ func TestWhatAnOfficerDoesWithANumber(t *testing.T) {
 	if code := act(n, kioskbridge.ActAgain, "", ""); code != "" {
 		t.Fatal(code)
 	}
-	if s, err := h.Shows(t.Context()); err != nil || len(s.Called) != 1 || s.Called[0].Calls != 2 {
+	if s, err := h.Shows(t.Context(), h.kiosk); err != nil || len(s.Called) != 1 || s.Called[0].Calls != 2 {
 		t.Errorf("called again: %+v %v", s, err)
 	}
 	if code := act(kioskbridge.Waiter{ID: later.ID}, kioskbridge.ActDone, "", ""); code != problem.CodeConflict {
@@ -215,7 +216,7 @@ func TestWhatAnOfficerDoesWithANumber(t *testing.T) {
 	if code := act(h.next("cards", "Room 4"), kioskbridge.ActAbsent, "", ""); code != "" {
 		t.Fatal(code)
 	}
-	lines, err := h.Lines(t.Context())
+	lines, err := h.Lines(t.Context(), officer("a"))
 	if err != nil || len(lines) != 2 {
 		t.Fatal(lines, err)
 	}
@@ -304,5 +305,77 @@ func TestQueuesRefuse(t *testing.T) {
 		if _, _, err := h.Next(t.Context(), officer("a"), c[0], c[1]); err == nil {
 			t.Errorf("%s was called to", name)
 		}
+	}
+}
+
+// B16: queues of two premises do not know each other: kiosks draw, desks call and
+// screens show what is of their own place alone. What no queue of the place takes
+// waits in the one that is for all.
+func TestQueuesOfPremisesAreApart(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	north, south := interview.NewDeviceID(), interview.NewDeviceID()
+	q := kioskbridge.NewQueues(storetest.Open(t), []kioskbridge.Queue{
+		{Name: "all", Label: "Everybody", Letter: "Z", Matters: []kioskbridge.Matter{kioskbridge.MatterOther, kioskbridge.MatterDesk}, Desks: []string{"Hall"}},
+		{Name: "north", Label: "North", Letter: "N", Matters: []kioskbridge.Matter{kioskbridge.MatterDesk}, Desks: []string{"Desk 1"}, Sites: []string{"at-north"}},
+		{Name: "south", Label: "South", Letter: "S", Matters: []kioskbridge.Matter{kioskbridge.MatterDesk}, Desks: []string{"Desk 1"}, Sites: []string{"at-south"}},
+	}, []string{"fi"}, h.clock.now)
+	q.Stand(func(_ context.Context, d interview.DeviceID) (string, error) {
+		switch d {
+		case north:
+			return "at-north", nil
+		case south:
+			return "at-south", nil
+		}
+		return "", problem.New(problem.CodeDeviceNotNamed, "test")
+	})
+	draw := func(kiosk interview.DeviceID, m kioskbridge.Matter, word string) kioskbridge.Drawn {
+		t.Helper()
+		n, some, err := q.Draw(t.Context(), kiosk, word, m, "fi")
+		if err != nil || !some {
+			t.Fatalf("%+v %v", n, err)
+		}
+		return n
+	}
+	in, of := draw(north, kioskbridge.MatterDesk, "0123456789abcdn1"), draw(south, kioskbridge.MatterDesk, "0123456789abcds1")
+	if in.Text != "N1" || of.Text != "S1" || in.Ahead != 0 || of.Ahead != 0 {
+		t.Errorf("%+v and %+v", in, of)
+	}
+	if n := draw(south, kioskbridge.MatterOther, "0123456789abcdz1"); n.Text != "Z1" {
+		t.Errorf("what no queue of the place takes: %+v", n)
+	}
+	if _, _, err := q.Draw(t.Context(), interview.NewDeviceID(), "0123456789abcdx1", kioskbridge.MatterDesk, "fi"); problem.Of(err).Code != problem.CodeDeviceNotNamed {
+		t.Errorf("a device that stands nowhere: %v", err)
+	}
+	atNorth, atSouth := kioskbridge.Officer{Person: "a", Device: north}, kioskbridge.Officer{Person: "b", Device: south}
+	if _, _, err := q.Next(t.Context(), atSouth, "north", "Desk 1"); problem.Of(err).Code != problem.CodeNotFound {
+		t.Errorf("the south calls from the north's queue: %v", err)
+	}
+	called, some, err := q.Next(t.Context(), atNorth, "north", "Desk 1")
+	if err != nil || !some || called.Text != "N1" {
+		t.Fatalf("%+v %v", called, err)
+	}
+	// Two desks of one name are two desks: calling at one ends nothing at the other.
+	if n, some, err := q.Next(t.Context(), atSouth, "south", "Desk 1"); err != nil || !some || n.Text != "S1" {
+		t.Fatalf("%+v %v", n, err)
+	}
+	if err := q.Act(t.Context(), atSouth, called.ID, kioskbridge.ActDone, "", ""); problem.Of(err).Code != problem.CodeNotFound {
+		t.Errorf("the south ends the north's number: %v", err)
+	}
+	if err := q.Act(t.Context(), atNorth, called.ID, kioskbridge.ActHand, "south", ""); problem.Of(err).Code != problem.CodeNotFound {
+		t.Errorf("handed to another place: %v", err)
+	}
+	for screen, want := range map[interview.DeviceID]string{north: "N1", south: "S1"} {
+		s, err := q.Shows(t.Context(), screen)
+		if err != nil || len(s.Called) != 1 || s.Called[0].Text != want || s.Waiting != 1 {
+			t.Errorf("the screen of %s: %+v %v", want, s, err)
+		}
+	}
+	lines, err := q.Lines(t.Context(), atNorth)
+	if err != nil || len(lines) != 2 || lines[1].Name != "north" {
+		t.Errorf("the north's officer sees %+v %v", lines, err)
+	}
+	if all, err := q.All(t.Context()); err != nil || len(all) != 3 {
+		t.Errorf("in all %d, %v", len(all), err)
 	}
 }

@@ -27,19 +27,19 @@ func RegisterQueues(api huma.API, q *Queues, officer func(interview.Caller) (Off
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "get-screen", Method: http.MethodGet, Path: "/api/queues", Summary: "What the waiting room's screen shows",
-	}, func(ctx context.Context, _ interview.Caller, _ *struct{}) (*screenOutput, error) {
-		s, err := q.Shows(ctx)
+	}, func(ctx context.Context, c interview.Caller, _ *struct{}) (*screenOutput, error) {
+		s, err := q.Shows(ctx, c.Device)
 		return &screenOutput{s}, err
 	})
 	interview.Handle(api, huma.Operation{
 		OperationID: "get-queues", Method: http.MethodGet, Path: "/api/desk/queues", Summary: "Who waits, in which queue",
 	}, func(ctx context.Context, c interview.Caller, _ *struct{}) (*linesOutput, error) {
-		if _, err := officer(c); err != nil {
+		by, err := officer(c)
+		if err != nil {
 			return nil, err
 		}
 		out := &linesOutput{}
-		var err error
-		out.Body.Queues, err = q.Lines(ctx)
+		out.Body.Queues, err = q.Lines(ctx, by)
 		return out, err
 	})
 	interview.Handle(api, huma.Operation{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"kuule/internal/metrics"
 	"kuule/interview"
 	kioskbridge "kuule/kiosk-bridge"
 	"kuule/kiosk-bridge/engines"
@@ -27,15 +28,48 @@ func (d *door) registerReception(api huma.API, desk *kioskbridge.Desk) {
 		n, err := d.biometrics.duplicates.Count(ctx, since)
 		return kioskbridge.DuplicateFigures(n), err
 	})
+	kioskbridge.RegisterQueues(api, d.queues, d.officer)
+	kioskbridge.RegisterPaid(api, desk)
+}
+
+// openQueues makes the waiting numbers that the configuration names.
+func (d *door) openQueues() *kioskbridge.Queues {
+	settings := d.in.Reception
 	set := make([]kioskbridge.Queue, len(settings.Queues))
 	for i, q := range settings.Queues {
-		set[i] = kioskbridge.Queue{Name: q.Name, Label: q.Label, Letter: q.Letter, Desks: q.Desks}
+		set[i] = kioskbridge.Queue{Name: q.Name, Label: q.Label, Letter: q.Letter, Desks: q.Desks, Sites: q.Premises}
 		for _, m := range q.Matters {
 			set[i].Matters = append(set[i].Matters, kioskbridge.Matter(m))
 		}
 	}
-	kioskbridge.RegisterQueues(api, kioskbridge.NewQueues(d.db, set, settings.Screen, time.Now), d.officer)
-	kioskbridge.RegisterPaid(api, desk)
+	out := kioskbridge.NewQueues(d.db, set, settings.Screen, time.Now)
+	out.Stand(d.siteOf)
+	return out
+}
+
+// queuesWithin bounds how long somebody who watches the numbers waits for them.
+const queuesWithin = 2 * time.Second
+
+// showQueues gives how many wait where, and for how long, by the names of queues
+// in the configuration (rows B16, M6).
+func showQueues(queues *kioskbridge.Queues, put metrics.Put) {
+	ctx, cancel := context.WithTimeout(context.Background(), queuesWithin)
+	defer cancel()
+	lines, err := queues.All(ctx)
+	if err != nil {
+		slog.Warn("the queues' numbers are not shown", "err", err)
+		return
+	}
+	for _, l := range lines {
+		put(metrics.Gauge, "queue_waiting", "Waiting numbers that were not called yet.", float64(len(l.Waiting)), "queue", l.Name)
+		put(metrics.Gauge, "queue_called", "Waiting numbers at a desk, or on the way there.", float64(len(l.Called)), "queue", l.Name)
+		for state, n := range map[string]int64{"drawn": l.Figures.Drawn, "done": l.Figures.Done, "absent": l.Figures.Absent, "handed": l.Figures.Handed} {
+			put(metrics.Gauge, "queue_day_numbers", "Waiting numbers of the last day, by what came of them.", float64(n), "queue", l.Name, "state", state)
+		}
+		put(metrics.Gauge, "queue_wait_seconds", "From the draw to the first call, of the last day.", float64(l.Figures.WaitP50), "queue", l.Name, "quantile", "0.5")
+		put(metrics.Gauge, "queue_wait_seconds", "From the draw to the first call, of the last day.", float64(l.Figures.WaitP95), "queue", l.Name, "quantile", "0.95")
+		put(metrics.Gauge, "queue_service_seconds", "From the last call to the end, of the last day.", float64(l.Figures.TookP50), "queue", l.Name, "quantile", "0.5")
+	}
 }
 
 // siteOf finds the premises where a device stands.

@@ -23,6 +23,8 @@ type Queue struct {
 	Letter  string   `json:"letter"`  // before its numbers: A to Z
 	Matters []string `json:"matters"` // "desk" (a kiosk sent the person to people), "other", or a service of the kiosk; the others go past
 	Desks   []string `json:"desks"`   // that call from it, as the screen shows them
+
+	Premises []string `json:"premises"` // ids of those whose kiosks, desks and screens it has; none: of all, for what no queue of the premises takes
 }
 
 // HelpQueue is staff who come when somebody at a kiosk asks for help.
@@ -38,8 +40,17 @@ var Matters = []string{"desk", "other", "interview", "identity", "passport", "ca
 var (
 	queueName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 	queueLetter = regexp.MustCompile(`^[A-Z]$`)
+	premisesID  = regexp.MustCompile(`^pre_[0-9a-f-]{36}$`)
 	languageTag = regexp.MustCompile(`^[a-z]{2,3}$`)
 )
+
+// orEverywhere is a place of its own for what names none.
+func orEverywhere(premises []string) []string {
+	if len(premises) == 0 {
+		return []string{""}
+	}
+	return premises
+}
 
 func (r Reception) check() []error {
 	var errs []error
@@ -66,8 +77,14 @@ func (r Reception) check() []error {
 		}
 		for _, m := range q.Matters {
 			refuse(!slices.Contains(Matters, m), "queue %q: %q is no matter, they are %s", q.Name, m, strings.Join(Matters, ", "))
-			refuse(taken[m] != "", "queue %q: %q waits in queue %q", q.Name, m, taken[m])
-			taken[m] = q.Name
+			for _, site := range orEverywhere(q.Premises) {
+				at := m + " " + site
+				refuse(taken[at] != "", "queue %q: %q waits in queue %q", q.Name, m, taken[at])
+				taken[at] = q.Name
+			}
+		}
+		for _, site := range q.Premises {
+			refuse(!premisesID.MatchString(site), "queue %q: %q is no id of premises", q.Name, site)
 		}
 	}
 	for i, h := range r.Help {

@@ -5,6 +5,11 @@ import (
 	"testing"
 )
 
+const (
+	north = "pre_01a20000-0000-7000-8000-000000000001"
+	south = "pre_01a20000-0000-7000-8000-000000000002"
+)
+
 // B14, B16, B17: everything of a reception is off where nothing is said, and each
 // part is switched on by itself.
 func TestReceptionIsOffByDefault(t *testing.T) {
@@ -16,6 +21,7 @@ func TestReceptionIsOffByDefault(t *testing.T) {
 	for name, text := range map[string]string{
 		"queues":   `{"reception":{"queues":[{"name":"help","label":"Service desk","letter":"A","matters":["desk","other"],"desks":["Desk 1"]}]}}`,
 		"help":     `{"reception":{"help":[{"name":"hall","label":"Hall","premises":[]}]}}`,
+		"premises": `{"reception":{"queues":[{"name":"n","label":"North","letter":"N","matters":["desk"],"desks":["Desk 1"],"premises":["` + north + `"]},{"name":"s","label":"South","letter":"S","matters":["desk"],"desks":["Desk 1"],"premises":["` + south + `"]},{"name":"all","label":"All","letter":"Z","matters":["desk"],"desks":["Hall"]}]}}`,
 		"casework": `{"reception":{"casework":{"url":"unix:/run/cases.sock"}}}`,
 	} {
 		if _, err := Parse([]byte(text)); err != nil {
@@ -36,12 +42,17 @@ func TestReceptionRefusesWhatCannotWork(t *testing.T) {
 		more  func(*Reception)
 		want  string
 	}{
-		"name":            {func(q *Queue) { q.Name = "Help!" }, nil, "small letters"},
-		"label":           {func(q *Queue) { q.Label = "" }, nil, "label"},
-		"letter":          {func(q *Queue) { q.Letter = "AB" }, nil, "A to Z"},
-		"matter":          {func(q *Queue) { q.Matters = []string{"lunch"} }, nil, "no matter"},
-		"no desk":         {func(q *Queue) { q.Desks = nil }, nil, "desks"},
-		"a matter twice":  {nil, func(r *Reception) { r.Queues = append(r.Queues, other) }, "waits in queue"},
+		"name":           {func(q *Queue) { q.Name = "Help!" }, nil, "small letters"},
+		"label":          {func(q *Queue) { q.Label = "" }, nil, "label"},
+		"letter":         {func(q *Queue) { q.Letter = "AB" }, nil, "A to Z"},
+		"matter":         {func(q *Queue) { q.Matters = []string{"lunch"} }, nil, "no matter"},
+		"no desk":        {func(q *Queue) { q.Desks = nil }, nil, "desks"},
+		"a matter twice": {nil, func(r *Reception) { r.Queues = append(r.Queues, other) }, "waits in queue"},
+		"premises":       {func(q *Queue) { q.Premises = []string{"Joutseno"} }, nil, "no id of premises"},
+		"a matter twice at one place": {func(q *Queue) { q.Premises = []string{north} }, func(r *Reception) {
+			other.Premises = []string{north}
+			r.Queues = append(r.Queues, other)
+		}, "waits in queue"},
 		"screen alone":    {nil, func(r *Reception) { r.Queues, r.Screen = nil, []string{"fi"} }, "there are none"},
 		"plain HTTP":      {nil, func(r *Reception) { r.Casework.URL = "http://cases.example" }, "https://"},
 		"no certificates": {nil, func(r *Reception) { r.Casework.URL = "https://cases.example" }, "needs ca"},
