@@ -89,6 +89,7 @@ type door struct {
 	quality  *quality.Keeper
 
 	visitTimes visitTimes
+	queues     *kioskbridge.Queues
 
 	mu         sync.Mutex
 	verdicts   map[interview.DeviceID]attestation.Verdict
@@ -212,6 +213,7 @@ func openDoor(in *installation, conn *bus.Conn, db *bun.DB) (*door, error) {
 	if d.paths, err = newPaths(in, conn); err != nil {
 		return nil, err
 	}
+	d.queues = d.openQueues()
 	d.viewings = newViewingDesk(d)
 	if d.keeping, err = newKeepingDesk(d); err != nil {
 		return nil, err

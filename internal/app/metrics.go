@@ -168,6 +168,7 @@ func showRelay(server *relay.Server) func(metrics.Put) {
 // show gives what the door knows of hearings' quality (M4).
 func (d *door) show(put metrics.Put) {
 	d.visitTimes.show(put)
+	showQueues(d.queues, put)
 	for cause, lost := range d.quality.Lost() {
 		put(metrics.Counter, "lost_seconds_total", "Time in which somebody in a hearing could not be heard or hear.", lost.Seconds(), "cause", string(cause))
 	}
