@@ -102,7 +102,7 @@ func inChromium(t *testing.T, program, means string, loss float64) map[string]an
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	seconds := 40
+	seconds := int(soakLength(t, 40*time.Second).Seconds())
 	browser := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--user-data-dir="+t.TempDir(),
 		"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required",
 		"--disable-background-timer-throttling", "--disable-renderer-backgrounding",
