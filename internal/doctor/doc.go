@@ -4,6 +4,8 @@
 //
 // It changes nothing. Network looks from wherever it is run, so a reception
 // centre's technician learns which leg works there and which one is cut, before
-// an interview finds out. It needs no device certificate; the figures of bit
-// rate need a pass, since nobody unknown gets floods sent to an address.
+// an interview finds out. It needs no device certificate. The media port over UDP,
+// which answers nobody unknown, and the figures of bit rate need a pass of the
+// server's console, since nobody unknown gets floods sent to an address; a way
+// that was not tried for want of one is said to be so, and never cut.
 package doctor
