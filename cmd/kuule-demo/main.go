@@ -69,6 +69,7 @@ type rehearseCommand struct {
 	Browser  bool   `help:"With three Chromium pages instead of Go members."`
 	Kiosk    bool   `help:"The ways of kiosk and desk in Chromium, instead of an interview."`
 	Faults   bool   `help:"With --browser: door, messages and pages go away in the middle, instead of holding the interview to its end."`
+	Faces    string `help:"Folder of the reference engine for faces (make face-engine), or none; by default the folder face beside the server's program, if it is there. With --kiosk it is needed."`
 	Crash    bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
 	JSON     bool   `help:"Print the report as JSON, and nothing else."`
 	Out      string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
@@ -119,7 +120,12 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Faults: c.Faults, Kiosk: c.Kiosk, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1, Database: c.Database}, Tell: func(r rehearsal.Result) {
+	if c.Faces != "" && c.Faces != "none" {
+		if c.Faces, err = filepath.Abs(c.Faces); err != nil {
+			return err
+		}
+	}
+	o := rehearsal.Options{Out: c.Out, Crash: c.Crash, Faults: c.Faults, Kiosk: c.Kiosk, Stage: stage.Options{Dir: dir, Bin: bin, Web: web, BrowserUID: -1, Database: c.Database, FaceEngine: c.Faces}, Tell: func(r rehearsal.Result) {
 		fmt.Fprintln(progress, lineOf(r))
 	}}
 	switch tests := filepath.Join(filepath.Dir(web), "test"); {

@@ -40,3 +40,29 @@ export function drawnCamera(scene) {
     return stream
   }
 }
+
+/**
+ * Runs in a page before its own scripts: a camera that shows a picture (a JPEG in
+ * base64) as somebody sits there, never quite still. Sound comes from the
+ * browser's own.
+ */
+export function cameraOf(jpeg) {
+  const devices = navigator.mediaDevices
+  if (devices === undefined) return
+  const real = devices.getUserMedia.bind(devices)
+  devices.getUserMedia = async (wanted) => {
+    const out = new globalThis.MediaStream(wanted.audio ? (await real({ audio: wanted.audio })).getAudioTracks() : [])
+    if (!wanted.video) return out
+    const picture = await globalThis.createImageBitmap(new globalThis.Blob([Uint8Array.from(globalThis.atob(jpeg), (c) => c.charCodeAt(0))], { type: 'image/jpeg' }))
+    const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 960 })
+    const c = canvas.getContext('2d')
+    let n = 0
+    setInterval(() => {
+      c.drawImage(picture, 0, 0, 1280, 960)
+      c.fillStyle = `rgb(${190 + (n++ % 4)},201,207)`
+      c.fillRect(0, 940, 40, 20)
+    }, 60)
+    out.addTrack(canvas.captureStream(15).getVideoTracks()[0])
+    return out
+  }
+}

@@ -28,6 +28,8 @@ import (
 //	{"ask":"resume","device":"counsel"}    a link into its session {"ok":true,"url":…}
 //	{"ask":"kill-media"}, {"ask":"kill-door"}  SIGKILL           {"ok":true}
 //	{"ask":"kill-recorder"}                SIGKILL               {"ok":true}
+//	{"ask":"look-for", "pictures":[base64]} nothing of them on the disk  {"ok":true,"files":…}
+//	{"ask":"given", "visit":…,"hearing":…,"signed":…,"purpose":…} who else may read it, and the log {"ok":true,"said":…}
 //	{"ask":"lay-open", "device":"kiosk", "document":"passport"}  on a kiosk's optical reader; "lay-closed": on the chip's; "lay-finger"; "take-away"
 //
 // It tells of each step by {"step":{"name","ok","ms","detail"}} and ends with
@@ -56,6 +58,12 @@ type asked struct {
 	Device   string  `json:"device"`
 	Document string  `json:"document"`
 	Step     *Result `json:"step"`
+
+	Pictures [][]byte            `json:"pictures"`
+	Visit    interview.VisitID   `json:"visit"`
+	Hearing  interview.HearingID `json:"hearing"`
+	Signed   string              `json:"signed"`
+	Purpose  string              `json:"purpose"`
 }
 
 const stepBrowsers = "three browsers"
@@ -151,6 +159,10 @@ func (r *rehearsal) answer(ctx context.Context, a asked) map[string]any {
 		_, err = r.stage.KillRecorders()
 	case "lay-open", "lay-closed", "lay-finger", "take-away":
 		err = r.handle(ctx, a)
+	case "look-for":
+		out["files"], err = r.nothingLeft(a.Pictures)
+	case "given":
+		out["said"], err = r.givenToNobodyElse(ctx, a)
 	default:
 		err = fmt.Errorf("nobody knows how to %q", a.Ask)
 	}

@@ -31,7 +31,7 @@ func (r *rehearsal) desk(ctx context.Context) (string, error) {
 			return "", err
 		}
 		if i == 0 {
-			in := map[string]any{"reference": reference, "method": ticket.MethodKnown, "note": "No document and no register; known from the reception centre."}
+			in := map[string]any{"reference": reference, "method": ticket.MethodKnown, "note": "No document and no register; known from the reception centre. " + wordDesk}
 			if err := page.Call(ctx, http.MethodPost, "/api/desk/identifications", in, &begun); err != nil {
 				return "", fmt.Errorf("begin the identification: %w", err)
 			}

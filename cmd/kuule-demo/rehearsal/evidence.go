@@ -35,6 +35,7 @@ func (r *rehearsal) evidence() []step {
 		{name: "the applicant listens to the own hearing", do: r.applicantListens},
 		{name: "who listened is on record", do: r.listened},
 		{name: "what was said is in it", do: r.listen},
+		{name: "notes stay where they are", do: r.observationsStay},
 	})
 }
 

@@ -127,6 +127,7 @@ func (r *rehearsal) before() []step {
 		{name: "agents attested", do: r.agents},
 		{name: "signed in", do: r.signIn},
 		{name: "booked", do: r.book},
+		{name: "noted apart", do: r.note},
 		{name: "desk", do: r.desk},
 		{name: "kiosk visit", do: r.kiosk},
 	}

@@ -8,6 +8,7 @@ import (
 	"kuule/cmd/kuule-demo/stage"
 	"kuule/interview"
 	"kuule/kiosk-bridge/emrtdtest"
+	"kuule/kiosk-bridge/face/facetest"
 	"kuule/kiosk-bridge/vendorport/vendorporttest"
 )
 
@@ -22,20 +23,28 @@ type way struct {
 	document string
 	variant  emrtdtest.Variant // "": the document of an earlier way
 	language string
+
+	// Whose face is on the chip and before the kiosk's camera, and whose before the
+	// room terminal's; 0: nobody's that an engine would find.
+	face, room uint64
+	at         string // language of the room terminal's page
 }
 
 var (
 	mina  = emrtdtest.Person{Surname: "KORHONEN", GivenNames: "MINA", DocumentNumber: "KD4720001", DateOfBirth: "910605", Sex: "F"}
 	omar  = emrtdtest.Person{Surname: "AZIZ", GivenNames: "OMAR", DocumentNumber: "KD4720002", DateOfBirth: "790211", Sex: "M"}
 	grace = emrtdtest.Person{Surname: "OKAFOR", GivenNames: "GRACE", DocumentNumber: "KD4720003", DateOfBirth: "860923", Sex: "F"}
+	noor  = emrtdtest.Person{Surname: "RAHIMI", GivenNames: "NOOR", DocumentNumber: "KD4720004", DateOfBirth: "970130", Sex: "F"}
 )
 
-// ways are those of the kiosk's rehearsal: rows B12, B13, B15, B18, N3.
+// ways are those of the kiosk's rehearsal: rows B6, B7, B12, B13, B15, B16, B18,
+// B21, N3.
 var ways = []way{
-	{name: "document", kiosk: 1, person: 1, who: mina, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", variant: emrtdtest.WithAll, language: "fi"},
+	{name: "document", kiosk: 1, person: 1, who: mina, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", variant: emrtdtest.WithAll, language: "fi", face: 2, room: 2, at: "fi"},
 	{name: "again", kiosk: 1, person: 1, whole: "Mina Korhonen", born: "1991-06-05", document: "passport", language: "fi"},
 	{name: "dead-chip", kiosk: 2, person: 2, who: omar, whole: "Omar Aziz", born: "1979-02-11", document: "dead passport", variant: emrtdtest.DeadChip, language: "ar"},
-	{name: "by-ear", kiosk: 2, person: 3, who: grace, whole: "Grace Okafor", born: "1986-09-23", document: "old passport", variant: emrtdtest.Genuine, language: "en"},
+	{name: "by-ear", kiosk: 2, person: 3, who: grace, whole: "Grace Okafor", born: "1986-09-23", document: "old passport", variant: emrtdtest.Genuine, language: "en", face: 1, room: 12, at: "ar"},
+	{name: "card", kiosk: 2, person: 6, who: noor, whole: "Noor Rahimi", born: "1997-01-30", document: "new passport", variant: emrtdtest.WithAll, language: "fi", face: 4},
 	{name: "register", kiosk: 1, person: 5, whole: "Reza Karimi", born: "1983-07-19", language: "fa"},
 	{name: "officers", person: 4, whole: "Yusuf Demir", born: "1994-12-01", language: "tr"},
 }
@@ -69,6 +78,23 @@ type bookedWay struct {
 	Document  string              `json:"document"`
 	Language  string              `json:"language"`
 	Reference interview.Reference `json:"reference"`
+	Hearing   interview.HearingID `json:"hearing"`
+	Diary     string              `json:"diary"`
+
+	// What the cameras see, as JPEG; empty: the script's own drawing.
+	Face     []byte `json:"face"`
+	RoomFace []byte `json:"roomFace"`
+	At       string `json:"at"`
+}
+
+// seen is a person before a camera, as a kiosk's or a room terminal's sees them;
+// nil for nobody.
+func seen(number uint64, v facetest.View) []byte {
+	if number == 0 {
+		return nil
+	}
+	v.Width, v.Height, v.Quality, v.Noise = 640, 480, 92, 3
+	return facetest.New(number).JPEG(v)
 }
 
 const stepWays = "ways of the kiosk"
@@ -114,7 +140,14 @@ func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", w.name, err)
 		}
-		booked := bookedWay{Name: w.name, Room: room.Name, Place: room.Room.Label, Holder: w.whole, Document: w.document, Language: w.language}
+		inRoom := facetest.View{Yaw: -0.08, From: 0.4, Light: 0.9}
+		if w.room != w.face { // drawn people are all somewhat alike to the engine, which was made for real ones
+			inRoom = facetest.View{Yaw: -0.3, From: 0.9, Light: 0.8}
+		}
+		booked := bookedWay{
+			Name: w.name, Room: room.Name, Place: room.Room.Label, Holder: w.whole, Document: w.document, Language: w.language, Hearing: h.ID, Diary: h.Diary, At: w.at,
+			Face: seen(w.face, facetest.View{Yaw: 0.1, From: -0.5, Light: 0.95}), RoomFace: seen(w.room, inRoom),
+		}
 		if w.kiosk > 0 {
 			booked.Kiosk = stage.Kiosk(w.kiosk)
 		}
@@ -126,6 +159,9 @@ func (r *rehearsal) bookWays(ctx context.Context) (string, error) {
 		r.booked = append(r.booked, booked)
 		if w.variant == "" {
 			continue
+		}
+		if w.face != 0 {
+			w.who.Portrait = string(facetest.New(w.face).JPEG(facetest.View{Quality: 75}))
 		}
 		if r.documents[w.document], err = r.stage.Issue(w.who, w.variant); err != nil {
 			return "", err
@@ -162,5 +198,7 @@ func (r *rehearsal) kioskScene() any {
 		Officers  []string    `json:"officers"`
 		Ways      []bookedWay `json:"ways"`
 		Applicant string      `json:"applicant"` // number of the document of an applicant
-	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked, applicantNumber}
+		Engine    bool        `json:"engine"`    // faces are compared by the reference engine
+		Subject   string      `json:"subject"`   // the interviewer's
+	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked, applicantNumber, r.o.Stage.FaceEngine != "none", stage.SubjectInterviewer}
 }

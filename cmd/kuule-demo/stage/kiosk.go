@@ -29,6 +29,10 @@ type counter struct {
 	finger chan uint16 // whose finger is laid on the scanner
 }
 
+// cardKiosk is the kiosk that takes what a residence card needs; papers lie on
+// SANE's test scanner.
+const cardKiosk = 2
+
 // openReaders makes every kiosk's readers and gives the program's words for them.
 func (s *Stage) openReaders(ctx context.Context) (map[string][]string, error) {
 	if s.o.Kiosks == 0 {
@@ -71,6 +75,9 @@ func (s *Stage) openReaders(ctx context.Context) (map[string][]string, error) {
 			return nil, err
 		}
 		out[Kiosk(n)] = []string{"--card", "pcsc:" + slot.Name, "--optics", optics}
+		if n == cardKiosk {
+			out[Kiosk(n)] = append(out[Kiosk(n)], "--services", "interview,identity,card", "--scanner", "test:0")
+		}
 		if s.o.Register == nil {
 			continue
 		}

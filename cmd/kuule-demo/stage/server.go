@@ -67,7 +67,7 @@ func (s *Stage) initialise(release, office any, parts []config.Part) error {
 	c.Ports = config.Ports{HTTPS: s.port(portHTTPS), Bus: s.port(portBus), Media: s.port(portMedia), TURN: s.port(portTURN), Splice: s.port(portSplice)}
 	c.Database = s.o.Database
 	c.Identity = config.Identity{Issuer: "http://" + s.signInAddress(), ClientID: idptest.ClientID}
-	c.Biometrics.Parts = parts
+	c.Biometrics.Parts, c.Biometrics.FaceEngine = parts, s.o.FaceEngine
 	words := make([]byte, 16)
 	if _, err := rand.Read(words); err != nil {
 		return err

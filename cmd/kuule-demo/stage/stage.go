@@ -36,6 +36,9 @@ type Options struct {
 	// Register is who the agency's register knows; with one, prints are compared
 	// and every kiosk has a scanner for fingers. Nil: there is none.
 	Register []vendorporttest.Registered
+	// FaceEngine is the folder of the reference engine that compares faces, "none"
+	// for none; empty: the folder beside the server's program, if it is there.
+	FaceEngine string
 	// Finger is who has a finger ready whenever a scanner asks for one; 0: fingers are
 	// laid by LayFinger.
 	Finger uint16
