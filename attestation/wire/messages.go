@@ -183,38 +183,3 @@ func ReadMessage(text []byte) (Message, error) {
 	}
 	return m, nil
 }
-
-// BackupsPath is where a room terminal's agent says what back-ups lie there, and
-// is told which of them are released.
-const BackupsPath = "/agent/backups"
-
-// MaxBackups bounds what one report names.
-const MaxBackups = 256
-
-// BackupReport is what lies at a device now, and what went without a release since
-// it was last asked. Times are Unix seconds.
-type BackupReport struct {
-	Held []BackupHeld `json:"held"`
-	Gone []BackupGone `json:"gone"`
-}
-
-// BackupHeld is the back-up of one hearing.
-type BackupHeld struct {
-	Hearing interview.HearingID `json:"hearing"`
-	Files   int64               `json:"files"`
-	Bytes   int64               `json:"bytes"`
-	Since   int64               `json:"since"`
-	Goes    int64               `json:"goes"` // by age
-}
-
-// BackupGone is one that the device removed by itself.
-type BackupGone struct {
-	Hearing interview.HearingID `json:"hearing"`
-	At      int64               `json:"at"`
-	Why     string              `json:"why"` // age, room
-}
-
-// BackupAnswer holds the releases (kuule-backup-release+jws) of what is held.
-type BackupAnswer struct {
-	Releases []string `json:"releases"`
-}

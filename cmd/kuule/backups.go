@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"kuule/attestation/wire"
 	"kuule/internal/app"
 )
 
@@ -30,9 +31,9 @@ func (c backupsCommand) Run(ctx context.Context, out io.Writer) error {
 		switch left := time.Until(time.Unix(b.Goes, 0)); {
 		case b.Ended == "released":
 			state = "released and deleted by " + day(b.Seen)
-		case b.Ended == "age":
+		case b.Ended == string(wire.BackupAge):
 			state = "WENT BY AGE by " + day(b.Seen) + ", without a release"
-		case b.Ended == "room":
+		case b.Ended == string(wire.BackupRoom):
 			state = "WENT FOR A NEWER ONE by " + day(b.Seen) + ", without a release"
 		case b.Ended != "":
 			state = "IS NOT THERE ANY MORE since " + day(b.Seen) + ", and the terminal does not say why"

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 	"github.com/uptrace/bun"
 
 	"kuule/attestation/wire"
-	"kuule/internal/canon"
 	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/ledger"
@@ -59,9 +57,9 @@ func (d *door) serveBackupReports(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, problem.New(problem.CodeTooLarge, "%w", err))
 		return
 	}
-	var in wire.BackupReport
-	if err := canon.Strict(text, &in); err != nil || len(in.Held) > wire.MaxBackups || len(in.Gone) > wire.MaxBackups {
-		problem.Write(w, problem.New(problem.CodeMalformed, "report of back-ups: %w", errors.Join(err)))
+	in, err := wire.ReadBackupReport(text)
+	if err != nil {
+		problem.Write(w, problem.New(problem.CodeMalformed, "%w", err))
 		return
 	}
 	out, err := d.takeReport(r.Context(), device.DeviceID, in, time.Now())
@@ -112,7 +110,7 @@ func (d *door) takeReport(ctx context.Context, device interview.DeviceID, in wir
 				row.Ended = backupReleased
 			}
 			if i := slices.IndexFunc(in.Gone, func(g wire.BackupGone) bool { return g.Hearing == row.Hearing }); i >= 0 {
-				row.Ended = in.Gone[i].Why
+				row.Ended = string(in.Gone[i].Why)
 			}
 			if err := put(ctx, tx, row, false); err != nil {
 				return err

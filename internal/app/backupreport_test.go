@@ -1,11 +1,14 @@
 package app
 
 import (
+	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
 	"kuule/attestation/wire"
 	"kuule/internal/jws"
+	"kuule/internal/problem"
 	"kuule/interview"
 	"kuule/interview/backup"
 )
@@ -92,5 +95,38 @@ func TestWhatLiesAtTerminalsIsKnown(t *testing.T) {
 	take(g.world.Terminal, wire.BackupReport{})
 	if all := listed(true); len(all) != 1 || all[0].Ended != backupReleased || gone() != 2 {
 		t.Fatalf("%+v, %d events", all, gone())
+	}
+}
+
+// H5: a terminal that gives a cause which nobody knows is not heard, at its own
+// connection: nothing of what it said is kept, and what was known stays.
+func TestATerminalsOwnWordsAreNotKept(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	h := g.world.Hearing.ID
+	terminal := g.at(g.world.Terminal)
+	report := wire.BackupReport{Held: []wire.BackupHeld{{Hearing: h, Files: 1, Bytes: 5, Since: 1, Goes: 2}}, Gone: []wire.BackupGone{}}
+	post := func(what string, r wire.BackupReport, want problem.Code) {
+		t.Helper()
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		terminal.want(what, http.MethodPost, wire.BackupsPath, string(text), want)
+	}
+	post("what lies there", report, "")
+	for _, why := range []wire.BackupCause{"", "released", "unknown", "deleted by <b>counsel</b>"} {
+		gone := wire.BackupReport{Held: []wire.BackupHeld{}, Gone: []wire.BackupGone{{Hearing: h, At: 3, Why: why}}}
+		post("it went for "+string(why), gone, problem.CodeMalformed)
+	}
+	all, err := g.door.listBackups(t.Context(), ListBackups{All: true})
+	if err != nil || len(all.Backups) != 1 || all.Backups[0].Ended != "" {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	gone := wire.BackupReport{Held: []wire.BackupHeld{}, Gone: []wire.BackupGone{{Hearing: h, At: 3, Why: wire.BackupRoom}}}
+	post("it went for a newer one", gone, "")
+	all, err = g.door.listBackups(t.Context(), ListBackups{All: true})
+	if err != nil || len(all.Backups) != 1 || all.Backups[0].Ended != string(wire.BackupRoom) {
+		t.Errorf("%+v, %v", all, err)
 	}
 }

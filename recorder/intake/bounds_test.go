@@ -137,7 +137,7 @@ func TestWhatIsTakenInHoldsItsBounds(t *testing.T) {
 // into is somewhere to take in.
 func (s *scene) into(t testing.TB) intake.Into {
 	t.Helper()
-	m, root := s.w.Member(""), t.TempDir()
+	m, root := s.w.Taker(), t.TempDir()
 	return intake.Into{
 		Grant: "x.y.z", Member: m.Member(), Statement: m.Statement, Admission: m.Admission, Signer: m.Signer(), Keys: &journaltest.Wrapper{},
 		Disk: func(r interview.RecordingID) (journal.Disk, error) {

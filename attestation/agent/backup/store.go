@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kuule/attestation/wire"
 	"kuule/internal/durable"
 	"kuule/internal/jws"
 	"kuule/internal/trust"
@@ -76,14 +77,8 @@ func (h Held) Goes() time.Time { return h.Last.Add(MaxAge) }
 type Gone struct {
 	Hearing interview.HearingID
 	At      time.Time
-	Why     string // GoneAge or GoneRoom
+	Why     wire.BackupCause
 }
-
-// Why a back-up went.
-const (
-	GoneAge  = "age"  // it was old
-	GoneRoom = "room" // a newer one needed its place
-)
 
 type file struct {
 	f    *os.File
@@ -124,7 +119,7 @@ func (s *Store) prune(now time.Time) error {
 	for _, e := range all {
 		info, err := e.Info()
 		if err == nil && strings.HasSuffix(e.Name(), ".kb") && now.Sub(info.ModTime()) > MaxAge {
-			err = s.remove(filepath.Join(s.folder, e.Name()), now, GoneAge)
+			err = s.remove(filepath.Join(s.folder, e.Name()), now, wire.BackupAge)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -137,7 +132,7 @@ func (s *Store) prune(now time.Time) error {
 const maxGone = 1024
 
 // remove deletes a file without a release, and remembers that.
-func (s *Store) remove(path string, now time.Time, why string) error {
+func (s *Store) remove(path string, now time.Time, why wire.BackupCause) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
@@ -233,7 +228,7 @@ func (s *Store) makeRoom(now time.Time) error {
 	if now.Sub(written) < MinAge {
 		return fmt.Errorf("%w: %d files", ErrFull, len(all))
 	}
-	return s.remove(oldest, now, GoneRoom)
+	return s.remove(oldest, now, wire.BackupRoom)
 }
 
 // total is how many bytes lie here.

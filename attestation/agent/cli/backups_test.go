@@ -92,7 +92,7 @@ func TestATerminalDeletesWhatIsReleased(t *testing.T) {
 		t.Fatalf("on the server's word: %t %v, %v", more, err, there())
 	}
 	last := told[len(told)-1]
-	if len(last.Held) != 2 || len(last.Gone) != 1 || last.Gone[0].Hearing != ids[2] || last.Gone[0].Why != backup.GoneAge || len(told[0].Gone) != 1 {
+	if len(last.Held) != 2 || len(last.Gone) != 1 || last.Gone[0].Hearing != ids[2] || last.Gone[0].Why != wire.BackupAge || len(told[0].Gone) != 1 {
 		t.Fatalf("told: %+v", told)
 	}
 	answer.Releases = []string{release(ids[0], sealing)}
