@@ -126,7 +126,8 @@ rehearse: build ## one complete interview, with Go members and with three browse
 	.ci/postgres bin/kuule-demo rehearse --crash --json --out .tmp/rehearse-crash
 	bin/kuule-demo rehearse --browser --json --out .tmp/rehearse-browser
 	bin/kuule-demo rehearse --browser --faults --json --out .tmp/rehearse-faults
-	bin/kuule-demo rehearse --kiosk --json --out .tmp/rehearse-kiosk
+	.ci/face-engine $(TOOLS)/face-engine-1 $(TOOLS)/face # not beside the binaries: the others go without it
+	bin/kuule-demo rehearse --kiosk --faces $(TOOLS)/face --json --out .tmp/rehearse-kiosk
 
 .PHONY: clean
 clean: ## removes what was built
