@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
+	"crypto/md5" //nolint:gosec // that it is broken is what a test is about
 	"crypto/rsa"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"math/big"
 	"strings"
@@ -229,6 +231,37 @@ func TestAttackGroupListedTwice(t *testing.T) {
 	t.Parallel()
 	s, list := newState(t, emrtdtest.ECDSA)
 	s.SignAs(emrtdtest.Signing{Key: emrtdtest.P256, Hash: crypto.SHA256, GroupTwice: true})
+	doc := inspect(t, list, issue(t, s, emrtdtest.Genuine), 0)
+	for check, want := range map[string]interview.Check{
+		CheckSignature: bad(interview.Undetermined, ReasonUnreadable), CheckChain: bad(interview.NotDone, ReasonSignatureNotSound),
+		CheckDG1: bad(interview.Undetermined, ReasonSignatureNotSound), CheckDG2: bad(interview.Undetermined, ReasonSignatureNotSound),
+	} {
+		want.Name = check
+		if got := doc.Check(check); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// Two groups of one hash: whoever can make them has one signed and shows the
+// other. A list of hashes for which that is known counts as none, whatever signed
+// it.
+func TestAttackCollidingGroups(t *testing.T) {
+	t.Parallel()
+	// Of Wang and Yu, "How to Break MD5 and Other Hash Functions", 2005.
+	one, err := hex.DecodeString("d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Clone(one)
+	for _, at := range []int{19, 45, 59, 83, 109, 123} {
+		other[at] ^= 0x80
+	}
+	if bytes.Equal(one, other) || md5.Sum(one) != md5.Sum(other) { //nolint:gosec // that it is broken is the point
+		t.Fatal("these two do not collide")
+	}
+	s, list := newState(t, emrtdtest.ECDSA)
+	s.SignAs(emrtdtest.Signing{Key: emrtdtest.P256, Hash: crypto.SHA256, Groups: crypto.MD5})
 	doc := inspect(t, list, issue(t, s, emrtdtest.Genuine), 0)
 	for check, want := range map[string]interview.Check{
 		CheckSignature: bad(interview.Undetermined, ReasonUnreadable), CheckChain: bad(interview.NotDone, ReasonSignatureNotSound),

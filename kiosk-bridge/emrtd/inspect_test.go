@@ -153,6 +153,9 @@ func TestEachVariantHasItsOwnVerdict(t *testing.T) {
 			CheckRevocation: bad(interview.NotDone, ReasonSignatureNotSound), CheckDowngrade: bad(interview.NotDone, ReasonSignatureNotSound),
 		},
 	}
+	if n := len(emrtdtest.Variants()); n < 60 {
+		t.Errorf("%d variants, at least 60 are asked for", n)
+	}
 	for _, scheme := range []emrtdtest.Scheme{emrtdtest.ECDSA, emrtdtest.RSAPSS} {
 		s, list := newState(t, scheme)
 		for _, v := range emrtdtest.Variants() {

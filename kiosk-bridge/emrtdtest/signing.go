@@ -2,6 +2,7 @@ package emrtdtest
 
 import (
 	"crypto"
+	_ "crypto/md5" //nolint:gosec // with which no document is signed: for forgers
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -66,6 +67,7 @@ type signer struct {
 
 var (
 	hashes = map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.MD5:    {1, 2, 840, 113549, 2, 5},
 		crypto.SHA1:   {1, 3, 14, 3, 2, 26},
 		crypto.SHA224: {2, 16, 840, 1, 101, 3, 4, 2, 4},
 		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},

@@ -147,7 +147,7 @@ func TestEveryFaultIsFound(t *testing.T) {
 }
 
 // A scanner that waits as it likes holds up everybody behind.
-func TestAScannerThatWaitsTooLongIsFound(t *testing.T) {
+func TestSoakAScannerThatWaitsTooLongIsFound(t *testing.T) {
 	if os.Getenv("KUULE_SOAK") == "" {
 		t.Skip("it waits for real: KUULE_SOAK=1")
 	}
