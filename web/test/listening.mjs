@@ -144,6 +144,31 @@ export function listeningWalks({ walk, scenes, press, until }) {
     await open()
   })
 
+  walk('ended', { code: 'applicant-review-listener-ended', language: 'ar' }, async ({ page, look }) => {
+    await writeRecording()
+    const w = words.ar
+    const s = scenes.get('applicant-review-listener-ended')
+    await press(page, w.listen)
+    await press(page, w.appeal)
+    await page.locator('.notice[role="status"]').waitFor()
+    s.viewings = [{ ...s.viewing, state: 'allowed' }]
+    const open = async () => {
+      await page.getByRole('button', { name: w.listen }).waitFor()
+      await press(page, w.listen)
+      await press(page, w.play)
+      await until('it plays', 45_000, async () => [(await at(page)) > 1.5, await at(page)])
+    }
+    await open()
+    s.gone = true
+    await page.locator('.player .position').focus()
+    await page.keyboard.press('End')
+    await page.getByRole('alert').waitFor()
+    await look('notice')
+    s.gone = false
+    await press(page, /^تابع/)
+    await open()
+  })
+
   for (const language of ['fi', 'ar']) {
     const w = words[language]
     const code = `applicant-nothing-listener-${language}`

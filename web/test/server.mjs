@@ -244,7 +244,7 @@ export async function serve(port, folder = './dist/') {
     if (kioskCall(s, path, body, response, send)) return
     const media = segment(new URL(request.url, 'http://x'), s)
     if (media !== null) {
-      if (s.gone) return send(404, problem(404, 'not-found', 'retry'))
+      if (s.gone) return send(403, problem(403, 'forbidden', 'retry')) // as once its time is over
       if (s.name.includes('long')) await new Promise((resolve) => setTimeout(resolve, 10)) // what a playback process takes at p95
       response.writeHead(200, { 'Content-Type': 'video/webm', 'Cache-Control': 'no-store' })
       return response.end(media)

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import { Problem } from '../api/problem'
 import type { Document, HearingID } from '../api/words'
 import { clockText, useTexts } from '../i18n'
@@ -125,6 +125,9 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
   const { t } = useTexts()
   const { engine, outline, state, end } = usePlayback(viewing.viewing, first)
   const [ending, setEnding] = useState(false)
+  const group = useRef<HTMLDivElement>(null)
+  const over = state.failure === 'ended'
+  useEffect(() => group.current?.focus(), [over])
   const nameOf = useNames()
   const sounds = outline.lanes.flatMap((l, i) => (l.source === 'audio' ? [engine?.hole(i, state.at) ?? null] : []))
   const silent = sounds.length > 0 && sounds.every((h) => h !== null) ? (sounds[0] ?? '') : ''
@@ -132,18 +135,28 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
     setEnding(true)
     void end(forGood).then(() => onDone(forGood))
   }
+  const done = (
+    <Button large wide look="secondary" isDisabled={ending} onPress={() => finish(true)}>
+      <Icon name="check" size={32} />{t('shared.player.own.finish')}
+    </Button>
+  )
+  if (over) {
+    return (
+      <div ref={group} tabIndex={-1} className="player own stack">
+        <div role="alert">
+          <Notice kind="warning" title={t('shared.player.ended')} />
+        </div>
+        <Button large wide isDisabled={ending} onPress={() => finish(false)}>
+          <Icon name="ear" size={36} />{t('shared.player.own.continue')}
+        </Button>
+        {done}
+      </div>
+    )
+  }
   return (
-    <div role="group" className="player own stack" aria-label={t('shared.player.title')}>
+    <div ref={group} role="group" tabIndex={-1} className="player own stack" aria-label={t('shared.player.title')}>
       {(outline.faults ?? []).length > 0 && <Notice kind="alert" title={t('shared.player.damaged')} />}
       {state.failure === 'unplayable' && <Notice kind="alert" title={t('shared.player.unplayable')} live />}
-      {state.failure === 'ended' && (
-        <div role="alert" className="card stack">
-          <Notice kind="warning" title={t('shared.player.ended')} />
-          <Button large wide isDisabled={ending} onPress={() => finish(false)}>
-            <Icon name="ear" size={36} />{t('shared.player.own.continue')}
-          </Button>
-        </div>
-      )}
       {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed) })}</p>}
       {/* As the time line runs, so the buttons stand: to the left is before, in every language. */}
       <div className="controls" dir="ltr">
@@ -163,9 +176,7 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
       </p>
       <p role="status">{state.waiting ? t('shared.player.waiting') : silent === '' ? '' : `${t('shared.player.own.silent')}: ${t(`shared.player.cause.${causeKey(silent)}`)}`}</p>
       <Pictures engine={engine} outline={outline} at={state.at} only="" nameOf={nameOf} />
-      <Button large wide look="secondary" isDisabled={ending} onPress={() => finish(true)}>
-        <Icon name="check" size={32} />{t('shared.player.own.finish')}
-      </Button>
+      {done}
     </div>
   )
 }

@@ -100,7 +100,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
       {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed) })}</p>}
       <Pictures engine={engine} outline={outline} at={state.at} only={only} nameOf={nameOf} />
       <div className="row">
-        <Button onPress={toggle}>{state.playing ? t('shared.player.pause') : t('shared.player.play')}</Button>
+        <Button isDisabled={state.failure === 'ended'} onPress={toggle}>{state.playing ? t('shared.player.pause') : t('shared.player.play')}</Button>
         <Button look="secondary" onPress={() => seek(state.at - 10)}>
           {t('shared.player.back')}
         </Button>
