@@ -1,6 +1,7 @@
 package bandwidth_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,86 @@ func TestASqueezeIsSeenSoon(t *testing.T) {
 			t.Errorf("%s: seen after %v", tc.name, w.now-at)
 		}
 	}
+}
+
+// N5: packets that come late and in bursts are no reason to hold a link for less
+// than has just come over it, nor for crowded.
+func TestJitterTakesNothingOfWhatCame(t *testing.T) {
+	t.Parallel()
+	for _, jitter := range []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond} {
+		w := newWorld(wide)
+		w.run(10 * time.Second)
+		narrow := wide
+		narrow.Rate = 150_000
+		w.down.Set(narrow)
+		w.voiceSize, w.voiceEvery = 214, 60*time.Millisecond // 86 kbit/s
+		w.layers, w.layer = []int{10_000_000}, -1            // never fits
+		w.run(5 * time.Second)
+		narrow.Jitter = jitter
+		w.down.Set(narrow)
+		s := w.sender.(*bandwidth.Sender)
+		least, crowded := bandwidth.Most, 0
+		for range 600 {
+			w.run(100 * time.Millisecond)
+			least = min(least, s.Estimate())
+			if s.Crowded(int64(w.now)) {
+				crowded++
+			}
+		}
+		t.Logf("jitter of %v: the smallest estimate is %d", jitter, least)
+		if least < w.voiceRate()*85/100 || crowded > 0 {
+			t.Errorf("jitter of %v: an estimate of %d for a link over which %d come, crowded %d times of 600", jitter, least, w.voiceRate(), crowded)
+		}
+	}
+}
+
+// Crowded is what a link shows, not what is thought of it; and after trouble it
+// has to be calm for longer each time.
+func TestALinkShowsThatItIsCrowded(t *testing.T) {
+	t.Parallel()
+	narrow := wide
+	narrow.Rate = 150_000
+	w := newWorld(narrow)
+	w.layers = []int{10_000_000} // never fits
+	s := w.sender.(*bandwidth.Sender)
+	until := func(what string, most time.Duration, holds func() bool) time.Duration {
+		t.Helper()
+		from := w.now
+		for !holds() {
+			if w.run(tick); w.now > from+most {
+				t.Fatalf("%s: not within %v", what, most)
+			}
+		}
+		return w.now - from
+	}
+	crowded := func() bool { return s.Crowded(int64(w.now)) }
+	calm := func() bool { return s.Calm(int64(w.now)) }
+	few := func() { w.voiceSize, w.voiceEvery = 214, 60*time.Millisecond }  // 86 kbit/s
+	many := func() { w.voiceSize, w.voiceEvery = 170, 20*time.Millisecond } // 204 kbit/s
+	few()
+	w.run(3 * time.Second)
+	if crowded() || !calm() {
+		t.Fatal("a link that carries everything")
+	}
+	var waits []time.Duration
+	for range 4 {
+		many()
+		until("more than it carries", 3e9, crowded)
+		if calm() {
+			t.Error("crowded and calm")
+		}
+		few()
+		until("the queue is gone", 2e9, func() bool { return !crowded() })
+		waits = append(waits, until("calm", 12e9, calm))
+	}
+	t.Logf("calm after %v", waits)
+	if !slices.IsSorted(waits) || waits[3] < 4*waits[0] {
+		t.Errorf("calm after %v", waits)
+	}
+	cut := narrow
+	cut.Cut = true
+	w.down.Set(cut)
+	until("nothing is heard at all", 3e9, crowded)
 }
 
 // What is not congestion takes nothing away.
