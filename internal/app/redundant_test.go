@@ -432,6 +432,71 @@ func TestAPagesVoiceSentTwiceIsWholeInTheRecording(t *testing.T) {
 	}
 }
 
+// A page that comes back into a room which loses sounds sends them twice from its
+// first packet on: the answer to its offer says so, nobody has to find out again.
+func TestAPageThatComesBackSendsTwiceFromTheStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	t.Parallel()
+	h := newHouse(t, signaling.Defaults)
+	irja, chair := h.world.Person(interview.RoleInterviewer, "Irja"), &someone{}
+	cfg := h.config(chair)
+	cfg.Place, cfg.Prove = irja.Place(), irja.Prove
+	var mu sync.Mutex
+	once, twice := map[interview.MemberID]int{}, map[interview.MemberID]int{}
+	cfg.On.Frame = func(f member.Frame) {
+		head, _, err := chair.Open(nil, f)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+		case head.Redundant:
+			twice[f.Slot.Member]++
+		default:
+			once[f.Slot.Member]++
+		}
+	}
+	h.admitted(h.enter(chair, cfg, irja.Device.String(), irja.Peer()))
+	amal := h.world.Person(interview.RoleApplicant, "Amal")
+	prove, link := h.lossyWay(amal.Prove)
+	h.browse(amal, prove)
+	knock := <-chair.knocks
+	if err := chair.Admit(t.Context(), knock); err != nil {
+		t.Fatal(err)
+	}
+	link.Up.Set(sfutest.Shape{Loss: 0.1})
+	patiently(t, "the voice is sent twice", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return twice[knock.Member] > 25
+	})
+	// The first page loses its packets until the second one has its seat.
+	h.browse(amal, amal.Prove)
+	plain := 0
+	patiently(t, "the voice of the second page came", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for who, n := range twice {
+			if who != knock.Member && n+once[who] > 100 {
+				plain = once[who]
+				return true
+			}
+		}
+		for who, n := range once {
+			if who != knock.Member && n > 300 {
+				plain = n
+				return true
+			}
+		}
+		return false
+	})
+	t.Logf("%d packets were sent once", plain)
+	if plain > 5 { // one under each new key, and what the browser had encoded before
+		t.Errorf("%d packets of the page that came back were sent once", plain)
+	}
+}
+
 // N5: where one listener's link carries no voice in short packets, the page is
 // asked for long ones at 16 kbit/s. They reach that listener and everybody, are
 // kept with their length, and play where they were said; when the link is back,
