@@ -232,7 +232,7 @@ func freePort(t *testing.T, at netip.Addr) int {
 // names the legs that work, with their figures, and those that are cut, in both
 // families of addresses.
 func TestDoctorNamesTheCutLeg(t *testing.T) {
-	doctorBehind(t, "open, IPv6", "no UDP to the media port", "no pass")
+	doctorBehind(t, "open, IPv6", "the media port alone, no UDP", "the media port alone, no pass")
 }
 
 func TestSoakDoctorNamesEveryCutLeg(t *testing.T) {
@@ -255,17 +255,19 @@ func doctorBehind(t *testing.T, only ...string) {
 		name  string
 		six   bool
 		bare  bool // without a pass
+		alone bool // without the relay
 		allow []string
 		works string
 		tried string // not
 		says  string
 	}{
-		{"open", false, false, []string{"accept"}, all, "", "straight to the media port"},
-		{"open, IPv6", true, false, []string{"ip6 daddr " + b.near6.String() + " accept"}, all, "", "straight to the media port"},
-		{"no UDP to the media port", false, false, []string{fmt.Sprintf("udp dport %d drop", b.media), "accept"}, "https udp tcp tls media-tcp", "", "UDP to the media port is cut"},
-		{"no UDP", false, false, []string{"meta l4proto tcp accept"}, "https tcp tls media-tcp", "", "UDP is cut"},
-		{"HTTPS alone", false, false, []string{b.allowHTTPS()}, "https tls", "", "UDP and TCP are cut"},
-		{"no pass", false, true, []string{b.allowHTTPS(), fmt.Sprintf("tcp dport %d accept", b.media)}, "https tls media-tcp", "media-udp", "UDP is cut"},
+		{"open", false, false, false, []string{"accept"}, all, "", "straight to the media port"},
+		{"open, IPv6", true, false, false, []string{"ip6 daddr " + b.near6.String() + " accept"}, all, "", "straight to the media port"},
+		{"no UDP to the media port", false, false, false, []string{fmt.Sprintf("udp dport %d drop", b.media), "accept"}, "https udp tcp tls media-tcp", "", "UDP to the media port is cut"},
+		{"no UDP", false, false, false, []string{"meta l4proto tcp accept"}, "https tcp tls media-tcp", "", "UDP is cut"},
+		{"HTTPS alone", false, false, false, []string{b.allowHTTPS()}, "https tls", "", "UDP and TCP are cut"},
+		{"the media port alone, no UDP", false, false, true, []string{"meta l4proto tcp accept"}, "https media-tcp", "", "UDP is cut"},
+		{"the media port alone, no pass", false, true, true, []string{"accept"}, "https media-tcp", "media-udp", "UDP was not tried"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if len(only) > 0 && !slices.Contains(only, c.name) {
@@ -275,6 +277,9 @@ func doctorBehind(t *testing.T, only ...string) {
 			scene := doctorScene{Target: doctor.Target{Host: behindHost, Address: b.near.String(), HTTPS: b.https, Media: b.media, TURN: b.turn}, Root: b.root}
 			if c.six {
 				scene.Target.Address = b.near6.String()
+			}
+			if c.alone {
+				scene.Target.TURN = 0
 			}
 			if !c.bare {
 				pass, err := g.door.pass(t.Context(), struct{}{})

@@ -279,3 +279,44 @@ func TestOnlyAPassMeasuresWithoutADevice(t *testing.T) {
 		t.Error("a pass measures without end")
 	}
 }
+
+// FuzzPassHeader: nothing but a pass that was minted is taken for one.
+func FuzzPassHeader(f *testing.F) {
+	secret, err := relay.NewSecret()
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := &paths{secret: secret}
+	f.Add("Pass 1:console:x")
+	f.Add("Pass :")
+	f.Fuzz(func(t *testing.T, header string) {
+		if name, ok := p.passed(&http.Request{Header: http.Header{"Authorization": {header}}}); ok {
+			t.Fatalf("%q is a pass of %q", header, name)
+		}
+	})
+}
+
+// FuzzProbeOffer: whatever is offered for a measurement is answered or refused, and
+// what is refused leaves no room behind.
+func FuzzProbeOffer(f *testing.F) {
+	probes := newDirectProbes()
+	node, err := sfu.New(sfu.Config{Addresses: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, OnEvent: probes.told})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(node.Close)
+	probes.node = node
+	f.Add("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=fingerprint:sha-256 AA\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\na=setup:actpass\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=rtpmap:111 opus/48000/2\r\n")
+	f.Fuzz(func(t *testing.T, offer string) {
+		a, err := probes.answer(t.Context(), probeQuestion{Offer: offer, Direct: true})
+		if err == nil {
+			if a.Answer == "" || a.Room.IsZero() {
+				t.Fatalf("answered %+v", a)
+			}
+			probes.end(a.Room)
+		}
+		if n := node.Rooms(); n != 0 {
+			t.Fatalf("%d rooms are left", n)
+		}
+	})
+}

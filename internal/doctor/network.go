@@ -213,6 +213,8 @@ func (r Report) advice() (says, next string) {
 		return "UDP to the media port is cut; media goes by UDP through the relay, nearly as well", "open UDP to the media port"
 	case r.works(LegUDP):
 		return "media goes by UDP, which is the best way", "nothing; where a leg is cut, another is used"
+	case r.works(LegMediaTCP) && !r.cut(LegUDP) && !r.cut(LegMediaUDP):
+		return "UDP was not tried; media goes by TCP to the media port at least", "try again with a pass of `kuule doctor pass`"
 	case r.works(LegMediaTCP):
 		return "UDP is cut; media goes by TCP to the media port, later and less evenly", "open UDP to the relay's and the media port"
 	case r.works(LegTCP):

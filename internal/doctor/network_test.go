@@ -67,6 +67,19 @@ func TestAdviceNamesWhatIsCut(t *testing.T) {
 	}
 }
 
+// What was not tried is not called cut.
+func TestUntriedIsNotCut(t *testing.T) {
+	t.Parallel()
+	r := Report{Legs: []Leg{{Leg: LegHTTPS, Works: true}, {Leg: LegMediaUDP, Untried: true}, {Leg: LegMediaTCP, Works: true}}}
+	if says, next := r.advice(); !r.OK() || strings.Contains(says, "cut") || !strings.Contains(next, "pass") {
+		t.Errorf("%q, next %q", says, next)
+	}
+	r.Legs = append(r.Legs, Leg{Leg: LegUDP, Works: true})
+	if says, _ := r.advice(); strings.Contains(says, "cut") {
+		t.Error(says)
+	}
+}
+
 func TestEchoFigures(t *testing.T) {
 	t.Parallel()
 	var l Leg
