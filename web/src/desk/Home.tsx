@@ -81,6 +81,7 @@ export function Home() {
                   {t(`staff.desk.method.${i.method}`)}. <q>{i.note}</q>
                 </p>
                 <p className="quiet small">{t('staff.desk.words', { words: i.words, needed: i.needed })}</p>
+                {i.needed > 1 && i.method !== 'known' && <p className="small">{t('staff.desk.biometrics')}</p>}
                 {i.mine ? (
                   <p>{t('staff.desk.another')}</p>
                 ) : (

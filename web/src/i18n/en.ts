@@ -603,6 +603,7 @@ export const en: Catalogue = {
       ways: '{{desk}} of {{visits}} were sent to the desk, {{again}} needed another try, in {{tries}} a step was done again. {{searched}} searches for duplicates, {{found}} with hits, {{same}} found to be one person.',
       waiting: 'Waits for an officer',
       words: '{{words}} of {{needed}} officers',
+      biometrics: 'Two officers, since the kiosk got no fingerprint, or a machine did not find the person in the picture.',
       another: 'Another officer is still needed, at a device of their own.',
       stand: 'I stand for it: this is {{name}}',
       counted: 'Counted. Another officer is still needed.',

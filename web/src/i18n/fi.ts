@@ -605,6 +605,7 @@ export const fi = {
       ways: 'Tiskille ohjattiin {{desk}} / {{visits}}, uusi yritys tarvittiin {{again}}, jokin vaihe tehtiin uudelleen {{tries}} käynnillä. Kaksoisrekisteröintejä haettiin {{searched}}, osumia {{found}}, samaksi henkilöksi todettu {{same}}.',
       waiting: 'Odottaa virkailijaa',
       words: 'Virkailijoita {{words}} / {{needed}}',
+      biometrics: 'Kaksi virkailijaa, koska kioskilla ei saatu sormenjälkeä tai kone ei tunnistanut henkilöä kuvasta.',
       another: 'Tarvitaan vielä toinen virkailija omalla laitteellaan.',
       stand: 'Vakuutan: tämä on {{name}}',
       counted: 'Kirjattu. Toinen virkailija tarvitaan vielä.',
