@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
-	"crypto/md5" //nolint:gosec // that it is broken is what a test is about
+	"crypto/md5" // that it is broken is what a test is about
 	"crypto/rsa"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -257,7 +257,7 @@ func TestAttackCollidingGroups(t *testing.T) {
 	for _, at := range []int{19, 45, 59, 83, 109, 123} {
 		other[at] ^= 0x80
 	}
-	if bytes.Equal(one, other) || md5.Sum(one) != md5.Sum(other) { //nolint:gosec // that it is broken is the point
+	if bytes.Equal(one, other) || md5.Sum(one) != md5.Sum(other) {
 		t.Fatal("these two do not collide")
 	}
 	s, list := newState(t, emrtdtest.ECDSA)

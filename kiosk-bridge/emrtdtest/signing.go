@@ -2,7 +2,7 @@ package emrtdtest
 
 import (
 	"crypto"
-	_ "crypto/md5" //nolint:gosec // with which no document is signed: for forgers
+	_ "crypto/md5" // with which no document is signed: for forgers
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
