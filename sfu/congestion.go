@@ -278,6 +278,13 @@ func (t *track) paused(rid string) bool {
 	return slices.Contains(t.advice.told.Unneeded, rid)
 }
 
+// isFrugal reports whether the track's sender was asked for long packets.
+func (t *track) isFrugal() bool {
+	t.advice.mu.Lock()
+	defer t.advice.mu.Unlock()
+	return t.advice.told.PacketMS != 0
+}
+
 // advise changes what the track's sender is told, and tells it if that is new.
 func (t *track) advise(change func(a *media.Advice)) {
 	t.advice.mu.Lock()

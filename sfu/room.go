@@ -25,8 +25,10 @@ type room struct {
 func (r *room) start(at int64) media.Advice {
 	a := media.Advice{Red: r.redundancy.On(at)}
 	for _, l := range r.legs {
-		if l.frugal.Load() {
-			a.PacketMS, a.Bitrate = frugalPacket, frugalRate
+		for _, t := range l.tracks {
+			if t.isFrugal() {
+				a.PacketMS, a.Bitrate = frugalPacket, frugalRate
+			}
 		}
 		for _, s := range l.slots {
 			a.Red = a.Red && (s.kind != offer.Audio || s.types[offer.RED] != 0)

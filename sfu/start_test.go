@@ -24,7 +24,7 @@ func TestALegStartsAsItsRoomSends(t *testing.T) {
 		"sounds are lost":                    {loses: true, want: media.Advice{Red: true}},
 		"and one here takes only plain ones": {loses: true, plain: true, want: media.Advice{}},
 		"and the newcomer sends only plain":  {loses: true, plain: true, newcomer: true, want: media.Advice{}},
-		"somebody's link is narrow":          {narrow: true, want: media.Advice{PacketMS: 60, Bitrate: 16_000}},
+		"others send long packets":           {narrow: true, want: media.Advice{PacketMS: 60, Bitrate: 16_000}},
 		"both: no more over a narrow link":   {loses: true, narrow: true, want: media.Advice{PacketMS: 60, Bitrate: 16_000}},
 	} {
 		told := 0
@@ -38,7 +38,11 @@ func TestALegStartsAsItsRoomSends(t *testing.T) {
 		}
 		here := &leg{node: n, id: interview.NewLegID(), conn: &sink{}, streams: map[uint32]*stream{}}
 		here.slots = []*slot{newSlot(here, line(false, tc.plain && !tc.newcomer))}
-		here.frugal.Store(tc.narrow)
+		if tc.narrow {
+			asked := newTrack(here, media.Publish{Track: interview.NewTrackID(), Mid: "b"}, line(true, false))
+			asked.advice.told.PacketMS = 60
+			here.tracks = append(here.tracks, asked)
+		}
 		r := &room{legs: map[interview.LegID]*leg{here.id: here}}
 		n.rooms = map[interview.GroupID]*room{r.id: r}
 		if tc.loses {
@@ -66,7 +70,6 @@ func TestALegStartsAsItsRoomSends(t *testing.T) {
 		}
 		// Nobody needs it any more.
 		here.soundLoss.Store(0)
-		here.frugal.Store(false)
 		voice.consider(at + 2*adviceHeld)
 		n.protect(nil, at+60e9)
 		if (told > 0) == equal(tc.want, media.Advice{}) || !equal(voice.advice.told, media.Advice{}) {

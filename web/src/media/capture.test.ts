@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ownMedia, usualSound } from './capture'
+import { publishingOf } from './publishing'
 
 interface Wanted {
   audio?: MediaTrackConstraints
@@ -9,6 +10,7 @@ interface Wanted {
 interface Track {
   kind: string
   getSettings: () => { deviceId: string }
+  contentHint?: string
 }
 
 const deviceOf = (w: Wanted) => (w.audio?.deviceId as { exact?: string } | undefined)?.exact ?? ''
@@ -67,6 +69,14 @@ describe("a room's own sound", () => {
     expect(asked.map(deviceOf)).toContain('second')
     machine((w) => deviceOf(w) !== 'second')
     expect((await ownMedia(['applicant', 'interpreter'], { ...usualSound, interpreter: 'second' }))?.getAudioTracks(), 'and does without').toHaveLength(1)
+  })
+
+  it('comes with a face that may lose detail rather than move by jerks, of the size that the roles ask for', async () => {
+    const asked = machine(() => true)
+    const [camera] = (await ownMedia(['applicant'], usualSound))?.getVideoTracks() ?? []
+    expect(camera.contentHint).toBe('motion')
+    expect(asked[0].video).toBe(publishingOf(['applicant']).camera)
+    expect(publishingOf(['applicant']).camera).not.toEqual(publishingOf(['interviewer']).camera)
   })
 
   it('comes without a picture where there is no camera, and is nothing where there is neither', async () => {

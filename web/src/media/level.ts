@@ -35,3 +35,26 @@ export class LevelMeter {
     void this.context?.close()
   }
 }
+
+/** So many looks at a loud microphone that is off, before its owner is told, */
+const talkLooks = 4
+/** and at most so many quiet ones before that goes again. */
+const quietLooks = 24
+
+/** Tells when somebody speaks into a microphone that is off: not at a cough, and not anew after each pause between words. */
+export class MutedTalk {
+  private loud = 0
+  private talks = false
+
+  /** Takes one look, `loud` if the microphone is off and somebody is heard by it. */
+  see(loud: boolean): boolean {
+    this.loud = loud ? Math.min(this.loud + 1, quietLooks) : Math.max(0, this.loud - 1)
+    this.talks = this.loud > (this.talks ? 0 : talkLooks)
+    return this.talks
+  }
+
+  forget() {
+    this.loud = 0
+    this.talks = false
+  }
+}

@@ -3,6 +3,7 @@ import type * as words from '../api/words'
 import type { Slot } from '../api/wire'
 import { readSound, usualSound } from './capture'
 import { hear, judge, judgeSilence, powerAt, rowOf, timing, tones, type Heard, type Played } from './echo'
+import { MutedTalk } from './level'
 import { alonePatience, doubt, LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
 import { ducked, gainsOf, hold, Holding, isInterpreter } from './mix'
 import { advised, encodingsOf, layersFor, publishingOf } from './publishing'
@@ -178,6 +179,21 @@ describe('a voice that is lost in part', () => {
   })
 })
 
+describe('who speaks into a microphone that is off', () => {
+  it('is told so after half a second, not at a cough, and until it is quiet for longer than between words', () => {
+    const talk = new MutedTalk()
+    const looks = (...all: [number, boolean][]) => all.flatMap(([n, loud]) => Array.from({ length: n }, () => talk.see(loud))).at(-1)
+    expect(looks([3, true], [10, false])).toBe(false)
+    expect(looks([4, true])).toBe(false)
+    expect(looks([1, true])).toBe(true)
+    expect(looks([20, true], [10, false])).toBe(true)
+    expect(looks([30, false])).toBe(false)
+    looks([10, true])
+    talk.forget() // turned on, and off again
+    expect(looks([1, true])).toBe(false)
+  })
+})
+
 // G2: each listener's mix.
 describe('the mix', () => {
   const voices = [{ track: track(1), interpreter: false }, { track: track(2), interpreter: false }, { track: track(3), interpreter: true }]
@@ -216,6 +232,8 @@ describe('what is sent', () => {
   it('is best of the applicant', () => {
     expect(layers[0].bitrate).toBeGreaterThan(publishingOf(['interviewer']).layers[0].bitrate)
     expect(encodingsOf(layers).map((e) => e.rid)).toEqual(['q', 'h', 'f'])
+    expect(encodingsOf(layers).map((e) => [e.scaleResolutionDownBy, e.maxBitrate])).toEqual(layers.toReversed().map((l) => [l.scale, l.bitrate]))
+    expect(layers.map((l) => l.scale)).toEqual([1, 2, 4])
   })
   it.each([[1280, 720, 3], [960, 540, 3], [640, 360, 2], [320, 180, 1], [0, 0, 1]])('of %d by %d has %d layers, the largest among them', (width, height, want) => {
     expect(layersFor(layers, { width, height }).map((l) => l.rid)).toEqual(['f', 'h', 'q'].slice(0, want))

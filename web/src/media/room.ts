@@ -4,7 +4,7 @@ import { Problem, problemOf, readDocument } from '../api/problem'
 import type * as words from '../api/words'
 import type { Bodies, HearingView, Knock, MemberView, PhaseNow, Proof, Raised, SeatView } from '../api/wire'
 import { Connection, unknownHealth, type Health } from './connection'
-import { LevelMeter } from './level'
+import { LevelMeter, MutedTalk } from './level'
 import { isInterpreter, type Mix, type Voice } from './mix'
 import { ownTracks, wantedCipher, type OwnTrack } from './peer'
 import { screen } from './publishing'
@@ -98,8 +98,6 @@ const tick = 250
 /** How often levels are asked for: ducking follows the interpreter's first syllable. */
 const listenEvery = 120
 const mostUnsent = 64
-/** So many looks at a loud microphone that is off, before its owner is told. */
-const talkLooks = 4
 const statementSeconds = 10 * 3600
 const startPatience = 8_000
 /**
@@ -156,7 +154,7 @@ export class RoomClient {
   private speaking: ReadonlySet<words.TrackID> = new Set()
   private speakers: words.MemberID[] = []
   private mutedTracks: ReadonlySet<words.TrackID> = new Set()
-  private talked = 0
+  private readonly mutedTalk = new MutedTalk()
   private health: Health = unknownHealth
   private readonly heights = new Map<words.TrackID, number>()
   /** Rosters that the door has not confirmed, oldest first, and the newest that it has. */
@@ -270,6 +268,7 @@ export class RoomClient {
 
   /** The own microphones, on or off; the others see it, and a reload keeps it. */
   mute(muted: boolean) {
+    this.mutedTalk.forget()
     this.set({ muted, mutedTalk: false })
     this.enable()
   }
@@ -741,8 +740,7 @@ export class RoomClient {
   private async listen() {
     const own = this.meters.map(({ own: { track }, meter }) => ({ member: this.member, track, level: meter.dBov() }))
     for (const { track, level } of own) this.sealing?.setLevel(track, this.state.muted ? mutedLevel : level)
-    this.talked = this.state.muted && own.some((o) => o.level < audible) ? Math.min(this.talked + 1, talkLooks * 6) : Math.max(0, this.talked - 1)
-    const mutedTalk = this.talked > (this.state.mutedTalk ? 0 : talkLooks)
+    const mutedTalk = this.mutedTalk.see(this.state.muted && own.some((o) => o.level < audible))
     if (mutedTalk !== this.state.mutedTalk) this.set({ mutedTalk })
     if (this.state.stage !== 'in') return
     const heard = [...((await this.sealing?.levels()) ?? []), ...(this.state.muted ? [] : own)]
