@@ -127,6 +127,7 @@ func (t Target) measured(ctx context.Context, n network, address, door string) L
 		return l
 	}
 	way := &mirror{from: from, to: to}
+	way.begin(ctx)
 	l.setEcho(echo(way, nil, make([]time.Time, echoes), func(i int) []byte {
 		return binary.BigEndian.AppendUint32(make([]byte, 0, echoBytes), uint32(i))[:echoBytes]
 	}, func(p []byte) int {
@@ -292,6 +293,7 @@ type sounder struct {
 	*end
 	tracks []*webrtc.TrackLocalStaticRTP
 	sent   []uint16
+	before []uint16        // what was measured began
 	came   []atomic.Uint32 // at the node, as it reports
 	upTo   []atomic.Uint32 // the last that such a report knows of
 }
@@ -321,6 +323,7 @@ func newSounder(n network) (*sounder, error) {
 
 // heed reads the node's reports on one track (RFC 3550, section 6.4.1).
 func (s *sounder) heed(i int, sender *webrtc.RTPSender) {
+	source := uint32(sender.GetParameters().Encodings[0].SSRC)
 	for {
 		packets, _, err := sender.ReadRTCP()
 		if err != nil {
@@ -329,6 +332,9 @@ func (s *sounder) heed(i int, sender *webrtc.RTPSender) {
 		for _, p := range packets {
 			if r, is := p.(*rtcp.ReceiverReport); is {
 				for _, about := range r.Reports {
+					if about.SSRC != source {
+						continue
+					}
 					// Numbers begin with 1.
 					s.came[i].Store(about.LastSequenceNumber - min(about.TotalLost, about.LastSequenceNumber))
 					s.upTo[i].Store(about.LastSequenceNumber)
@@ -410,6 +416,31 @@ func (m *mirror) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+// begin has every track carry something before anything is counted: the first
+// packet of one may come before its other end is ready.
+func (m *mirror) begin(ctx context.Context) {
+	ready := map[byte]bool{}
+	b := make([]byte, 1500)
+	for end := time.Now().Add(echoWait); time.Now().Before(end) && len(ready) < len(m.from.tracks) && ctx.Err() == nil; {
+		for i := range m.from.tracks {
+			if !ready[byte(i)] {
+				_ = m.from.send(i, []byte{byte(i)}) // what did not leave does not come back
+			}
+		}
+		_ = m.SetReadDeadline(time.Now().Add(mediaIdleTime))
+		for len(ready) < len(m.from.tracks) {
+			n, _, err := m.ReadFrom(b)
+			if err != nil {
+				break
+			}
+			if n == 1 {
+				ready[b[0]] = true
+			}
+		}
+	}
+	m.from.before = slices.Clone(m.from.sent)
+}
+
 // rates sends at the measuring rate, and gives in bit/s what of it came to the
 // node and what came back.
 func (m *mirror) rates(ctx context.Context) (up, down float64) {
@@ -464,7 +495,7 @@ func (s *sounder) reported(ctx context.Context) (came int) {
 		came = 0
 		whole := true
 		for i := 1; i <= mediaSounds; i++ {
-			came += int(s.came[i].Load())
+			came += max(0, int(s.came[i].Load())-int(s.before[i]))
 			whole = whole && s.upTo[i].Load() >= uint32(s.sent[i])
 		}
 		select {
