@@ -92,6 +92,8 @@ type verifyCommand struct {
 	File  string `arg:"" help:"Evidence bundle." type:"existingfile"`
 	Keys  string `help:"Key file of the recordings, as a named recipient got it: every frame is opened and held against its sender's list." type:"existingfile"`
 	JSON  bool   `help:"Print the whole report as JSON."`
+
+	Stamps string `help:"PEM file with the roots of a time-stamping authority: its stamps in the bundle are checked." placeholder:"ROOTS" type:"existingfile"`
 }
 
 // Run verifies the bundle and says what was found in words.
@@ -110,6 +112,13 @@ func (c verifyCommand) Run(out io.Writer) error {
 		return err
 	}
 	o := evidence.Options{Log: app.VerifyLog}
+	if c.Stamps != "" {
+		roots, err := pool(c.Stamps)
+		if err != nil {
+			return err
+		}
+		o.Log = app.VerifyStampedLog(roots)
+	}
 	var recipient string
 	var keyed interview.HearingID
 	if c.Keys != "" {
@@ -162,6 +171,7 @@ func (c verifyCommand) Run(out io.Writer) error {
 	} else {
 		fmt.Fprintf(&b, "vouched by  the agency and %s\n", strings.Join(r.Log.Cosigned, ", "))
 	}
+	b.WriteString(stampsSaid(r.Log, c.Stamps != ""))
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "note        %s\n", note)
 	}
@@ -170,6 +180,26 @@ func (c verifyCommand) Run(out io.Writer) error {
 	}
 	_, err = io.WriteString(out, b.String())
 	return err
+}
+
+// stampsSaid says by when the hearing's entries were in the log.
+func stampsSaid(r evidence.LogReport, asked bool) string {
+	if len(r.Stamps) == 0 {
+		if asked {
+			return "time stamps none covers this hearing's log\n"
+		}
+		return ""
+	}
+	var b strings.Builder
+	for _, s := range r.Stamps {
+		if s.Checked {
+			fmt.Fprintf(&b, "time stamp  %d of %d entries were there at %s, says %s\n", s.Entries, r.Entries, s.At.UTC().Format(time.RFC3339), s.Authority)
+		}
+	}
+	if !asked {
+		fmt.Fprintf(&b, "time stamps %d are here and were not checked: give the authority's roots with --stamps\n", len(r.Stamps))
+	}
+	return b.String()
 }
 
 func roles(all []interview.Role) string {

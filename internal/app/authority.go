@@ -186,6 +186,7 @@ func runAuthority(ctx context.Context, in *installation, conn *bus.Conn, passphr
 		keyringremote.Serve(conn, ring, a.approveUnwrap),
 		a.serveErasures(conn, graves, ring),
 		auditremote.Serve(conn, log, a.cosigner),
+		serveStamps(conn, in.layout.Stamps()),
 		bus.HandleHTTP(conn, "enrol", devices.Handler()),
 		bus.Handle(conn, "posture.challenge", func(ctx context.Context, _ bus.Name, q certificateQuestion) (wire.Challenge, error) {
 			return devices.Challenge(ctx, q.Certificate)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -196,7 +197,11 @@ func (d *door) auditBlobs(ctx context.Context, id interview.HearingID) (checkpoi
 	if err != nil {
 		return "", nil, err
 	}
-	blobs, err = evidence.LogFiles(entries, cosigners)
+	stamps, err := d.stampsOf(ctx, entries)
+	if err != nil {
+		return "", nil, err
+	}
+	blobs, err = evidence.LogFiles(entries, cosigners, stamps...)
 	return checkpoint, blobs, err
 }
 
@@ -212,6 +217,12 @@ func cosignerLine(vouching, signedAgreement string) string { return vouching + "
 // from outside where a device vouches for the key, and the office's agreement
 // names that device for an organisation other than the agency.
 var VerifyLog = evidence.AuditLog(outsideCosigner)
+
+// VerifyStampedLog is VerifyLog that checks time stamps too, under their authority's
+// roots.
+func VerifyStampedLog(roots *x509.CertPool) evidence.LogVerifier {
+	return evidence.StampedLog(outsideCosigner, roots)
+}
 
 func outsideCosigner(t *trust.File, line string) (string, error) {
 	vouching, signed, ok := strings.Cut(line, " ")

@@ -2,12 +2,17 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"kuule/internal/audit"
 	"kuule/internal/audit/stamp"
+	"kuule/internal/bus"
+	"kuule/internal/problem"
+	"kuule/recorder/evidence"
 )
 
 // stampedEvery is how often the log is stamped where nothing else is set.
@@ -38,4 +43,72 @@ func startStamps(ctx context.Context, in *installation, log *audit.Log) (stop fu
 	var running sync.WaitGroup
 	running.Go(func() { keeper.Run(ctx) })
 	return func() { cancel(); running.Wait() }, nil
+}
+
+// What the door asks authority about time stamps.
+type (
+	stampQuestion struct {
+		Entry int64 `json:"entry"` // of the log
+	}
+	// stampAnswer is the first stamp of a log that has the entry; none: "".
+	stampAnswer struct {
+		Checkpoint string `json:"checkpoint"`
+		Answer     []byte `json:"answer"`
+	}
+)
+
+// serveStamps gives the stamps that are kept.
+func serveStamps(conn *bus.Conn, folder string) error {
+	return bus.Handle(conn, "audit.stamp", func(_ context.Context, _ bus.Name, q stampQuestion) (stampAnswer, error) {
+		if q.Entry < 0 {
+			return stampAnswer{}, problem.New(problem.CodeMalformed, "entry %d", q.Entry)
+		}
+		text, answer, err := stamp.Covering(folder, uint64(q.Entry))
+		return stampAnswer{text, answer}, err
+	})
+}
+
+// stampsOf gives for each entry of a hearing the first time stamp that covers it, as
+// far as there is one, with what shows that it is of the same log.
+func (d *door) stampsOf(ctx context.Context, entries []evidence.LogEntry) ([]evidence.LogStamp, error) {
+	var indices, sizes []uint64
+	for _, e := range entries {
+		c, err := audit.VerifyCheckpoint(e.Proof.Checkpoint, d.in.trust.LogKey, nil)
+		if err != nil {
+			return nil, err
+		}
+		indices, sizes = append(indices, e.Proof.Index), append(sizes, c.Size)
+	}
+	slices.Sort(indices)
+	slices.Sort(sizes)
+	sizes = slices.Compact(sizes)
+	var out []evidence.LogStamp
+	covered := uint64(0) // entries before this one
+	for _, index := range indices {
+		if index < covered {
+			continue
+		}
+		var a stampAnswer
+		if err := d.conn.Call(ctx, bus.Main(bus.Authority), "audit.stamp", stampQuestion{int64(index)}, &a); err != nil {
+			return nil, fmt.Errorf("time stamp of entry %d: %w", index, err)
+		}
+		if a.Checkpoint == "" {
+			break
+		}
+		c, err := audit.VerifyCheckpoint(a.Checkpoint, d.in.trust.LogKey, nil)
+		if err != nil {
+			return nil, err
+		}
+		covered = max(c.Size, index+1)
+		s := evidence.LogStamp{Checkpoint: a.Checkpoint, Answer: base64.RawURLEncoding.EncodeToString(a.Answer), Beside: []evidence.LogBeside{}}
+		for _, size := range sizes {
+			hashes, err := d.log.Consistency(ctx, min(size, c.Size), max(size, c.Size))
+			if err != nil {
+				return nil, err
+			}
+			s.Beside = append(s.Beside, evidence.LogBeside{Entries: int64(size), Hashes: hashes})
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }

@@ -44,6 +44,8 @@ type LogReport struct {
 	Cosigned []string `json:"cosigned"` // who outside the agency vouches for it
 	// Heads are blocks whose hashes are in the log: the journals must have them.
 	Heads []LoggedHead `json:"heads"`
+	// Stamps are a time-stamping authority's (RFC 3161), by when entries were there.
+	Stamps []StampReport `json:"stamps,omitempty"`
 }
 
 // LoggedHead is a block of a recording as the log knows it.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,6 +70,33 @@ func Read(folder string, roots *x509.CertPool) ([]Kept, error) {
 		out = append(out, Kept{filepath.Base(name), string(text), s})
 	}
 	return out, nil
+}
+
+// Covering gives the first kept checkpoint whose log has an entry, with the answer
+// that stamps it; "" where there is none yet. Nothing is verified.
+func Covering(folder string, entry uint64) (text string, answer []byte, err error) {
+	names, err := filepath.Glob(filepath.Join(folder, "checkpoint-*"+stampSuffix))
+	if err != nil {
+		return "", nil, err
+	}
+	first, least := "", uint64(0)
+	for _, name := range names {
+		size, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSuffix(filepath.Base(name), stampSuffix), "checkpoint-"), 10, 64)
+		if err == nil && size > entry && (first == "" || size < least) {
+			first, least = name, size
+		}
+	}
+	if first == "" {
+		return "", nil, nil
+	}
+	if answer, err = os.ReadFile(first); err != nil {
+		return "", nil, fmt.Errorf("kept time stamp: %w", err)
+	}
+	b, err := os.ReadFile(strings.TrimSuffix(first, stampSuffix) + textSuffix)
+	if err != nil {
+		return "", nil, fmt.Errorf("kept time stamp: %w", err)
+	}
+	return string(b), answer, nil
 }
 
 // Keeper has a log's newest checkpoint stamped again and again.
