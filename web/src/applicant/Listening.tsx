@@ -160,13 +160,13 @@ function OwnPlayer({ viewing, first, onDone }: { viewing: Viewing; first: Outlin
       {!outline.done && <p role="status">{t('shared.player.surveying', { at: clockText(outline.surveyed) })}</p>}
       {/* As the time line runs, so the buttons stand: to the left is before, in every language. */}
       <div className="controls" dir="ltr">
-        <Button large look="secondary" aria-label={t('shared.player.back')} onPress={() => engine?.seek(state.at - step)}>
+        <Button large look="secondary" aria-label={t('shared.player.back')} onPress={() => engine?.move(-step)}>
           <Icon name="back" size={40} />
         </Button>
         <Button large onPress={() => engine?.play(!state.playing)}>
           <Icon name={state.playing ? 'pause' : 'play'} size={48} /><span dir="auto">{state.playing ? t('shared.player.pause') : t('shared.player.play')}</span>
         </Button>
-        <Button large look="secondary" aria-label={t('shared.player.forward')} onPress={() => engine?.seek(state.at + step)}>
+        <Button large look="secondary" aria-label={t('shared.player.forward')} onPress={() => engine?.move(step)}>
           <Icon name="forward" size={40} />
         </Button>
       </div>

@@ -68,7 +68,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
     if (act === 'toggle') toggle()
     else if (act === 'faster') faster(1)
     else if (act === 'slower') faster(-1)
-    else if ('by' in act) seek(state.at + act.by)
+    else if ('by' in act) engine?.move(act.by)
     else seek(length * act.part)
   }
 
@@ -101,10 +101,10 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
       <Pictures engine={engine} outline={outline} at={state.at} only={only} nameOf={nameOf} />
       <div className="row">
         <Button isDisabled={state.failure === 'ended'} onPress={toggle}>{state.playing ? t('shared.player.pause') : t('shared.player.play')}</Button>
-        <Button look="secondary" onPress={() => seek(state.at - 10)}>
+        <Button look="secondary" onPress={() => engine?.move(-10)}>
           {t('shared.player.back')}
         </Button>
-        <Button look="secondary" onPress={() => seek(state.at + 10)}>
+        <Button look="secondary" onPress={() => engine?.move(10)}>
           {t('shared.player.forward')}
         </Button>
         <span role="status" className="quiet">

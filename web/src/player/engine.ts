@@ -40,6 +40,7 @@ export class Engine {
   private even = true
   private since = 0 // when a picture began to be waited for
   private sought = 0 // when a moment was asked for last
+  private said = ''
 
   constructor(
     private outline: Outline,
@@ -160,6 +161,10 @@ export class Engine {
     this.say()
   }
 
+  move(by: Seconds) {
+    this.seek(this.clock.now() + by)
+  }
+
   setRate(rate: number) {
     this.clock.rate = rate
     this.beat()
@@ -176,8 +181,14 @@ export class Engine {
     this.say()
   }
 
+  /** Tells what can be seen of it, once for each second and change: the page is drawn anew each time. */
   private say() {
-    this.tell({ at: this.clock.now(), playing: this.wanted, waiting: this.wanted && !this.clock.running, failure: this.ended() ? 'ended' : (this.tracks.find((t) => t.feeder.failure !== null)?.feeder.failure ?? null) })
+    const at = this.clock.now()
+    const rest = { playing: this.wanted, waiting: this.wanted && !this.clock.running, failure: this.ended() ? ('ended' as const) : (this.tracks.find((t) => t.feeder.failure !== null)?.feeder.failure ?? null) }
+    const seen = JSON.stringify([Math.floor(at), rest, this.tracks.map((t) => this.hole(t.lane, at))])
+    if (seen === this.said) return
+    this.said = seen
+    this.tell({ at, ...rest })
   }
 
   /** Whether the server gives nothing more for this viewing. */
