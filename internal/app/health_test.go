@@ -203,6 +203,11 @@ func (b *behind) install(t *testing.T) *gatehouse {
 		names := split(ctx, l, in.turnName(), in.spliceAddress())
 		go func() { _ = server.ServeTLS(names, "", "") }()
 	}
+	admin, err := g.door.serveAdmin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
 	b.https, b.media, b.turn = in.Ports.HTTPS, in.Ports.Media, in.Ports.TURN
 	return g
 }
@@ -282,7 +287,7 @@ func doctorBehind(t *testing.T, only ...string) {
 				scene.Target.TURN = 0
 			}
 			if !c.bare {
-				pass, err := g.door.pass(t.Context(), struct{}{})
+				pass, err := Console(g.door.in.Data).Pass(t.Context()) // as the command does on the server
 				if err != nil {
 					t.Fatal(err)
 				}
