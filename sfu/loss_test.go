@@ -226,7 +226,7 @@ func TestLossAsksForRedundancy(t *testing.T) {
 	spoken := make(chan struct{})
 	go func() { l.speak(250, false); close(spoken) }()
 	defer func() { <-spoken }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		select {
 		case h := <-hints:

@@ -99,7 +99,7 @@ func enterOver(t *testing.T, n *sfu.Node, room interview.GroupID, offer, answer 
 	}
 	select {
 	case <-connected:
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("the leg did not connect")
 	}
 	return p
@@ -151,7 +151,7 @@ func (p *person) say(i int, text string, stop <-chan struct{}) {
 // hears waits for a frame that begins with text on the mid.
 func (p *person) hears(mid, text string) {
 	p.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		select {
 		case f := <-p.frames:

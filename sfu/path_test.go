@@ -98,7 +98,7 @@ func TestALostPathIsNoticed(t *testing.T) {
 	p := enterBy(t, n, room, func(sdp string) string { return link.reroute(sdp) })
 	expect := func(want media.LegState) {
 		t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
+		for deadline := time.After(60 * time.Second); ; {
 			select {
 			case ev := <-events:
 				if ev.Leg == p.leg && ev.State == want {
