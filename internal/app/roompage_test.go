@@ -113,7 +113,12 @@ func (h *house) browse(who *signalingtest.Person, prove member.Prove) *page {
 	mux.HandleFunc("GET /ws/room", func(w http.ResponseWriter, r *http.Request) { h.hub.ServeWebSocket(w, r, who.Peer()) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	browser := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--user-data-dir="+t.TempDir(),
+	home, err := os.MkdirTemp("", "roompage-home") // not the test's own: the browser's helpers still write for a moment after it is gone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	browser := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--user-data-dir="+home,
 		"--autoplay-policy=no-user-gesture-required", "--disable-background-timer-throttling", "--disable-renderer-backgrounding", server.URL)
 	browser.WaitDelay = 5 * time.Second
 	if err := browser.Start(); err != nil {
