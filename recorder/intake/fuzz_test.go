@@ -55,6 +55,7 @@ func FuzzTakeIn(f *testing.F) {
 	f.Add([]byte("{}"), string(lists))
 	g, err := s.evidence().Grant(s.w.Now)
 	must(f, err)
+	into := s.into(f)
 	f.Fuzz(func(t *testing.T, chunk []byte, list string) {
 		var c backup.Chunk
 		if json.Unmarshal(chunk, &c) == nil && len(c.Origins) > 0 {
@@ -85,7 +86,6 @@ func FuzzTakeIn(f *testing.F) {
 		if err != nil || kept.Len() == 0 {
 			return
 		}
-		into := s.into(t)
 		taken, _, err := e.Write(t.Context(), into, report, kept)
 		if err != nil || taken.Kept != int64(kept.Len()) || len(taken.Recordings) != 1 {
 			t.Errorf("%d frames count and are not written: %+v, %v", kept.Len(), taken, err)
