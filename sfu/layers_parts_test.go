@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/pion/rtp"
@@ -80,6 +81,27 @@ func TestWhatIsUnknownIsIgnored(t *testing.T) {
 	}
 	if out.packets != 1 || len(from.streams) > 2*offer.MaxRids*MaxTracks {
 		t.Errorf("%d packets were forwarded, %d streams are known", out.packets, len(from.streams))
+	}
+}
+
+// Header extensions that were not agreed are no reason to refuse a packet, and go
+// no further: a level in clear would tell when somebody speaks.
+func TestUnknownExtensionsGoNoFurther(t *testing.T) {
+	t.Parallel()
+	from, _, out := simulcast(t)
+	p := layered(t, 7, testPayload, "v", "f", 1, descriptor.Frame{First: true, Last: true, Key: true, Number: 1, Layers: 1})
+	for _, id := range []uint8{4, 9, 14} {
+		if err := p.Header.SetExtension(id, []byte{0xd7, id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from.Packet(nil, p)
+	var sent rtp.Packet
+	if err := sent.Unmarshal(out.last[:out.size]); err != nil || out.packets != 1 {
+		t.Fatalf("%d packets were forwarded: %v", out.packets, err)
+	}
+	if ids := sent.GetExtensionIDs(); len(ids) != 1 || ids[0] != 5 || bytes.Contains(out.last[:out.size], []byte{0xd7, 9}) {
+		t.Errorf("extensions %v were forwarded: %x", ids, out.last[:out.size])
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -270,21 +271,24 @@ func TestOffersThatAreRefused(t *testing.T) {
 		p.peer = peer
 		return p.openLeg()
 	}()
-	for name, spoil := range map[string]func(*media.OpenLeg){
-		"another fingerprint": func(r *media.OpenLeg) { r.Fingerprint = "00" + r.Fingerprint[2:] },
-		"no room":             func(r *media.OpenLeg) { r.Room = interview.GroupID{} },
-		"track without mid":   func(r *media.OpenLeg) { r.Tracks[0].Mid = "nowhere" },
-		"undeclared track":    func(r *media.OpenLeg) { r.Tracks = nil },
-		"sound as picture":    func(r *media.OpenLeg) { r.Tracks[0].Source = interview.SourceVideo },
-		"not SDP":             func(r *media.OpenLeg) { r.Offer = "hello" },
-		"too long":            func(r *media.OpenLeg) { r.Offer = string(make([]byte, sfu.MaxOfferBytes+1)) },
+	for name, tc := range map[string]struct {
+		spoil func(*media.OpenLeg)
+		says  string // why
+	}{
+		"another fingerprint": {func(r *media.OpenLeg) { r.Fingerprint = "00" + r.Fingerprint[2:] }, "its fingerprint is not the statement's"},
+		"no room":             {func(r *media.OpenLeg) { r.Room = interview.GroupID{} }, "without room"},
+		"track without mid":   {func(r *media.OpenLeg) { r.Tracks[0].Mid = "nowhere" }, "must be sendonly with a track"},
+		"undeclared track":    {func(r *media.OpenLeg) { r.Tracks = nil }, "must be sendonly with a track"},
+		"sound as picture":    {func(r *media.OpenLeg) { r.Tracks[0].Source = interview.SourceVideo }, "carries audio, not video"},
+		"not SDP":             {func(r *media.OpenLeg) { r.Offer = "hello" }, "offer: "},
+		"too long":            {func(r *media.OpenLeg) { r.Offer = string(make([]byte, sfu.MaxOfferBytes+1)) }, "at most"},
 	} {
 		req := good
 		req.Tracks = append([]media.Publish(nil), good.Tracks...)
-		spoil(&req)
+		tc.spoil(&req)
 		var p *problem.Error
-		if _, err := n.OpenLeg(t.Context(), req); !errors.As(err, &p) {
-			t.Errorf("%s: got %v, want a coded refusal", name, err)
+		if _, err := n.OpenLeg(t.Context(), req); !errors.As(err, &p) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: got %v, want a coded refusal that says %q", name, err, tc.says)
 		}
 	}
 }

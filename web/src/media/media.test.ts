@@ -6,6 +6,7 @@ import { hear, judge, judgeSilence, powerAt, rowOf, timing, tones, type Heard, t
 import { MutedTalk } from './level'
 import { alonePatience, doubt, LinkWatch, longSilence, patience, silence, type Cure, type Seen } from './link'
 import { ducked, gainsOf, hold, Holding, isInterpreter } from './mix'
+import { ownTracks, type OwnTrack } from './peer'
 import { advised, encodingsOf, layersFor, publishingOf } from './publishing'
 import { generations, withGeneration, constantRate, layersTurned, withVoiceForm, withVoiceRepair } from './sdp'
 import { flows, gradeOf, lifeOf, type Stat } from './stats'
@@ -228,6 +229,15 @@ describe('the mix', () => {
 })
 
 describe('what is sent', () => {
+  it('has the interpreter on a track of their own where the device has a second microphone, and a place for a screen', () => {
+    const [microphone, second, camera] = ['a', 'b', 'v'].map((id) => ({ id, getSettings: () => ({ width: 1280, height: 720 }) }))
+    const media = (voices: unknown[]) => ({ getAudioTracks: () => voices, getVideoTracks: () => [camera] }) as unknown as MediaStream
+    const seats = [{ seat: 'set_1' as const, role: 'applicant' as const }, { seat: 'set_2' as const, role: 'interpreter' as const }]
+    const shape = (all: OwnTrack[]) => all.map((t) => [t.source, t.number, t.seat, t.media])
+    expect(shape(ownTracks(media([microphone, second]), seats))).toEqual([['audio', 0, undefined, microphone], ['video', 1, undefined, camera], ['audio', 3, 'set_2', second]])
+    expect(shape(ownTracks(media([microphone]), seats))).toEqual([['audio', 0, undefined, microphone], ['video', 1, undefined, camera]])
+    expect(shape(ownTracks(null, [{ seat: 'set_3', role: 'counsel' }]))).toEqual([['screen', 2, undefined, null]])
+  })
   const { layers } = publishingOf(['applicant', 'interpreter'])
   it('is best of the applicant', () => {
     expect(layers[0].bitrate).toBeGreaterThan(publishingOf(['interviewer']).layers[0].bitrate)
