@@ -178,8 +178,8 @@ func (a *allocation) allocate(l *leg, at int64) {
 		a.slots[n], a.streams[n] = s, st
 		n++
 	}
-	estimate, crowded, calm := l.way.carries(at)
-	link := allocate.Link{Budget: int(budgetShare * float64(estimate)), Crowded: crowded, Calm: calm}
+	estimate, crowded := l.way.carries(at)
+	link := allocate.Link{Budget: int(budgetShare * float64(estimate)), Crowded: crowded}
 	o := allocate.Assign(link, a.streams[:n], l.frugal.Load(), a.targets[:n])
 	for i, s := range a.slots[:n] {
 		target := whole // nothing has come yet: whatever does
@@ -223,19 +223,19 @@ func (l *leg) allocate(work *allocation, at int64) {
 	}
 }
 
-// carries is what the way carries in bit/s, 0 while nobody knows, and how it takes
-// what it is sent.
-func (w *way) carries(at int64) (estimate int, crowded, calm bool) {
+// carries is what the way carries in bit/s, 0 while nobody knows, and whether it is
+// sent more than that.
+func (w *way) carries(at int64) (estimate int, crowded bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sender == nil {
-		return 0, false, false
+		return 0, false
 	}
 	w.sender.Tick(at)
 	if !w.sender.Known() {
-		return 0, false, false
+		return 0, false
 	}
-	return w.sender.Estimate(), w.sender.Crowded(at), w.sender.Calm(at)
+	return w.sender.Estimate(), w.sender.Crowded(at)
 }
 
 // want notes what an allocation wanted and could give: where that is close to

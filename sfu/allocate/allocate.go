@@ -65,8 +65,6 @@ type Link struct {
 	// Crowded: what is sent does not all come, or not in time. Only then a voice has
 	// to go: a budget may be too small for reasons that are not the link's.
 	Crowded bool
-	// Calm: all of it has come in time, for a while.
-	Calm bool
 }
 
 // Assign fills targets with the layer of each stream, or Off. frugal is the
@@ -99,24 +97,17 @@ func Assign(link Link, streams []Stream, frugal bool, targets []int) Outcome {
 	a.budget += spare
 	// The one voice that matters is sent whatever the budget says: without it
 	// there is nothing to hold a hearing with.
-	first, tried := true, false
+	first := true
 	a.inOrder(true, func(i int) {
 		top := streams[i].Top()
-		if top < 0 {
-			return
-		}
-		sent := streams[i].Now >= 0
-		try := !sent && link.Calm && !tried && streams[i].Layers[top].Bitrate <= a.spent/2
 		switch {
-		case first, sent && !link.Crowded:
+		case top < 0:
+		case first, streams[i].Now >= 0 && !link.Crowded:
 			a.take(i, top)
+			first = false
 		default:
-			if a.grow(i, top); try && a.targets[i] == Off {
-				a.take(i, top) // a voice beside others is as small a probe as any
-				tried = true
-			}
+			a.grow(i, top)
 		}
-		first = false
 	})
 	a.budget -= spare
 	first = true

@@ -18,11 +18,8 @@ const (
 
 	// Trouble is a queue that stands, or many losses. Jitter of a busy machine is
 	// none: it delays some packets and never all of them.
-	troubleGap   = 300 * million    // without trouble, and what comes then is another time
-	crowdedAfter = 500 * million    // of trouble
-	calmAfter    = 1000 * million   // without any; twice as long after each time of trouble,
-	calmTimes    = 4                // so often,
-	calmForgets  = 30_000 * million // until it was calm for so long
+	troubleGap   = 300 * million // without trouble, and what comes then is another time
+	crowdedAfter = 500 * million // of trouble
 )
 
 // Sender numbers the packets that a leg is sent and estimates, from what the
@@ -51,7 +48,6 @@ type Sender struct {
 	lossy          bool
 
 	trouble, troubled int64 // when the newest began, and when it was last seen; 0: never
-	troubles          int   // times of trouble that are not forgotten
 }
 
 // sent is a packet on its way.
@@ -209,12 +205,8 @@ func (s *Sender) learn(newest, at int64) {
 
 // suffer notes trouble.
 func (s *Sender) suffer(at int64) {
-	if s.troubled == 0 || at-s.troubled > calmForgets {
-		s.troubles = 0
-	}
-	if s.troubles == 0 || at-s.troubled > troubleGap {
+	if s.troubled == 0 || at-s.troubled > troubleGap {
 		s.trouble = at
-		s.troubles = min(s.troubles+1, calmTimes)
 	}
 	s.troubled = at
 }
@@ -224,11 +216,6 @@ func (s *Sender) suffer(at int64) {
 // estimate alone does not say so.
 func (s *Sender) Crowded(at int64) bool {
 	return s.silent(at) || s.troubled != 0 && at-s.troubled < troubleGap && s.troubled-s.trouble >= crowdedAfter
-}
-
-// Calm reports whether all that is sent has come without a queue for a while.
-func (s *Sender) Calm(at int64) bool {
-	return !s.silent(at) && (s.troubled == 0 || at-s.troubled > calmAfter<<max(s.troubles-1, 0))
 }
 
 func (s *Sender) silent(at int64) bool { return s.pending >= 3 && at-s.heard >= silentAfter }
