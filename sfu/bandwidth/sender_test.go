@@ -143,7 +143,7 @@ func TestALinkShowsThatItIsCrowded(t *testing.T) {
 	}
 	for range 4 {
 		w.voiceSize, w.voiceEvery = 214, 60*time.Millisecond // 86 kbit/s
-		w.run(2 * time.Second) // the queue goes
+		w.run(2 * time.Second)                               // the queue goes
 		for range 50 {
 			if w.run(100 * time.Millisecond); s.Crowded(int64(w.now)) {
 				t.Fatal("a link that carries everything")
