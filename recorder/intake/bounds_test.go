@@ -206,12 +206,10 @@ func (x *stream) Read(b []byte) (int, error) {
 }
 
 // H5: a back-up of any length is taken in with the same memory. It is made as it is
-// read, here of 64 MB, and never lies in memory; neither does what counts of it.
+// read, here of 22 MB, and never lies in memory; neither does what counts of it.
 func TestALongBackupTakesLittleMemory(t *testing.T) { // not parallel: memory is counted
 	s := newScene(t)
-	const chunks, frames, size = 96, 8, 64 << 10
-	// Both passes are given the same bytes: the senders' frames are made anew from
-	// the same keys, so each pass has a scene of its own sender.
+	const chunks, frames, size = 32, 8, 64 << 10
 	c := s.chunk(s.roster)
 	camera := s.sender(c, 1, interview.SourceVideo)
 	body := make([]byte, size)
@@ -239,7 +237,7 @@ func TestALongBackupTakesLittleMemory(t *testing.T) { // not parallel: memory is
 		must(t, err)
 		must(t, spool.Put(0, offset, piece[:n]))
 		offset += int64(n)
-		if src.n%16 == 0 {
+		if offset>>19%32 == 0 {
 			high.look()
 		}
 	}
@@ -256,10 +254,11 @@ func TestALongBackupTakesLittleMemory(t *testing.T) { // not parallel: memory is
 	taken, _, err := e.Write(t.Context(), s.into(t), report, kept)
 	must(t, err)
 	high.look()
-	if took != chunks*frames || taken.Kept != chunks*frames || offset < 48<<20 {
+	if took != chunks*frames || taken.Kept != chunks*frames || offset < 20<<20 {
 		t.Fatalf("%d frames were taken, %d bytes brought: %+v", took, offset, taken)
 	}
-	if high.most > 40<<20 {
+	t.Logf("%d bytes brought took %d bytes of memory", offset, high.most)
+	if high.most > 10<<20 {
 		t.Errorf("%d bytes brought took %d bytes of memory", offset, high.most)
 	}
 	// A bound that is reached ends it there: what was kept stays below it.
