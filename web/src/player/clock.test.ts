@@ -48,6 +48,19 @@ describe('steering a track', () => {
     expect(steer(10, 12, 1)).toEqual({ seek: true })
   })
 
+  it('has a picture that is behind catch up, since nobody hears it, and sends it on from far behind', () => {
+    expect(steer(10, 9.2, 1, true)).toEqual({ seek: false, rate: 2 })
+    expect(steer(10, 9.2, 1)).toEqual({ seek: true })
+    expect(steer(10, 6.9, 1, true)).toEqual({ seek: true })
+    expect(steer(10, 10.5, 1, true)).toEqual({ seek: true })
+    let is = 9
+    for (let beat = 0; beat < 30; beat++) {
+      const s = steer(10 + beat * 0.1, is, 1, true)
+      is += s.seek ? 99 : 0.1 * s.rate
+    }
+    expect(Math.abs(is - 13)).toBeLessThan(0.1)
+  })
+
   it('brings every start within 40 ms of the clock', () => {
     for (const off of [-0.35, -0.1, 0.05, 0.3]) {
       let is = 10 + off

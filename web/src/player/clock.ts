@@ -55,11 +55,17 @@ export class Clock {
 export type Steering = { seek: true } | { seek: false; rate: number }
 
 const jump = 0.4 // seconds off from which a seek is less heard than a bend
+const late = 3 // behind, from which a picture is sent on; a seek would have it decoded from its key frame again
 const loose = 0.03 // not heard or seen at all
 
-/** Brings a track back to the clock: by a bend of at most 6 %, or by a jump. */
-export function steer(should: Seconds, is: Seconds, rate: number): Steering {
+/**
+ * Brings a track back to the clock: by a bend of at most 6 %, or by a jump. A
+ * picture that is behind is played twice as fast until it has caught up: nobody
+ * hears it.
+ */
+export function steer(should: Seconds, is: Seconds, rate: number, picture = false): Steering {
   const off = is - should
+  if (picture && off < -0.1 && off > -late * Math.max(1, rate)) return { seek: false, rate: 2 * rate }
   if (Math.abs(off) > jump * Math.max(1, rate)) return { seek: true }
   if (Math.abs(off) < loose) return { seek: false, rate }
   return { seek: false, rate: rate * (1 - Math.max(-0.06, Math.min(0.06, off))) }

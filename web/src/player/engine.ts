@@ -4,7 +4,7 @@ import { Feeder, type Fetch } from './feeder'
 
 const beat = 100 // milliseconds
 const ahead: Seconds = 15 // of media at hand while it plays
-const pictureWait = 1500 // for which everybody waits for a picture
+const pictureWait = 250 // for which everybody waits for a picture; it catches up
 
 /** One track on the page: its element, its media and how loud it is. */
 export interface Track {
@@ -237,7 +237,7 @@ export class Engine {
       if (!run && Math.abs(element.currentTime - at) > 0.05) this.place(t, at)
       return
     }
-    const s = steer(at, element.currentTime, this.clock.rate)
+    const s = steer(at, element.currentTime, this.clock.rate, t.kind === 'video')
     if (s.seek) this.place(t, at)
     else if (Math.abs(element.playbackRate - s.rate) > 0.005) element.playbackRate = s.rate
     if (element.paused) void element.play().catch(() => undefined) // the next beat tries again
