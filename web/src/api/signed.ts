@@ -11,6 +11,7 @@ export const typeOrigin = 'kuule-origin+jws'
 export const typeHeartbeat = 'kuule-heartbeat+jws'
 export const kindPage = 'page'
 export const kindRecorder = 'recorder'
+export const noConnection = '00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00'
 export const recorderUnit = 'recorder'
 
 /** wrapInfo is a Wrap without what HPKE makes: the HPKE info. */

@@ -155,10 +155,13 @@ export interface Share {
   on: boolean
 }
 
-/** Answer is the media server's answer. */
+/** Answer is the media server's answer. Where the leg is new, no hint of before
+ * holds, and Hints say how each track is to be sent from the start: who comes back
+ * into a room that loses sounds sends them twice from the first packet on. */
 export interface Answer {
   sdp: string
   leg: words.LegID
+  hints?: SendHint[] | null
 }
 
 /** Slots is the whole assignment of a member's receiving mids. */
