@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,15 +14,19 @@ import (
 	"kuule/recorder/journal"
 )
 
-// watched is a bundle whose reading is watched: how much memory is in use meanwhile.
+// watched is a bundle whose reading, from several sides at once, is watched: how
+// much memory is in use meanwhile.
 type watched struct {
 	in         io.ReaderAt
+	mu         sync.Mutex
 	read, look int64
 	most       uint64
 }
 
 func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 	n, err := w.in.ReadAt(p, off)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.read += int64(n); w.read > w.look {
 		w.look += 4 << 20
 		var s runtime.MemStats
