@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from 're
 import type { Utterance } from '../api/model'
 import { clockText, useTexts } from '../i18n'
 import { Button, Check, Choice, Notice } from '../ui/controls'
-import type { Outline } from './api'
+import type { Outline, Span } from './api'
 import type { Seconds } from './clock'
 import { Copies } from './Copies'
 import type { Engine } from './engine'
@@ -244,11 +244,13 @@ const listed = 200
 /** All gaps in words, since the time line is a picture: what nobody was to record once, and what a voice lacks beside that. */
 function Gaps({ outline, nameOf, onSeek }: { outline: Outline; nameOf: (roles: readonly string[] | null) => string; onSeek: (to: Seconds) => void }) {
   const { t } = useTexts()
+  const pauses = phases(outline).filter((p) => (p.phase === 'paused' || p.phase === 'consultation') && p.to - p.from >= longGap)
+  const told = (h: Span) => pauses.some((p) => h.from >= p.from - longGap && h.to <= p.to + longGap)
   const gaps = [
     ...outline.backups.map((b) => ({ ...b, what: t('shared.player.backup') })),
-    ...phases(outline).flatMap((p) => (p.phase === 'paused' || p.phase === 'consultation' ? [{ ...p, what: t(`shared.player.cause.${p.phase}`) }] : [])),
+    ...pauses.map((p) => ({ ...p, what: t(`shared.player.cause.${causeKey(p.phase)}`) })),
     ...outline.lanes.flatMap((l) =>
-      l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap && h.cause !== 'paused' && h.cause !== 'consultation').map((h) => ({ ...h, what: `${nameOf(l.roles)}: ${t(`shared.player.cause.${causeKey(h.cause)}`)}` })) : [],
+      l.source === 'audio' ? l.holes.filter((h) => h.to - h.from >= longGap && !told(h)).map((h) => ({ ...h, what: `${nameOf(l.roles)}: ${t(`shared.player.cause.${causeKey(h.cause)}`)}` })) : [],
     ),
   ].sort((a, b) => a.from - b.from)
   if (gaps.length === 0) return <p className="quiet small">{t('shared.player.noGaps')}</p>
