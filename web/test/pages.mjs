@@ -124,8 +124,14 @@ async function look(page, label) {
   assert.deepEqual(facts.small, [], `${label}: everything to press is large enough`)
 }
 
-/** Presses Tab until something with that name has the focus, then Enter or another key. */
+/** Waits until something with that name is there, presses Tab until it has the focus, then Enter or another key. */
 async function press(page, name, key = 'Enter', limit = 60) {
+  const there = () =>
+    page.evaluate(
+      ([source, flags]) => [...document.querySelectorAll('button, input, summary, a')].some((on) => new RegExp(source, flags).test(on.getAttribute('aria-label') ?? on.textContent)),
+      [name.source, name.flags],
+    )
+  for (const end = Date.now() + 45_000; !(await there()) && Date.now() < end; ) await page.waitForTimeout(50)
   for (let i = 0; i < limit; i++) {
     const at = await page.evaluate(() => {
       const on = document.activeElement
