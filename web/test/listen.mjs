@@ -98,7 +98,7 @@ export async function listen({ person, tones, until }) {
   })
 
   // A gap is named, shown, and silent.
-  await page.locator('.player details', { hasText: /^Aukot/ }).locator('summary').click()
+  await page.locator('.player details', { hasText: /^Aukot/ }).locator('summary').press(' ') // opens it, and plays nothing
   const gap = page.locator('.player .gaps button', { hasText: /Tauko|uudelleen|poikki/ }).first()
   const named = await gap.innerText()
   await gap.click()

@@ -34,6 +34,11 @@ describe('catalogues', () => {
     }
   })
 
+  it('has the Arabic comma in Arabic', () => {
+    for (const [key, text] of flat(ar)) expect(text, key).not.toMatch(/\p{Script=Arabic}[,;?]|^,/u)
+    expect(flat(ar).get('shared.beside')).toContain('،')
+  })
+
   it('says of an unreviewed language that it is one', () => {
     expect(languages.ar.reviewed).toBe(false)
     expect(ar.applicant.unreviewed).not.toBe('')

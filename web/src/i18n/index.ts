@@ -61,6 +61,11 @@ function mark(language: string) {
   document.documentElement.dir = languages[language].dir
 }
 
+/** Words beside each other, with the comma of the language in use. */
+export function listed(words: readonly string[]): string {
+  return words.length === 0 ? '' : words.reduce((first, second) => i18next.t('shared.beside', { first, second }))
+}
+
 /** The texts and formats of the language in use. */
 export function useTexts() {
   const { t, i18n } = useTranslation()

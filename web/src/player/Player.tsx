@@ -61,7 +61,7 @@ export function Player({ viewing, first, lines, copies = null, onClose }: { view
     const target = event.target as HTMLElement
     if (event.ctrlKey || event.altKey || event.metaKey || target.closest('textarea, [role="listbox"], input:not([type="range"])') !== null) return
     const slider = target.matches('input[type="range"]')
-    if (event.key === ' ' && target.closest('button, [role="checkbox"], label') !== null) return
+    if (event.key === ' ' && target.closest('button, summary, [role="checkbox"], label') !== null) return
     const act = keys(event.key, slider)
     if (act === null) return
     event.preventDefault()

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
 import type { Role } from '../api/words'
-import { useTexts } from '../i18n'
+import { listed, useTexts } from '../i18n'
 import { viewings, type Outline } from './api'
 import { Engine, type State } from './engine'
 import { Teller } from './teller'
@@ -12,7 +12,7 @@ const farewellWithin = 10_000 // for which the page waits at the end
 /** Names who sits at a device by their roles. */
 export function useNames() {
   const { t } = useTexts()
-  return useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : (roles ?? []).map((r) => t(`shared.role.${r as Role}`)).join(', ')), [t])
+  return useCallback((roles: readonly string[] | null) => ((roles ?? []).length === 0 ? t('shared.player.unknown') : listed((roles ?? []).map((r) => t(`shared.role.${r as Role}`)))), [t])
 }
 
 /**

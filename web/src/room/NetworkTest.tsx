@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { useTexts } from '../i18n'
+import { listed, useTexts } from '../i18n'
 import { measureLegs, taken, verdict, type Figures, type LegResult } from '../media/selftest'
 import { Button, Notice } from '../ui/controls'
 
@@ -50,7 +50,7 @@ function Outcome({ legs }: { legs: LegResult[] }) {
     <Notice kind={kind[outcome]} title={t(`shared.networkTest.verdict.${outcome}`)} live>
       <p>{t(`shared.networkTest.next.${outcome}`)}</p>
       {way !== null && <p>{t('shared.networkTest.takes', { way: named(way) })}</p>}
-      {cut.length > 0 && <p>{t('shared.networkTest.tell', { addresses: cut.map(named).join(', ') })}</p>}
+      {cut.length > 0 && <p>{t('shared.networkTest.tell', { addresses: listed(cut.map(named)) })}</p>}
     </Notice>
   )
 }

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState, type RefObject } from 'react'
 import type { Role } from '../api/words'
 import type { SeatView } from '../api/wire'
-import { clockText, useTexts } from '../i18n'
+import { clockText, listed, useTexts } from '../i18n'
 import { wantedCipher } from '../media/peer'
 import { gainsOf, Holding, Mixer, type Mix, type Voice } from '../media/mix'
 import type { Person, Picture, RoomClient, RoomState } from '../media/room'
@@ -12,7 +12,7 @@ import { Support } from './Support'
 import { useClock } from './useRoom'
 
 export function namesOf(seats: SeatView[]): string {
-  return seats.map((s) => s.name).join(', ')
+  return listed(seats.map((s) => s.name))
 }
 
 export function find(people: Person[], role: Role): Person | undefined {
