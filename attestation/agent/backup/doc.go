@@ -4,5 +4,5 @@
 //
 // A chunk is kept only if it shows that a recorder was in its key epoch: what is
 // said in a pause or consultation never comes to the disk. Files are bounded, and
-// removed when authority's release of the hearing comes, or when they are old.
+// removed when a release of authority names this device, or when they are old.
 package backup
