@@ -352,13 +352,15 @@ func (d *door) server(pair tls.Certificate, mux http.Handler) *http.Server {
 	// The name was decided in the handshake: a request cannot choose another by
 	// its Host header.
 	byName := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !strings.EqualFold(r.TLS.ServerName, enrolName):
-		case r.URL.Path == measurePath:
-			d.paths.serveMeasure(w, r)
-			return
-		default:
-			enrol.ServeHTTP(w, r)
+		if strings.EqualFold(r.TLS.ServerName, enrolName) {
+			// Anybody may ask here, and a refusal too waits for the rest of the body.
+			within(w, enrolTimeout)
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolTimeout)) // always supported by net/http
+			if r.URL.Path == measurePath {
+				d.paths.serveMeasure(w, r)
+			} else {
+				enrol.ServeHTTP(w, r)
+			}
 			return
 		}
 		if len(r.TLS.PeerCertificates) == 0 {
@@ -403,8 +405,6 @@ func (d *door) enrolment() http.Handler {
 			problem.Write(w, problem.New(problem.CodeTooFast, "%d requests for enrolment are under way", maxEnrolling))
 			return
 		}
-		within(w, enrolTimeout)
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolTimeout)) // of the body; always supported by net/http
 		r.Body = http.MaxBytesReader(w, r.Body, wire.MaxRequest)
 		proxy.ServeHTTP(w, r)
 	})

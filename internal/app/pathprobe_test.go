@@ -2,10 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +204,30 @@ func TestMeasurementsOfTheMediaPortAreBounded(t *testing.T) {
 	}
 	if _, _, err := p.call(interview.GroupID{}, sends, false); err != nil {
 		t.Errorf("the place is not free: %v", err)
+	}
+}
+
+// Whoever has no certificate and announces a body that never comes holds a
+// connection for seconds, not for as long as it likes.
+func TestABodyThatNeverComesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	g := newGatehouse(t)
+	for _, path := range []string{measurePath, "/enrol/begin"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			c, err := tls.Dial("tcp", g.address, &tls.Config{ServerName: "enrol." + doorName, RootCAs: g.servers, NextProtos: []string{"http/1.1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(4 * enrolTimeout))
+			if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: enrol.%s\r\nContent-Length: 1000\r\n\r\n", path, doorName); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still held")
+			}
+		})
 	}
 }
 

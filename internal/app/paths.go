@@ -263,8 +263,6 @@ func (p *paths) serveMeasure(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, problem.New(problem.CodeTooFast, "%d measurements are asked for", maxPassing))
 		return
 	}
-	within(w, enrolTimeout)
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolTimeout)) // always supported by net/http
 	answerWithin(2*maxOffer, func(ctx context.Context, q passQuestion) (out probeAnswer, err error) {
 		if len(q.Offer) > maxOffer {
 			return out, problem.New(problem.CodeTooLarge, "offer of %d bytes, at most %d", len(q.Offer), maxOffer)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // WriteFile replaces the file at path. When it returns nil the content is on
@@ -64,4 +66,13 @@ func write(path string, mode fs.FileMode, place func(from, to string) error, fil
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return SyncFolder(folder)
+}
+
+// Free is what the disk of a folder has left for this user, in bytes.
+func Free(folder string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(folder, &st); err != nil {
+		return 0, fmt.Errorf("look how much room is left: %w", err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
 }

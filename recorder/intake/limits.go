@@ -1,8 +1,7 @@
 package intake
 
 import (
-	"golang.org/x/sys/unix"
-
+	"kuule/internal/durable"
 	"kuule/interview/backup"
 )
 
@@ -37,14 +36,6 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Files: MaxFiles, File: MaxFile, Bytes: MaxBytes, LeastFree: LeastFree,
-		Frames: MaxFrames, Kept: MaxKept, Lists: MaxLists, Keys: MaxKeys, Tracks: MaxTracks, Journals: MaxJournals, Free: free,
+		Frames: MaxFrames, Kept: MaxKept, Lists: MaxLists, Keys: MaxKeys, Tracks: MaxTracks, Journals: MaxJournals, Free: durable.Free,
 	}
-}
-
-func free(folder string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(folder, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * st.Bsize, nil
 }

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"kuule/attestation/wire"
 	"kuule/internal/durable"
 	"kuule/internal/jws"
@@ -100,7 +98,7 @@ func Open(folder string, t *trust.File) (*Store, error) {
 		return nil, fmt.Errorf("back-up: %w", err)
 	}
 	s := &Store{folder: folder, trust: t, to: to, files: map[interview.HearingID]*file{}, Limits: Limits{
-		Hearing: MaxHearing, Pictures: MaxPictures, Total: MaxTotal, LeastFree: LeastFree, PictureFree: PictureFree, Files: MaxFiles, Free: free,
+		Hearing: MaxHearing, Pictures: MaxPictures, Total: MaxTotal, LeastFree: LeastFree, PictureFree: PictureFree, Files: MaxFiles, Free: durable.Free,
 	}}
 	return s, s.prune(time.Now())
 }
@@ -250,15 +248,6 @@ func (s *Store) spare() (int64, error) {
 		return 0, fmt.Errorf("%w: the disk has %d bytes left", ErrFull, left)
 	}
 	return left, nil
-}
-
-// free is what the disk of a folder has left for this user, in bytes.
-func free(folder string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(folder, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // thin leaves the pictures out of a chunk. Whose track is not known counts as sound.
