@@ -3,7 +3,6 @@ package kioskbridge
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ const (
 	minNote   = 10             // where nothing but the officers' word stands
 	wordsWait = time.Hour      // for the second officer
 	callsKept = 24 * time.Hour // that the figures look back on
-	maxDesk   = 100            // of each list
+	maxDesk   = 100            // of each list, and of a person's visits that led to the desk
 	saltBytes = 16             // before the checks' hash
 	nonceSize = 32             // of evidence
 	sealedTo  = "desk_identification.sealed:"
@@ -180,20 +179,27 @@ func (d *Desk) begin(ctx context.Context, by Officer, reference string, method t
 // officersAfterBiometrics stand for a person whose biometrics failed at a kiosk.
 const officersAfterBiometrics = 2
 
-// biometricsFailed says that the person's last visit of the day, by which it was
-// not a kiosk that could go on, failed by a biometric.
+// biometricsFailed says whether a biometric sent the person to the desk in any
+// visit for this purpose that a ticket could still rest on. A later visit that
+// ended otherwise takes nothing back. Whose visits are more than are read here
+// counts as if one had failed.
 func (d *Desk) biometricsFailed(ctx context.Context, b Booking, now time.Time) (bool, error) {
-	var last Record
-	err := d.db.NewSelect().Model(&last).Where("v.participant_id = ?", b.Participant).Where("v.purpose = ?", b.Purpose).
-		Where("v.ended_at > ?", now.Add(-ticket.MaxVisitAge).UnixMilli()).Order("v.ended_at DESC", "v.id DESC").Limit(1).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
+	var visits []Record
+	err := d.db.NewSelect().Model(&visits).Column("id", "route", "checks").Where("v.participant_id = ?", b.Participant).Where("v.purpose = ?", b.Purpose).
+		Where("v.result = ?", tunnel.ResultDesk).Where("v.ended_at > ?", now.Add(-ticket.MaxVisitAge).UnixMilli()).Limit(maxDesk).Scan(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the last visit of participant %s: %w", b.Participant, err)
+		return false, fmt.Errorf("read the visits of participant %s: %w", b.Participant, err)
 	}
-	checks, err := last.Verdicts()
-	return err == nil && last.Result == tunnel.ResultDesk && biometricsFailed(last.Route, checks), err
+	for _, v := range visits {
+		checks, err := v.Verdicts()
+		if err != nil {
+			return false, err
+		}
+		if biometricsFailed(v.Route, checks) {
+			return true, nil
+		}
+	}
+	return len(visits) == maxDesk, nil
 }
 
 // state makes checks and evidence, which officers then stand for as they are. What

@@ -342,8 +342,8 @@ func TestWayByTheRegister(t *testing.T) {
 // come leads to the desk with a word on why, whatever the face says: who waits
 // until the time is over goes on with no less than who says that there is none.
 // There two officers stand for the person, by whatever method, and one does not
-// suffice. What lies with the scanner, and a register that has no fingers, stops
-// nobody.
+// suffice, nor after another visit that ended otherwise. What lies with the
+// scanner, and a register that has no fingers, stops nobody.
 func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
 	t.Parallel()
 	picture := []kioskbridge.Image{
@@ -353,13 +353,16 @@ func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
 		taken  tunnel.TakenResult
 		reason string
 		join   bool
+		after  []tunnel.Result // of visits with a dead chip afterwards
 	}{
-		"the time ran out":    {tunnel.TakenFailed, tunnel.ReasonTimedOut, false},
-		"none good enough":    {tunnel.TakenFailed, tunnel.ReasonLowQuality, false},
-		"gives none":          {tunnel.TakenDeclined, tunnel.ReasonDeclined, false},
-		"has none":            {tunnel.TakenNotAvailable, tunnel.ReasonNotThere, false},
-		"the scanner is gone": {tunnel.TakenFailed, tunnel.ReasonPartBroken, true},
-		"a finger":            {tunnel.TakenDone, "", true},
+		"the time ran out":     {tunnel.TakenFailed, tunnel.ReasonTimedOut, false, nil},
+		"none good enough":     {tunnel.TakenFailed, tunnel.ReasonLowQuality, false, nil},
+		"gives none":           {tunnel.TakenDeclined, tunnel.ReasonDeclined, false, nil},
+		"has none":             {tunnel.TakenNotAvailable, tunnel.ReasonNotThere, false, nil},
+		"and then once more":   {tunnel.TakenDeclined, tunnel.ReasonDeclined, false, []tunnel.Result{tunnel.ResultAgain}},
+		"and then a dead chip": {tunnel.TakenDeclined, tunnel.ReasonDeclined, false, []tunnel.Result{tunnel.ResultAgain, tunnel.ResultDesk}},
+		"the scanner is gone":  {tunnel.TakenFailed, tunnel.ReasonPartBroken, true, nil},
+		"a finger":             {tunnel.TakenDone, "", true, nil},
 	} {
 		e := &engine{finding: matches, living: isThere, pictures: picture}
 		w := newWorld(t, e.into)
@@ -384,11 +387,18 @@ func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
 		if w.verdict(emrtd.CheckFace) == "failed" || !strings.HasPrefix(w.verdict(kioskbridge.CheckRegisterFace), "verified") {
 			t.Errorf("%s: the face did not hold, so this shows nothing: %s", name, w.verdict(kioskbridge.CheckRegisterFace))
 		}
+		failed := w.last().ID
+		dead := with(w.passport(emrtdtest.DeadChip))
+		for n, want := range c.after {
+			if out, err := w.visit(dead, tunnel.ServiceInterview); err != nil || out.Result != want {
+				t.Fatalf("%s, visit %d afterwards: %+v %v", name, n+1, out, err)
+			}
+		}
 		d, a, b := w.desk(), officer("a"), officer("b")
 		if _, err := d.TakeOver(t.Context(), a, out.Handover); err != nil {
 			t.Fatal(err)
 		}
-		i, err := d.GoOn(t.Context(), a, w.last().ID, ticket.MethodRegister, note)
+		i, err := d.GoOn(t.Context(), a, failed, ticket.MethodRegister, note)
 		if err != nil || i.Needed != 2 || !strings.Contains(i.Evidence, `"officers":2`) {
 			t.Fatalf("%s: %+v %v", name, i, err)
 		}
@@ -405,7 +415,8 @@ func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
 	}
 }
 
-// A chip that is dead is no biometric: one officer looks at the document.
+// A chip that is dead is no biometric: one officer looks at the document, unless
+// the visits are so many that not all of them are read.
 func TestADeadChipNeedsOneOfficer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -421,6 +432,17 @@ func TestADeadChipNeedsOneOfficer(t *testing.T) {
 	i, err := w.desk().Begin(t.Context(), officer("a"), reference, ticket.MethodDocument, note)
 	if err != nil || i.Needed != 1 || strings.Contains(i.Evidence, "officers\":") {
 		t.Errorf("%+v %v", i, err)
+	}
+	many := make([]kioskbridge.Record, 100)
+	for n := range many {
+		many[n] = w.last()
+		many[n].ID = interview.NewVisitID()
+	}
+	if _, err := w.db.NewInsert().Model(&many).Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := w.desk().Begin(t.Context(), officer("a"), reference, ticket.MethodDocument, note); err != nil || i.Needed != 2 {
+		t.Errorf("with %d visits: %+v %v", len(many), i, err)
 	}
 }
 
