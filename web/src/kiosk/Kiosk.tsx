@@ -7,6 +7,7 @@ import { Icon } from '../ui/Icon'
 import { Applicant } from './Applicant'
 import { Face, Photo } from './Camera'
 import './kiosk.css'
+import { besideOf, sentencesOf } from './outcome'
 import { fingers, Picture, type Subject } from './Picture'
 import { grouped, isRight, keys, length, symbol } from './reference'
 import { Signature } from './Signature'
@@ -295,10 +296,10 @@ function guidance(place: Place): { key: Key | null; picture: Subject } {
       return { key: 'step.checking', picture: 'checking' }
     case 'visit':
       return said(place.stage)
-    case 'outcome':
-      if (place.outcome.number !== null && place.outcome.result !== 'join') return { key: 'number.wait', picture: 'desk' }
-      if (place.outcome.fingers) return { key: 'outcome.desk.fingers', picture: 'desk' }
-      return { key: `outcome.${place.outcome.result}`, picture: place.outcome.result === 'done' ? 'join' : place.outcome.result }
+    case 'outcome': {
+      const { keys, picture } = sentencesOf(place.outcome)
+      return { key: keys[0], picture }
+    }
     case 'problem':
       return { key: problemKey(place.problem), picture: 'again' }
     case 'called':
@@ -357,8 +358,7 @@ function problemKey({ code }: Document): Key {
 /** What is said beside a screen's own sentence. */
 function moreOf(place: Place, t: (key: Key) => string): string {
   if (place.at === 'visit' && place.stage.step === 'signature') return place.stage.text
-  if (place.at === 'outcome' && place.outcome.number !== null) return `${t('number.yours')}: ${place.outcome.number.text.replace(/(?<=\D)(?=\d)/, ' ')}.`
-  return ''
+  return place.at === 'outcome' ? besideOf(place.outcome, t) : ''
 }
 
 /** What staff are told of where somebody called from. */
@@ -616,6 +616,7 @@ function Waiting({ t, number }: { t: (key: Key) => string; number: NonNullable<O
 
 /** Where the person goes now, and what to take along. */
 function End({ t, tongue, outcome }: { t: (key: Key) => string; tongue: Tongue; outcome: Outcome }) {
+  const [, ...rest] = sentencesOf(outcome).keys
   return (
     <>
       {outcome.result === 'join' && (
@@ -634,6 +635,11 @@ function End({ t, tongue, outcome }: { t: (key: Key) => string; tongue: Tongue; 
           </div>
         </dl>
       )}
+      {rest.map((key) => (
+        <p key={key} className="lead">
+          {t(key)}
+        </p>
+      ))}
       {outcome.number !== null && <Waiting t={t} number={outcome.number} />}
       {outcome.handover !== '' && (
         <figure className="handover">

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { besideOf, sentencesOf } from './outcome'
 import { grouped, isRight, length, symbol } from './reference'
 import { hashOf, strokesOf } from './Signature'
-import { readMessage } from './visit'
+import { say } from './texts'
+import { readMessage, type Outcome } from './visit'
 
 // B21: the code of an invitation is noticed to be mistyped before it is sent.
 describe('the code on an invitation', () => {
@@ -50,6 +52,28 @@ describe('messages of the kiosk', () => {
   })
   it('that nobody would send say nothing', () => {
     for (const text of ['null', '7', '{}', '{"type":"step","step":{"step":"dance"}}', '{"type":"outcome","outcome":{"result":"no"}}']) expect(readMessage(text)).toBeNull()
+  })
+})
+
+// B12, B16: a finger that could not be had is told of, with a waiting number too.
+describe('the end of a visit', () => {
+  const outcome: Outcome = { result: 'desk', place: '', expires: 0, handover: '', fingers: false, square: [], notes: [], number: null }
+  const number = { text: 'A12', label: 'Desk', ahead: 3, wait: -1, printed: false }
+  it.each<[string, Partial<Outcome>, string[]]>([
+    ['the desk', {}, ['outcome.desk']],
+    ['the desk, with a number', { number }, ['number.wait']],
+    ['without a finger', { fingers: true }, ['outcome.desk.fingers']],
+    ['without a finger, with a number', { fingers: true, number }, ['outcome.desk.fingers', 'number.wait']],
+    ['the room, with a number', { result: 'join', number }, ['outcome.join']],
+    ['once more', { result: 'again' }, ['outcome.again']],
+  ])('%s says what it has to, in order', (_, of, keys) => {
+    expect(sentencesOf({ ...outcome, ...of }).keys).toEqual(keys)
+  })
+  it('reads out whatever is beside the first sentence', () => {
+    const heard = (of: Partial<Outcome>) => besideOf({ ...outcome, ...of }, (key) => say('en', key))
+    expect(heard({ fingers: true, number })).toBe('Wait until your number is on the screen. Your number: A 12.')
+    expect(heard({ number })).toBe('Your number: A 12.')
+    expect(heard({ fingers: true })).toBe('')
   })
 })
 
