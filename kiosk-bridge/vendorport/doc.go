@@ -1,7 +1,7 @@
 // Package vendorport is the contract with makers of biometric and optical parts:
 // presentation-attack detection, fingerprints, document optics, quality of
-// pictures, comparison of faces, search for duplicates, the register. A part is a program of
-// the maker's behind HTTP and JSON, over mutual TLS or a unix socket;
+// pictures, comparison of faces, search for duplicates, the register. A part is a
+// program of the maker's behind HTTP and JSON, over mutual TLS or a unix socket;
 // docs/integration.md is the maker's guide and package conformance its test.
 //
 // Requests and answers are bounded in size and time, carry whole numbers only,
