@@ -17,6 +17,7 @@ import (
 	"kuule/cmd/kuule-demo/people"
 	"kuule/cmd/kuule-demo/rehearsal"
 	"kuule/cmd/kuule-demo/stage"
+	"kuule/kiosk-bridge/face"
 )
 
 type commands struct {
@@ -69,7 +70,7 @@ type rehearseCommand struct {
 	Browser  bool   `help:"With three Chromium pages instead of Go members."`
 	Kiosk    bool   `help:"The ways of kiosk and desk in Chromium, instead of an interview."`
 	Faults   bool   `help:"With --browser: door, messages and pages go away in the middle, instead of holding the interview to its end."`
-	Faces    string `help:"Folder of the reference engine for faces (make face-engine), or none; by default the folder face beside the server's program, if it is there. With --kiosk it is needed."`
+	Faces    string `help:"Folder of the reference engine for faces (make face-engine), or none; by default the folder face beside the server's program, if it is there. --kiosk needs it."`
 	Crash    bool   `help:"Kill the whole server while on record, and judge what is left, instead of holding the interview to its end."`
 	JSON     bool   `help:"Print the report as JSON, and nothing else."`
 	Out      string `help:"Folder for evidence.zip, trust.keys and playback.webm." default:".tmp/rehearse" type:"path"`
@@ -93,8 +94,27 @@ Exit status 0: every step was right. A step that cannot be tried is "absent", an
 vsmartcard-vpcd, which kuule-kiosk reads through this machine's pcscd; it is started where it does not run,
 which takes root. Each screen has to be seen and heard: what the loudspeaker got is measured. A way ends
 when the room terminal opens to the ticket; then the kiosk's screen must hold nothing of the person. Two
-kiosks at once are the most there can be, since the virtual reader has two slots. Pictures of the screens
-are in --out, under shots.`
+kiosks at once are the most there can be, since the virtual reader has two slots. A paper is scanned by
+the test scanner of SANE (Debian's sane-utils). At two room terminals the reference engine compares the
+face with the kiosk's: once the same person, once another one; 'make face-engine' (also in 'make run')
+puts it into the folder face beside the programs, --faces names another one, and without it nothing
+begins. Pictures of the screens are in --out, under shots.`
+}
+
+// engine looks whether the reference engine for faces is where the installation
+// will look for it, before anything is set up.
+func (c rehearseCommand) engine(ctx context.Context, bin string) error {
+	if c.Faces == "none" {
+		return errors.New("--kiosk compares faces: leave out --faces none")
+	}
+	folder := c.Faces
+	if folder == "" {
+		folder = filepath.Join(bin, "face")
+	}
+	if _, err := face.Open(ctx, folder); err != nil {
+		return fmt.Errorf("--kiosk compares faces: %w; or name its folder with --faces", err)
+	}
+	return nil
 }
 
 // Run holds the rehearsal. Its exit status says whether every step was right.
@@ -109,11 +129,16 @@ func (c rehearseCommand) Run(ctx context.Context) error {
 	if c.Faults && !c.Browser {
 		return errors.New("--faults is of the pages: say --browser too")
 	}
-	if err := stage.Install(ctx, progress, true); err != nil {
-		return err
-	}
 	bin, web, err := c.find()
 	if err != nil {
+		return err
+	}
+	if c.Kiosk {
+		if err := c.engine(ctx, bin); err != nil {
+			return err
+		}
+	}
+	if err := stage.Install(ctx, progress, true); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "kuule-") // short: sockets lie in it
