@@ -198,7 +198,6 @@ func (r *rehearsal) kioskScene() any {
 		Officers  []string    `json:"officers"`
 		Ways      []bookedWay `json:"ways"`
 		Applicant string      `json:"applicant"` // number of the document of an applicant
-		Engine    bool        `json:"engine"`    // faces are compared by the reference engine
 		Subject   string      `json:"subject"`   // the interviewer's
-	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked, applicantNumber, r.o.Stage.FaceEngine != "none", stage.SubjectInterviewer}
+	}{r.o.Out, []string{stage.SubjectOfficer, stage.SubjectColleague}, r.booked, applicantNumber, stage.SubjectInterviewer}
 }
