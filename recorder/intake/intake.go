@@ -91,7 +91,8 @@ type Evidence struct {
 	lists     map[sentUnder][]list
 	listBytes int64
 	rosters   map[epochOf]string
-	keys      map[uint64]*heldKey
+	keys      map[sentUnder][]*heldKey // at most sameName of each, the one that came last first
+	keyCount  int
 	tracks    map[sentUnder]bool
 }
 
@@ -156,7 +157,7 @@ func within(g backup.Grant) error {
 func Under(g backup.Grant) *Evidence {
 	e := &Evidence{
 		Limits: DefaultLimits(), grant: g, known: map[string]bool{},
-		lists: map[sentUnder][]list{}, rosters: map[epochOf]string{}, keys: map[uint64]*heldKey{}, tracks: map[sentUnder]bool{},
+		lists: map[sentUnder][]list{}, rosters: map[epochOf]string{}, keys: map[sentUnder][]*heldKey{}, tracks: map[sentUnder]bool{},
 	}
 	for _, h := range slices.Concat(g.Rosters, g.Statements) {
 		e.known[h] = true
@@ -274,6 +275,11 @@ type epochOf struct {
 	epoch int64
 }
 
+// sameName is how many keys of one name are held. Nobody signs for a key, so a
+// file of somebody else may give another's name to a wrong one; only the right one
+// opens a frame, and it comes with its owner's file.
+const sameName = 4
+
 type heldKey struct {
 	key    *sealing.FrameKey
 	member interview.MemberID
@@ -372,11 +378,14 @@ func (e *Evidence) learnKey(c *backup.Chunk, k backup.Key, own hpke.PrivateKey) 
 	if err != nil {
 		return err
 	}
-	known := e.keys[uint64(k.KID)]
-	if known != nil && bytes.Equal(known.raw, raw) {
+	of := sentUnder{c.Member, k.Track, uint64(k.KID)}
+	held := e.keys[of]
+	if slices.ContainsFunc(held, func(h *heldKey) bool { return h.of.Source == k.Source && bytes.Equal(h.raw, raw) }) {
 		return nil // it knows what it opened: a frame in two files counts once
 	}
-	if known == nil && len(e.keys) >= e.Limits.Keys {
+	if len(held) == sameName {
+		held = held[:sameName-1]
+	} else if e.keyCount++; e.keyCount > e.Limits.Keys {
 		return fmt.Errorf("%w: more than %d sender keys", ErrLong, e.Limits.Keys)
 	}
 	if of := (sentUnder{member: c.Member, track: k.Track}); !e.tracks[of] {
@@ -389,7 +398,7 @@ func (e *Evidence) learnKey(c *backup.Chunk, k backup.Key, own hpke.PrivateKey) 
 	if err != nil {
 		return err
 	}
-	e.keys[uint64(k.KID)] = &heldKey{key, c.Member, k, raw}
+	e.keys[of] = slices.Insert(held, 0, &heldKey{key, c.Member, k, raw})
 	return nil
 }
 
@@ -442,12 +451,19 @@ func (e *Evidence) frame(r *Report, c *backup.Chunk, f backup.Frame, take func(F
 	}
 	stands := e.listOf(sentUnder{c.Member, f.Track, h.KID}, h.Counter)
 	sum := sha256.Sum256(sealed)
-	key := e.keys[h.KID]
-	if key == nil || key.of.Track != f.Track || stands == nil || !bytes.Equal(stands.hashOf(h.Counter), sum[:sealing.OriginHashBytes]) {
+	if stands == nil || !bytes.Equal(stands.hashOf(h.Counter), sum[:sealing.OriginHashBytes]) {
 		r.Unsure++
 		return nil
 	}
-	head, codec, err := key.open(sealed)
+	var key *heldKey
+	var head sealing.FrameHeader
+	var codec []byte
+	err = sealing.ErrFrame
+	for _, key = range e.keys[sentUnder{c.Member, f.Track, h.KID}] {
+		if head, codec, err = key.open(sealed); err == nil || errors.Is(err, sealing.ErrReplay) {
+			break
+		}
+	}
 	switch {
 	case errors.Is(err, sealing.ErrReplay):
 		r.Had++ // it stands in two files

@@ -65,7 +65,7 @@ type scene struct {
 	chair, speaker *journaltest.Member
 	roster         string
 	content        evidence.Content
-	then           func(*intake.Evidence) // after the file was read
+	first, then    func(*intake.Evidence) // before and after the file is read
 }
 
 func newScene(t testing.TB) *scene {
@@ -261,6 +261,9 @@ func (s *scene) takeIn(chunks ...*backup.Chunk) taking {
 	defer func() { must(t, spool.Close()) }()
 	kept, err := spool.Keep()
 	must(t, err)
+	if s.first != nil {
+		s.first(e)
+	}
 	report, err := s.read(e, kept.Take, chunks...)
 	must(t, err)
 	if s.then != nil {
@@ -419,6 +422,38 @@ func TestAKeyThatComesLaterSpoilsNothing(t *testing.T) {
 	i := slices.IndexFunc(r.Recordings, func(r evidence.RecordingReport) bool { return r.Backup != nil })
 	if i < 0 || r.Recordings[i].Attested != x.taken.Kept {
 		t.Errorf("opened: %+v", r.Recordings)
+	}
+}
+
+// H5: nor does a file that comes first: with another's true keys, which everybody
+// in the room has, said to be of another track or source, and with wrong ones.
+func TestAKeyThatComesFirstSpoilsNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	said := s.said(2_200_000, 2_320_000)
+	s.first = func(e *intake.Evidence) {
+		forged := s.chunk(s.roster)
+		name := func(k backup.Key, raw []byte) {
+			k, err := forged.SealKey(s.to, backup.Key{Track: k.Track, Source: k.Source, KID: k.KID}, raw)
+			must(t, err)
+			forged.Keys = append(forged.Keys, k)
+		}
+		for _, k := range said[0].Keys {
+			raw, err := said[0].OpenKey(s.own, k)
+			must(t, err)
+			other := map[interview.Source]interview.Source{interview.SourceAudio: interview.SourceVideo, interview.SourceVideo: interview.SourceAudio}[k.Source]
+			name(backup.Key{Track: interview.NewTrackID(), Source: k.Source, KID: k.KID}, raw)
+			name(backup.Key{Track: k.Track, Source: other, KID: k.KID}, raw)
+			for n := range byte(6) {
+				name(k, bytes.Repeat([]byte{n}, 32))
+			}
+		}
+		if _, err := s.read(e, func(intake.Frame) error { return nil }, forged); err != nil {
+			t.Fatalf("the forged file was not read: %v", err)
+		}
+	}
+	if x := s.takeIn(said...); x.taken.Kept != 95-6+19 || x.taken.Unproved != 0 {
+		t.Errorf("%+v", x.taken)
 	}
 }
 

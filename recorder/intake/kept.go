@@ -56,8 +56,9 @@ func (k *Kept) Take(f Frame) error {
 	case k.size+more > l.Kept:
 		return fmt.Errorf("%w: the frames that count are longer than %d bytes", ErrLong, l.Kept)
 	}
+	// What is kept is written once more, into journals, while it is still here.
 	if len(k.places) == 0 || k.size/spareEvery != (k.size+more)/spareEvery {
-		if err := k.spool.spare(spareEvery); err != nil {
+		if err := k.spool.spare(spareEvery + k.size); err != nil {
 			return err
 		}
 	}
