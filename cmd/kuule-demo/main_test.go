@@ -20,7 +20,7 @@ func TestKioskRehearsalRefusesWithoutAnEngine(t *testing.T) {
 	if err := os.Mkdir(half, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(half, face.FileProgram), nil, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(half, face.FileProgram), nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ faces, looked string }{
