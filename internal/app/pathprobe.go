@@ -16,6 +16,7 @@ import (
 // Bounds of measurements on the media port itself.
 const (
 	maxDirect  = 8 // at one time
+	maxByPass  = 4 // of them, under a pass: devices keep the others
 	directLife = 30 * time.Second
 )
 
@@ -35,6 +36,7 @@ type directProbe struct {
 	from   interview.LegID
 	to     interview.LegID // zero before it came
 	tracks []media.Publish
+	pass   bool // who measures is no device
 	ends   *time.Timer
 }
 
@@ -62,14 +64,14 @@ func (d *directProbes) answer(ctx context.Context, q probeQuestion) (probeAnswer
 	}
 	leg := media.OpenLeg{Room: q.Room, Leg: interview.NewLegID(), Offer: q.Offer, Fingerprint: strings.ToUpper(print[1])}
 	if q.Room.IsZero() {
-		return d.sender(ctx, leg)
+		return d.sender(ctx, leg, q.Pass)
 	}
 	return d.receiver(ctx, leg)
 }
 
-func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnswer, error) {
+func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg, pass bool) (probeAnswer, error) {
 	leg.Room = interview.NewGroupID()
-	p := &directProbe{from: leg.Leg}
+	p := &directProbe{from: leg.Leg, pass: pass}
 	for line := range strings.SplitSeq(leg.Offer, "\nm=") {
 		if mid := sdpMid.FindStringSubmatch(line); mid != nil && strings.HasPrefix(line, "audio") && strings.Contains(line, "a=sendonly") {
 			p.tracks = append(p.tracks, media.Publish{Mid: mid[1], Track: interview.NewTrackID(), Source: interview.SourceAudio})
@@ -77,9 +79,15 @@ func (d *directProbes) sender(ctx context.Context, leg media.OpenLeg) (probeAnsw
 	}
 	leg.Tracks = p.tracks
 	d.mu.Lock()
-	if len(d.open) >= maxDirect {
+	byPass := 0
+	for _, other := range d.open {
+		if other.pass {
+			byPass++
+		}
+	}
+	if len(d.open) >= maxDirect || pass && byPass >= maxByPass {
 		d.mu.Unlock()
-		return probeAnswer{}, problem.New(problem.CodeUnavailable, "%d measurements are under way", maxDirect)
+		return probeAnswer{}, problem.New(problem.CodeUnavailable, "%d measurements are under way, %d of them under a pass", len(d.open), byPass)
 	}
 	d.open[leg.Room] = p
 	p.ends = time.AfterFunc(d.life, func() { d.end(leg.Room) })

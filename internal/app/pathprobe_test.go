@@ -28,6 +28,7 @@ type probing struct {
 	t      *testing.T
 	probes *directProbes
 	node   *sfu.Node
+	pass   bool
 }
 
 func newProbing(t *testing.T, life time.Duration) *probing {
@@ -40,7 +41,7 @@ func newProbing(t *testing.T, life time.Duration) *probing {
 	}
 	probes.node = node
 	t.Cleanup(node.Close)
-	return &probing{t, probes, node}
+	return &probing{t: t, probes: probes, node: node}
 }
 
 // call opens one end of a measurement; with connect it waits until it is up.
@@ -69,7 +70,7 @@ func (p *probing) call(room interview.GroupID, direction webrtc.RTPTransceiverDi
 	if err := pc.SetLocalDescription(offer); err != nil {
 		p.t.Fatal(err)
 	}
-	answer, err := p.probes.answer(p.t.Context(), probeQuestion{Offer: offer.SDP, Direct: true, Room: room})
+	answer, err := p.probes.answer(p.t.Context(), probeQuestion{Offer: offer.SDP, Direct: true, Pass: p.pass, Room: room})
 	if err != nil || !connect {
 		return pc, answer, err
 	}
@@ -190,7 +191,15 @@ func TestMeasurementsOfTheMediaPortAreBounded(t *testing.T) {
 	if _, _, err := p.call(interview.NewGroupID(), receives, false); !errors.Is(err, problem.New(problem.CodeNotFound, "")) {
 		t.Errorf("a receiver in a room that no measurement has: %v", err)
 	}
-	for range maxDirect - 1 {
+	// Who measures under a pass leaves places for devices.
+	p.pass = true
+	for n := range maxByPass + 1 {
+		if _, _, err := p.call(interview.GroupID{}, sends, false); errors.Is(err, problem.New(problem.CodeUnavailable, "")) != (n == maxByPass) {
+			t.Fatalf("measurement %d under a pass: %v", n, err)
+		}
+	}
+	p.pass = false
+	for range maxDirect - 1 - maxByPass {
 		if _, _, err := p.call(interview.GroupID{}, sends, false); err != nil {
 			t.Fatal(err)
 		}

@@ -146,7 +146,8 @@ type (
 type probeQuestion struct {
 	Offer  string            `json:"offer" maxLength:"16384"`
 	Direct bool              `json:"direct,omitempty"`
-	Room   interview.GroupID `json:"room,omitzero"` // as the first was answered
+	Pass   bool              `json:"pass,omitempty" hidden:"true"` // asked under a pass; the door's own word
+	Room   interview.GroupID `json:"room,omitzero"`                // as the first was answered
 }
 
 // meterAnswer says where in the relay datagrams answer, for a measurement.
@@ -217,6 +218,7 @@ func (p *paths) register(api huma.API) {
 		if !p.mayMeasure(c.Device.String()) {
 			return nil, problem.New(problem.CodeTooFast, "device %s measures too often", c.Device)
 		}
+		in.Body.Pass = false
 		var out probeOutput
 		err := p.conn.Call(ctx, bus.Main(bus.SFU), "leg.probe", in.Body, &out.Body)
 		return &out, err
@@ -267,7 +269,7 @@ func (p *paths) serveMeasure(w http.ResponseWriter, r *http.Request) {
 		if len(q.Offer) > maxOffer {
 			return out, problem.New(problem.CodeTooLarge, "offer of %d bytes, at most %d", len(q.Offer), maxOffer)
 		}
-		err = p.conn.Call(ctx, bus.Main(bus.SFU), "leg.probe", probeQuestion{Offer: q.Offer, Direct: true, Room: q.Room}, &out)
+		err = p.conn.Call(ctx, bus.Main(bus.SFU), "leg.probe", probeQuestion{Offer: q.Offer, Direct: true, Pass: true, Room: q.Room}, &out)
 		return out, err
 	})(w, r)
 }
