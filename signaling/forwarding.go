@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,7 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 	if old != nil {
 		req.Before = old.id
 	}
+	s.opening, s.early = req.Leg, nil
 	r.mu.Unlock()
 	opened, err := r.hub.cfg.Media.OpenLeg(ctx, req)
 	l := &leg{id: req.Leg, tracks: b.Tracks, slots: opened.Slots, assigned: map[string]wire.Slot{}}
@@ -68,8 +70,10 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 			for _, a := range opened.Advice {
 				s.advice[a.Track] = a.Advice
 			}
+			maps.Copy(s.advice, s.early)
 		}
 	}
+	s.opening, s.early = interview.LegID{}, nil
 	r.mu.Unlock()
 	// Slots may reach the member before its answer does: it offered the mids
 	// itself, so it can place them already.
@@ -79,9 +83,15 @@ func (r *room) openLeg(ctx context.Context, s *Session, b wire.Offer) (wire.Mess
 		return wire.Message{}, err
 	}
 	answer := wire.Answer{SDP: opened.Answer, Leg: l.id}
-	for _, a := range opened.Advice {
-		answer.Hints = append(answer.Hints, sendHint(a.Track, a.Advice))
+	r.mu.Lock()
+	if l != old { // what the node says by now: it may have said more since it opened the leg
+		for _, t := range l.tracks {
+			if a, ok := s.advice[t.Track]; ok {
+				answer.Hints = append(answer.Hints, sendHint(t.Track, a))
+			}
+		}
 	}
+	r.mu.Unlock()
 	return wire.New(wire.TypeAnswer, answer)
 }
 

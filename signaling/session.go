@@ -47,6 +47,8 @@ type Session struct {
 	leg       *leg
 	wishes    map[interview.TrackID]wire.SlotWish
 	advice    map[interview.TrackID]media.Advice // told to the member about its tracks
+	opening   interview.LegID                    // that the node is asked for
+	early     map[interview.TrackID]media.Advice // what it said of that one before it was opened here
 
 	revocations int64     // of the device when the join was judged
 	brokeAt     time.Time // when the connection of a member ended; zero while it is here

@@ -114,6 +114,15 @@ func (r *room) hint(h media.Hint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.members {
+		if s.opening == h.Leg && !h.Leg.IsZero() { // the answer takes it along
+			if s.early == nil {
+				s.early = map[interview.TrackID]media.Advice{}
+			}
+			if len(s.early) < sealing.MaxTracks {
+				s.early[h.Track] = h.Advice
+			}
+			continue
+		}
 		if s.leg == nil || s.leg.id != h.Leg || !slices.ContainsFunc(s.leg.tracks, func(t wire.OfferTrack) bool { return t.Track == h.Track }) {
 			continue
 		}

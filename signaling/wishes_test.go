@@ -158,6 +158,15 @@ func TestAnAnswerSaysHowToBegin(t *testing.T) {
 		if len(hints) != len(amal.offered) || hints[0].Track != amal.offered[0].Track || hints[0].Red != red || hints[0].PacketMS != 0 {
 			t.Errorf("a new leg begins with %+v, redundant is %v", hints, red)
 		}
+		// What the node says while the door waits for its answer is newer than that.
+		d.media.Opening = func(req media.OpenLeg) {
+			d.hub.Hint(media.Hint{Room: req.Room, Leg: req.Leg, Track: req.Tracks[0].Track, Advice: media.Advice{PacketMS: 60}})
+		}
+		if hints := offer("v=0"); len(hints) != len(amal.offered) || hints[0].PacketMS != 60 {
+			t.Errorf("what was said meanwhile is lost: %+v", hints)
+		}
+		d.media.Opening = nil
+		hints = offer("v=0")
 		d.hub.Hint(old) // a leg of before
 		if got, n := repeated(); n != len(hints) || got.PacketMS != 0 || got.Unneeded != nil {
 			t.Errorf("told %d times, at last %+v", n, got)

@@ -243,6 +243,9 @@ var _ interface {
 // NoMedia is a media node that answers nothing useful: for tests of the door
 // alone. It remembers the newest table and which legs are open.
 type NoMedia struct {
+	// Opening, where it is set, is called while a leg is opened.
+	Opening func(media.OpenLeg)
+
 	mu    sync.Mutex
 	table media.Table
 	legs  map[interview.LegID]bool
@@ -255,6 +258,9 @@ const Restart = "restart"
 // OpenLeg implements signaling.Media: the offer's mids come back as slots. Restart
 // keeps the leg before.
 func (n *NoMedia) OpenLeg(_ context.Context, req media.OpenLeg) (media.LegOpened, error) {
+	if n.Opening != nil {
+		n.Opening(req)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.legs == nil {
