@@ -180,8 +180,8 @@ func (d *Desk) begin(ctx context.Context, by Officer, reference string, method t
 const officersAfterBiometrics = 2
 
 // biometricsFailed says whether a biometric sent the person to the desk in any
-// visit for this purpose that a ticket could still rest on. A later visit that
-// ended otherwise takes nothing back. Whose visits are more than are read here
+// visit for this purpose that a ticket could still rest on, or failed in one that
+// was broken off. A later visit that ended otherwise takes nothing back. Whose visits are more than are read here
 // counts as if one had failed.
 func (d *Desk) biometricsFailed(ctx context.Context, b Booking, now time.Time) (bool, error) {
 	var visits []Record
@@ -199,7 +199,15 @@ func (d *Desk) biometricsFailed(ctx context.Context, b Booking, now time.Time) (
 			return true, nil
 		}
 	}
-	return len(visits) == maxDesk, nil
+	if len(visits) == maxDesk {
+		return true, nil
+	}
+	left, err := d.db.NewSelect().Model((*brokenOff)(nil)).Where("k.participant_id = ?", b.Participant).Where("k.purpose = ?", b.Purpose).
+		Where("k.at > ?", now.Add(-ticket.MaxVisitAge).UnixMilli()).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the visits that participant %s broke off: %w", b.Participant, err)
+	}
+	return left, nil
 }
 
 // state makes checks and evidence, which officers then stand for as they are. What

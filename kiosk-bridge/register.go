@@ -207,7 +207,8 @@ func (v *visit) compareFingers(ctx context.Context, pictures []Image) error {
 	}
 	c, step, err := v.ask(ctx, tunnel.Ask{Step: ticket.StepFingers, Order: known})
 	defer forgetPieces(c.Pieces)
-	if err != nil {
+	if err != nil { // who leaves here gave none
+		v.set(CheckFingers, interview.NotDone, tunnel.ReasonNotThere)
 		return err
 	}
 	if c.Result != tunnel.TakenDone {

@@ -27,6 +27,8 @@ type Store interface {
 	// Again counts the visits for the booking, not before since, after which the
 	// person was asked to try once more.
 	Again(ctx context.Context, b Booking, since time.Time) (int, error)
+	// BreakOff keeps that a biometric had failed in a visit that has no record.
+	BreakOff(ctx context.Context, v interview.VisitID, b Booking, at time.Time) error
 	// Notice tells staff of a kiosk's part.
 	Notice(ctx context.Context, kiosk Kiosk, part Part, code string, at time.Time) error
 	// Visit reads one visit; a problem (CodeNotFound) when there is none.
@@ -75,6 +77,16 @@ type Record struct {
 	Journal     string                  `bun:"journal"` // the kiosk's
 	Steps       string                  `bun:"steps"`   // the bridge's
 	Sealed      []byte                  `bun:"sealed"`
+}
+
+// brokenOff is a visit without a record, in which a biometric had failed.
+type brokenOff struct {
+	bun.BaseModel `bun:"table:kiosk_broken_off,alias:k"`
+
+	Visit       interview.VisitID       `bun:"visit_id,pk"`
+	Participant interview.ParticipantID `bun:"participant_id"`
+	Purpose     interview.Purpose       `bun:"purpose"`
+	At          int64                   `bun:"at"` // milliseconds
 }
 
 // Kept is what a visit led to, beside itself. Each may be missing.
@@ -216,6 +228,15 @@ func (s *SQL) Identity(ctx context.Context, b Booking, since time.Time) (Record,
 		return Record{}, false, fmt.Errorf("find an earlier identity of case %s: %w", b.Case, err)
 	}
 	return r, true, nil
+}
+
+// BreakOff implements Store.
+func (s *SQL) BreakOff(ctx context.Context, v interview.VisitID, b Booking, at time.Time) error {
+	row := brokenOff{Visit: v, Participant: b.Participant, Purpose: b.Purpose, At: at.UnixMilli()}
+	if _, err := s.db.NewInsert().Model(&row).Exec(ctx); err != nil {
+		return fmt.Errorf("keep that visit %s was broken off: %w", v, err)
+	}
+	return nil
 }
 
 // Again implements [Store].

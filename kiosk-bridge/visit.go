@@ -81,9 +81,15 @@ func newVisit(b *Bridge, kiosk Kiosk, conn *websocket.Conn) *visit {
 	return v
 }
 
-func (v *visit) run(ctx context.Context) error {
-	// However the visit ends: who breaks it off leaves no picture either.
-	defer func() { forget(v.live) }()
+func (v *visit) run(ctx context.Context) (err error) {
+	// However the visit ends: who breaks it off leaves no picture either, and takes
+	// back nothing that was found out.
+	defer func() {
+		forget(v.live)
+		if err != nil && biometricsFailed(v.route, v.checks) {
+			err = errors.Join(err, v.bridge.Store.BreakOff(context.WithoutCancel(ctx), v.id, v.booking, v.bridge.Now()))
+		}
+	}()
 	if err := v.greet(ctx); err != nil {
 		return err
 	}

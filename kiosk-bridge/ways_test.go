@@ -415,6 +415,44 @@ func TestWithoutAFingerTheRegisterLeadsToTwoOfficers(t *testing.T) {
 	}
 }
 
+// B12: who breaks a visit off when a finger is asked for has not made that undone;
+// who leaves before has lost nothing.
+func TestWhoBreaksOffAfterABiometricNeedsTwoOfficers(t *testing.T) {
+	t.Parallel()
+	picture := []kioskbridge.Image{
+		{Kind: "face", Format: "image/jpeg", Bytes: []byte("picture in the register")}, {Kind: "finger-2", Format: "image/png", Bytes: []byte("print in the register")},
+	}
+	for name, c := range map[string]struct {
+		leaves ticket.StepName
+		needed int
+	}{
+		"at the finger":             {ticket.StepFingers, 2},
+		"before anything was found": {ticket.StepApplicant, 1},
+	} {
+		e := &engine{finding: matches, living: isThere, pictures: picture}
+		w := newWorld(t, e.into)
+		h := with(nil)
+		h.take[ticket.StepApplicant] = typesNumber
+		ctx, leave := context.WithCancel(t.Context())
+		h.take[c.leaves] = func(tunnel.Ask) (tunnel.Capture, error) {
+			leave()
+			return tunnel.Capture{}, ctx.Err()
+		}
+		if _, err := w.client().Hold(ctx, tunnel.Begin{Reference: reference, Service: tunnel.ServiceInterview, Language: "en"}, time.Now(), h); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%s: the visit was not broken off: %v", name, err)
+		}
+		if c.needed > 1 {
+			waitFor(t, func() bool {
+				n, err := w.db.NewSelect().Table("kiosk_broken_off").Count(t.Context())
+				return err == nil && n == 1
+			})
+		}
+		if i, err := w.desk().Begin(t.Context(), officer("a"), reference, ticket.MethodRegister, note); err != nil || i.Needed != c.needed {
+			t.Errorf("%s: %d officers, %v", name, i.Needed, err)
+		}
+	}
+}
+
 // A chip that is dead is no biometric: one officer looks at the document, unless
 // the visits are so many that not all of them are read.
 func TestADeadChipNeedsOneOfficer(t *testing.T) {
