@@ -58,7 +58,7 @@ func TestAnOpenNodeTakesOffers(t *testing.T) {
 	t.Cleanup(server.Close)
 	var counting atomic.Bool
 	counting.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	enter := func() (*client, string) {
 		c := newClient(interview.NewGroupID(), &counting)
@@ -108,6 +108,8 @@ func TestAnOpenNodeTakesOffers(t *testing.T) {
 	}
 	_ = r.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if r.StatusCode != http.StatusNoContent || len(n.rooms) != 1 {
 		t.Errorf("%s, %d rooms", r.Status, len(n.rooms))
 	}
