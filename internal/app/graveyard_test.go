@@ -382,6 +382,22 @@ func TestTheClockErasesOnlyWhatIsFree(t *testing.T) {
 	a.gone(c, wrapped)
 }
 
+// staysFiveYears wants every kind of a case's keys kept until a day before five
+// years from now, whatever the clock of erasures asks for.
+func (a *archive) staysFiveYears(c interview.CaseID, wrapped string) {
+	t := a.t
+	t.Helper()
+	for name, now := range map[string]time.Time{"at once": time.Now(), "a day before": time.Now().AddDate(5, 0, -1)} {
+		a.graves.now = func() time.Time { return now }
+		for _, kinds := range [][]keyring.Kind{everything, {keyring.Recording}, {keyring.Records}} {
+			if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
+				t.Errorf("%s %v: %v", name, kinds, err)
+			}
+		}
+	}
+	a.opens(c, wrapped)
+}
+
 // L5: whatever time the door gives, authority counts from when it last wrapped
 // something under the key: what was recorded today is not erased by the clock
 // before the rules' own period.
@@ -392,15 +408,7 @@ func TestADoorCannotMakeAPeriodShorterThanTheRules(t *testing.T) {
 	if err := a.graves.extend(c, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	for name, now := range map[string]time.Time{"at once": time.Now(), "a day before": time.Now().AddDate(5, 0, -1)} {
-		a.graves.now = func() time.Time { return now }
-		for _, kinds := range [][]keyring.Kind{everything, {keyring.Recording}, {keyring.Records}} {
-			if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
-				t.Errorf("%s %v: %v", name, kinds, err)
-			}
-		}
-	}
-	a.opens(c, wrapped)
+	a.staysFiveYears(c, wrapped)
 	a.graves.now = func() time.Time { return time.Now().AddDate(5, 0, 1) }
 	if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: everything}); err != nil {
 		t.Errorf("after it: %v", err)
@@ -436,15 +444,7 @@ func TestAKeyWithoutATimeIsKeptFromWhenItWasFirstSeen(t *testing.T) {
 	if err := a.graves.extend(c, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	for name, now := range map[string]time.Time{"at once": time.Now(), "a day before": time.Now().AddDate(5, 0, -1)} {
-		a.graves.now = func() time.Time { return now }
-		for _, kinds := range [][]keyring.Kind{everything, {keyring.Recording}, {keyring.Records}} {
-			if _, err := a.graves.eraseDue(t.Context(), dueQuestion{Case: c, Kinds: kinds}); !errors.Is(err, problem.New(problem.CodeKept, "")) {
-				t.Errorf("%s %v: %v", name, kinds, err)
-			}
-		}
-	}
-	a.opens(c, wrapped)
+	a.staysFiveYears(c, wrapped)
 	a.close()
 	a.open(true) // seen before: the period does not begin anew
 	a.graves.now = func() time.Time { return time.Now().AddDate(5, 0, 1) }

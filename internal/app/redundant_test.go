@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
-	"io"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -113,65 +111,37 @@ type sound struct {
 func (r *recording) kept(of interview.MemberID) (out []sound) {
 	t := r.h.t
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(r.folder, r.h.world.Hearing.String(), "rec_*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys := map[int64]*sealing.FrameKey{}
-	for _, path := range paths {
-		f, err := journal.OpenFolder(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			b, err := f.Next()
-			if errors.Is(err, io.EOF) {
-				break
+	readJournals(t, r.folder, r.keys, r.h.world.Hearing, func(_ []journal.Entry, frames []journal.Frame, sealed []journal.Entry) {
+		for _, e := range sealed {
+			if e.Type != journal.EntrySenderKey {
+				continue
 			}
+			k, err := e.SenderKey()
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, err := journal.ParseDataKey(r.keys.Keys[journal.WrapContext(r.h.world.Hearing, f.Opened().Recording)])
+			if k.Member != of || keys[k.KID] != nil {
+				continue
+			}
+			if keys[k.KID], err = sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, k.Key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, x := range frames {
+			if x.Member != of || x.Source != interview.SourceAudio || keys[int64(x.KID)] == nil {
+				continue
+			}
+			head, codec, err := keys[int64(x.KID)].Open(nil, x.Sealed)
 			if err != nil {
 				t.Fatal(err)
 			}
-			frames, entries, err := b.Open(key)
-			if err != nil {
-				t.Fatal(err)
+			if head.Redundant {
+				codec = opusred.Own(codec)
 			}
-			for _, e := range entries {
-				if e.Type != journal.EntrySenderKey {
-					continue
-				}
-				k, err := e.SenderKey()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if k.Member != of || keys[k.KID] != nil {
-					continue
-				}
-				if keys[k.KID], err = sealing.NewFrameKey(sealing.Wrap{KID: k.KID, Track: k.Track, Source: k.Source}, k.Key); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, x := range frames {
-				if x.Member != of || x.Source != interview.SourceAudio || keys[int64(x.KID)] == nil {
-					continue
-				}
-				head, codec, err := keys[int64(x.KID)].Open(nil, x.Sealed)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if head.Redundant {
-					codec = opusred.Own(codec)
-				}
-				out = append(out, sound{head, x.Counter, codec})
-			}
+			out = append(out, sound{head, x.Counter, codec})
 		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	}, nil)
 	return out
 }
 

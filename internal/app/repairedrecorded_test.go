@@ -2,11 +2,8 @@ package app_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,59 +32,24 @@ type counted struct{ kept, missing, marked int64 }
 // countKept reads the journals of a hearing.
 func countKept(t *testing.T, folder string, keys *journaltest.Wrapper, h interview.HearingID) map[trackOf]*counted {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(folder, h.String(), "rec_*"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("journals %v: %v", paths, err)
-	}
 	out, of := map[trackOf]*counted{}, map[interview.TrackID]*counted{}
 	var once journal.Once
 	var gaps []journal.Gap
-	for _, path := range paths {
-		r, err := journal.OpenFolder(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			b, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
+	n := readJournals(t, folder, keys, h, func(clear []journal.Entry, frames []journal.Frame, _ []journal.Entry) {
+		for _, f := range frames {
+			at := trackOf{f.Member, f.Source}
+			if out[at] == nil {
+				out[at] = &counted{}
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := r.Opened()
-			key, err := journal.ParseDataKey(keys.Keys[journal.WrapContext(h, o.Recording)])
-			if err != nil {
-				t.Fatal(err)
-			}
-			frames, _, err := b.Open(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range frames {
-				at := trackOf{f.Member, f.Source}
-				if out[at] == nil {
-					out[at] = &counted{}
-				}
-				of[f.Track] = out[at]
-				if once.First(f) {
-					out[at].kept++
-				}
-			}
-			for _, e := range b.Entries {
-				if e.Type != journal.EntryGap {
-					continue
-				}
-				var g journal.Gap
-				if err := e.Read(&g); err != nil {
-					t.Fatal(err)
-				}
-				gaps = append(gaps, g)
+			of[f.Track] = out[at]
+			if once.First(f) {
+				out[at].kept++
 			}
 		}
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
+		gaps = append(gaps, gapsOf(t, clear)...)
+	}, nil)
+	if n == 0 {
+		t.Fatalf("no journals in %s", folder)
 	}
 	for _, h := range once.Holes() {
 		of[h.Track].missing += int64(h.Last - h.First + 1)

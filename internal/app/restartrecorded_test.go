@@ -2,9 +2,6 @@ package app_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,61 +25,26 @@ type kept struct {
 
 func readKept(t *testing.T, folder string, keys *journaltest.Wrapper, h interview.HearingID) kept {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(folder, h.String(), "rec_*"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("journals %v: %v", paths, err)
-	}
 	k := kept{counts: map[interview.MemberID]int64{}, holes: map[interview.MemberID]int64{}, marked: map[interview.MemberID]int64{}}
 	var once journal.Once
 	sound := map[interview.TrackID]bool{}
-	var gaps []journal.Gap
-	for _, path := range paths {
-		r, err := journal.OpenFolder(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		life := coverage.Life{}
-		for {
-			b, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := r.Opened()
-			key, err := journal.ParseDataKey(keys.Keys[journal.WrapContext(h, o.Recording)])
-			if err != nil {
-				t.Fatal(err)
-			}
-			frames, _, err := b.Open(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range frames {
-				if f.Source == interview.SourceAudio {
-					sound[f.Track] = true
-					k.counts[f.Member]++
-					once.First(f)
-				}
-			}
-			for _, e := range b.Entries {
-				if e.Type != journal.EntryGap {
-					continue
-				}
-				var g journal.Gap
-				if err := e.Read(&g); err != nil {
-					t.Fatal(err)
-				}
-				life.Gaps, gaps = append(life.Gaps, g), append(gaps, g)
+	var gaps, life []journal.Gap // of all journals, and of the one that is read
+	n := readJournals(t, folder, keys, h, func(clear []journal.Entry, frames []journal.Frame, _ []journal.Entry) {
+		for _, f := range frames {
+			if f.Source == interview.SourceAudio {
+				sound[f.Track] = true
+				k.counts[f.Member]++
+				once.First(f)
 			}
 		}
-		life.Recording = r.Opened().Recording
-		life.From, life.To = r.Covers()
-		k.lives = append(k.lives, life)
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
+		life = append(life, gapsOf(t, clear)...)
+	}, func(r *journal.Folder) {
+		from, to := r.Covers()
+		k.lives = append(k.lives, coverage.Life{Recording: r.Opened().Recording, From: from, To: to, Gaps: life})
+		gaps, life = append(gaps, life...), nil
+	})
+	if n == 0 {
+		t.Fatalf("no journals in %s", folder)
 	}
 	for _, h := range once.Holes() {
 		k.holes[h.Member] += int64(h.Last - h.First + 1)
